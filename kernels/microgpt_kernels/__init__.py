@@ -1,0 +1,1 @@
+"""The numerical kernels: they know arrays, and nothing of configurations or layers."""
