@@ -1,0 +1,194 @@
+"""The walk through a text: which characters each step of training reads and which it predicts.
+
+Chunk i starts at s = i * stride. Its inputs are text[s : s+T], its targets text[s+1 : s+T+1], so input t
+predicts the character after it; the last chunk is shorter where the text ends. With stride < T the chunks
+overlap, and the first T - stride inputs of every chunk but the first are context only. So every token but the
+first, which nothing precedes, is a target exactly once per epoch.
+
+Row b of a batch of B walks the chunks b*n_chunks//B up to (b+1)*n_chunks//B, one a step: the rows start at B
+evenly spaced places of the text, because neighbouring chunks in one batch learn visibly worse.
+"""
+
+import bisect
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.errors import MicrogptError
+
+IdArray = NDArray[np.integer[Any]]
+
+
+def fill_batch(
+    inputs: NDArray[np.int32],
+    targets: NDArray[np.int32],
+    ids: IdArray,
+    step: int,
+    stride: int,
+    order: IdArray,
+) -> int:
+    """One batch: step `step` of an epoch, counted from 0. Returns how many targets it has.
+
+    inputs   (B, T)  int32, written; 0 where there is no input
+    targets  (B, T)  int32, written; -1 where there is no target
+    ids      (n,)    read; n >= 2, any integer dtype but uint64
+    order    (n_chunks,) or (0,)  read; the chunks in the order of the walk, empty for one after the other
+
+    Backends compile this function into their training loop: it keeps to integers and plain loops, which
+    numba.njit(nogil=True) takes as they are.
+    """
+    B, T = inputs.shape
+    n = len(ids)
+    # the same as Walk.n_chunks, which compiled code cannot call
+    n_chunks = 1 + max(0, n - 1 - T + stride - 1) // stride
+    n_targets = 0
+    for b in range(B):
+        place = b * n_chunks // B + step
+        if place < (b + 1) * n_chunks // B:
+            chunk = int(order[place]) if len(order) > 0 else place
+            start = chunk * stride
+            n_context = T - stride if chunk > 0 else 0  # the chunk before has predicted these
+            n_inputs = min(T, n - start)
+        else:  # this row has walked all its chunks
+            start = 0
+            n_context = 0
+            n_inputs = 0
+        for t in range(T):
+            inputs[b, t] = ids[start + t] if t < n_inputs else 0
+            if n_context <= t < n_inputs and start + t + 1 < n:
+                targets[b, t] = ids[start + t + 1]
+                n_targets += 1
+            else:
+                targets[b, t] = -1
+    return n_targets
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The walk of a batch of rows through a text, as counts; raises MicrogptError where there is none."""
+
+    n_tokens: int
+    seq_len: int
+    stride: int
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        if self.seq_len < 1 or self.batch_size < 1:
+            raise MicrogptError(
+                f"--seq-len and --batch-size must be at least 1, not {self.seq_len} and {self.batch_size}"
+            )
+        if not 1 <= self.stride <= self.seq_len:
+            raise MicrogptError(
+                f"--stride must be between 1 and the sequence length {self.seq_len}, not {self.stride}: "
+                "a longer one would leave characters out"
+            )
+        if self.n_tokens < 2:
+            raise MicrogptError(f"a text needs at least 2 characters to predict one, not {self.n_tokens}")
+
+    @property
+    def n_chunks(self) -> int:
+        """The fewest chunks in which every token but the first is a target."""
+        # the first chunk has seq_len targets, each further one up to stride more
+        return 1 + max(0, self.n_targets - self.seq_len + self.stride - 1) // self.stride
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps until the longest row has walked all its chunks."""
+        return -(-self.n_chunks // self.batch_size)
+
+    @property
+    def n_targets(self) -> int:
+        """Targets in one epoch, each a different token."""
+        return self.n_tokens - 1
+
+    def fill(
+        self,
+        inputs: NDArray[np.int32],
+        targets: NDArray[np.int32],
+        ids: IdArray,
+        step_in_epoch: int,
+        order: IdArray,
+    ) -> int:
+        """`fill_batch` for this walk. Arrays of other sizes than the walk's raise ValueError."""
+        shape = (self.batch_size, self.seq_len)
+        if inputs.shape != shape or targets.shape != shape:
+            raise ValueError(f"inputs and targets must be {shape}, not {inputs.shape} and {targets.shape}")
+        if len(ids) != self.n_tokens or len(order) not in (0, self.n_chunks):
+            raise ValueError(f"this walk is over {self.n_tokens} tokens in {self.n_chunks} chunks")
+        return fill_batch(inputs, targets, ids, step_in_epoch, self.stride, order)
+
+
+def shuffle_order(order: IdArray, seed: int, epoch: int) -> None:
+    """Writes a permutation of 0..n-1 into order (n,), any integer dtype; it depends on (seed, epoch) alone.
+
+    No generator lives on from epoch to epoch, so a resumed run needs no state to continue exactly.
+    """
+    order[:] = np.arange(len(order), dtype=order.dtype)
+    source = np.random.SeedSequence(seed, spawn_key=(epoch,))
+    np.random.Generator(np.random.Philox(source)).shuffle(order)
+
+
+def minimum_characters(seq_len: int, stride: int, batch_size: int) -> int:
+    """The shortest text with a full first chunk and at least one chunk for every row of the batch."""
+    full_first_chunk = seq_len + 1
+    if batch_size == 1:
+        return full_first_chunk
+    # the second chunk needs one more character, each further one another stride
+    return full_first_chunk + 1 + (batch_size - 2) * stride
+
+
+def check_long_enough(n_characters: int, seq_len: int, stride: int, batch_size: int, what: str) -> None:
+    """Raises MicrogptError if the text is shorter than `minimum_characters`; says which settings would do.
+
+    `what` names the text in the error, such as "the text data/input.txt" or "the held-out part".
+    """
+    minimum = minimum_characters(seq_len, stride, batch_size)
+    if n_characters >= minimum:
+        return
+
+    def longest_seq_len(rows: int) -> int:
+        # a shorter sequence also bounds the stride
+        return bisect.bisect_right(
+            range(1, seq_len), n_characters, key=lambda T: minimum_characters(T, min(stride, T), rows)
+        )
+
+    def seq_len_option(T: int) -> str:
+        # a stride that the user chose has to follow; the default one does so by itself
+        return f"--seq-len {T} --stride {T}" if T < stride < seq_len else f"--seq-len {T}"
+
+    ways = []
+    if T := longest_seq_len(batch_size):
+        ways.append(seq_len_option(T))
+    if B := bisect.bisect_right(
+        range(1, batch_size), n_characters, key=lambda rows: minimum_characters(seq_len, stride, rows)
+    ):
+        ways.append(f"--batch-size {B}")
+    if not ways and (T := longest_seq_len(1)):
+        ways.append(f"{seq_len_option(T)} --batch-size 1")
+    advice = f"; {' or '.join(ways)} would work" if ways else ""
+    unit = "character" if n_characters == 1 else "characters"
+    chosen_stride = f" --stride {stride}" if stride != seq_len else ""
+    raise MicrogptError(
+        f"{what} has {n_characters} {unit}, but --seq-len {seq_len}{chosen_stride} --batch-size {batch_size} "
+        f"needs at least {minimum}{advice}"
+    )
+
+
+def split(ids: IdArray, val_fraction: float) -> tuple[IdArray, IdArray]:
+    """(train, val), views of ids (n,): val is the tail, val_fraction of all tokens, rounded.
+
+    Raises MicrogptError for a fraction outside [0, 1), and for one that leaves either part fewer than the 2
+    tokens it takes to predict one; a fraction of 0 gives an empty val.
+    """
+    if not 0 <= val_fraction < 1:
+        raise MicrogptError(f"--val-fraction must be at least 0 and below 1, not {val_fraction}")
+    n_train = len(ids) - round(len(ids) * val_fraction)
+    train, val = ids[:n_train], ids[n_train:]
+    if val_fraction > 0 and min(len(train), len(val)) < 2:
+        raise MicrogptError(
+            f"--val-fraction {val_fraction} cuts the text of {len(ids)} characters into {len(train)} to "
+            f"train on and {len(val)} held out, but each part needs at least 2"
+        )
+    return train, val
