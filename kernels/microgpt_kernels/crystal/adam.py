@@ -1,0 +1,130 @@
+"""From gradients to new parameters: the shards' sum, the norm, the log of the step, and Adam."""
+
+from math import isfinite, sqrt
+
+from microgpt_kernels.crystal.jit import kernel
+
+
+@kernel
+def zero(out):
+    """out = 0
+
+    out  (X,)  written
+    """
+    for i in range(len(out)):
+        out[i] = out.dtype.type(0.0)
+
+
+@kernel
+def shard_sum(out, shards, bounds):
+    """Adds up the shards' gradients, always in the same order, so that no result hangs on the threads.
+
+    out     (P,)           written
+    shards  (S*P,)         read; tensor by tensor, the S copies of a tensor side by side
+    bounds  (J+1,)  int64  read; tensor j owns bounds[j]:bounds[j+1] of out
+    """
+    S = len(shards) // len(out)
+    for j in range(len(bounds) - 1):
+        low, size = bounds[j], bounds[j + 1] - bounds[j]
+        for i in range(size):
+            out[low + i] = shards[S * low + i]
+        for s in range(1, S):
+            first = S * low + s * size
+            for i in range(size):
+                out[low + i] += shards[first + i]
+
+
+@kernel
+def gradient_norm(norm, grad):
+    """norm = sqrt(sum(grad^2))
+
+    norm  (1,)  written
+    grad  (P,)  read
+    """
+    total = grad.dtype.type(0.0)
+    for i in range(len(grad)):
+        total += grad[i] * grad[i]
+    norm[0] = sqrt(total)
+
+
+@kernel
+def step_record(log, clock, losses, n_targets, norm):
+    """Slot clock[0] mod R of the log receives the mean loss and the norm; not finite: clock[1] becomes 1.
+
+    log        (R, 2)       updated
+    clock      (2,)  int64  updated; step, and whether the run has stopped
+    losses     (N,)         read
+    n_targets  (1,)  int64  read
+    norm       (1,)         read
+    """
+    if clock[1] != 0:
+        return
+    total = losses.dtype.type(0.0)
+    for n in range(len(losses)):
+        total += losses[n]
+    loss = total / losses.dtype.type(max(n_targets[0], 1))
+    slot = clock[0] % len(log)
+    log[slot, 0] = loss
+    log[slot, 1] = norm[0]
+    if not (isfinite(loss) and isfinite(norm[0])):
+        clock[1] = 1
+
+
+@kernel
+def adam_step(param, m, v, grad, norm, lr, decay, clock, beta1, beta2, eps, clip):
+    """One step of Adam with bias correction (Kingma & Ba 2015, algorithm 1) and decoupled weight decay.
+
+        m = beta1 m + (1 - beta1) grad,  v = beta2 v + (1 - beta2) grad^2
+        param -= lr * (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay * param)
+
+    param, m, v  (P,)         updated; untouched once clock[1] is 1
+    grad         (P,)         read; scaled down to the norm `clip` first, unless clip is 0
+    norm         (1,)         read; the norm of grad
+    lr           (R,)         read; slot clock[0] mod R is this step's learning rate
+    decay        (P,)         read; each parameter's weight decay
+    clock        (2,)  int64  read; the step, from 0, and whether the run has stopped
+    """
+    if clock[1] != 0:
+        return
+    real = grad.dtype.type
+    t = clock[0] + 1
+    shrink = clip / norm[0] if clip > 0.0 and norm[0] > clip else 1.0
+    scale, keep1, keep2 = real(shrink), real(beta1), real(beta2)
+    new1, new2, tiny = real(1.0 - beta1), real(1.0 - beta2), real(eps)
+    rate = lr[clock[0] % len(lr)]
+    step_size = real(rate / (1.0 - beta1**t))
+    correction = real(1.0 / (1.0 - beta2**t))
+    lr_t = real(rate)
+    for i in range(len(param)):
+        g = grad[i] * scale
+        m_i = keep1 * m[i] + new1 * g
+        v_i = keep2 * v[i] + new2 * g * g
+        m[i] = m_i
+        v[i] = v_i
+        param[i] -= step_size * m_i / (sqrt(v_i * correction) + tiny) + lr_t * decay[i] * param[i]
+
+
+@kernel
+def clock_advance(clock):
+    """The next step, unless the run has stopped.
+
+    clock  (2,)  int64  updated
+    """
+    if clock[1] == 0:
+        clock[0] += 1
+
+
+@kernel
+def loss_sum(total, count, losses, n_targets):
+    """Adds up a text's loss over its batches.
+
+    total      (1,)         accumulated
+    count      (1,)  int64  accumulated
+    losses     (N,)         read
+    n_targets  (1,)  int64  read
+    """
+    batch = losses.dtype.type(0.0)
+    for n in range(len(losses)):
+        batch += losses[n]
+    total[0] += batch
+    count[0] += n_targets[0]

@@ -1,0 +1,174 @@
+"""The matrix product, out of register tiles; every other file here says only `gemm` and `transpose`.
+
+Called from plain Python both do the same thing row by row, so that a debugger can follow.
+"""
+
+from __future__ import annotations
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+from microgpt_kernels.crystal.jit import N_REGISTERS, INNER, external_function, inlined
+from microgpt_kernels.crystal.vector import lanes_of, make_tile, pointer, shift, transpose_block
+
+
+def gemm(out, a, b, start):
+    """out = start + a @ b, where start is 0.0, a row (a bias) or an array as large as out (out itself).
+
+    out    (M, N)  written; rows contiguous
+    a      (M, K)  read; any strides: pass `x.T` for a transposed factor
+    b      (K, N)  read; rows contiguous
+    start  (), (N,) or (M, N)  read; may be out
+    """
+    out[...] = start
+    for k in range(a.shape[1]):
+        out += a[:, k : k + 1] * b[k]
+
+
+def transpose(out, inp):
+    """out = inp.T, copied: both have contiguous rows."""
+    out[...] = inp.T
+
+
+# Two vectors a row and as many rows as the registers hold, with room for b's vectors and a's number.
+HEIGHT = 8 if N_REGISTERS == 32 else 6
+TAIL = HEIGHT // 2
+# A panel of b of so many rows stays in the first-level cache while all rows of a pass over it.
+DEPTH = 256
+
+_pair_high, _pair_mid, _pair_low = (make_tile(h, 2, False) for h in (HEIGHT, TAIL, 1))
+_one_high, _one_mid, _one_low = (make_tile(h, 1, False) for h in (HEIGHT, TAIL, 1))
+_edge_high, _edge_mid, _edge_low = (make_tile(h, 1, True) for h in (HEIGHT, TAIL, 1))
+_thin_high, _thin_mid, _thin_low = (make_tile(h, 1, True, narrowing=4) for h in (HEIGHT, TAIL, 1))
+
+
+@intrinsic
+def _lanes(typingctx, address):
+    """The lanes of a vector of this type, as a constant."""
+    lanes = lanes_of(address.dtype)
+
+    def codegen(context, builder, signature, args):
+        return cgutils.intp_t(lanes)
+
+    return types.intp(address), codegen
+
+
+def _make_columns(high, mid, low):
+    """One strip of columns, top to bottom, by the tallest tiles that fit."""
+
+    @inlined
+    def columns(c, c_row, a, a_row, a_col, b, b_row, start, start_row, M, K, width):
+        i = 0
+        begin = max(start_row, 0)
+        while i + HEIGHT <= M:
+            high(
+                shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
+                shift(start, i * begin), start_row, width,
+            )  # fmt: skip
+            i += HEIGHT
+        if i + TAIL <= M:
+            mid(
+                shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
+                shift(start, i * begin), start_row, width,
+            )  # fmt: skip
+            i += TAIL
+        while i < M:
+            low(
+                shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
+                shift(start, i * begin), start_row, width,
+            )  # fmt: skip
+            i += 1
+
+    return columns
+
+
+_pairs = _make_columns(_pair_high, _pair_mid, _pair_low)
+_ones = _make_columns(_one_high, _one_mid, _one_low)
+_edges = _make_columns(_edge_high, _edge_mid, _edge_low)
+_thins = _make_columns(_thin_high, _thin_mid, _thin_low)
+
+
+def _signature(dtype):
+    address, n = types.CPointer(dtype), types.intp
+    return types.void(address, n, address, n, n, address, n, address, n, n, n, n)
+
+
+def _panels(c, c_row, a, a_row, a_col, b, b_row, start, start_row, M, N, K):
+    """c = start + a @ b on addresses; strides count elements."""
+    lanes = _lanes(c)
+    for k in range(0, K, DEPTH):
+        depth = min(DEPTH, K - k)
+        if k > 0:
+            start, start_row = c, c_row
+        j = 0
+        while j < N:
+            cj, bj, sj = shift(c, j), shift(b, k * b_row + j), shift(start, j)
+            ak = shift(a, k * a_col)
+            left = N - j
+            if left >= 2 * lanes:
+                _pairs(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
+                j += 2 * lanes
+            elif left >= lanes:
+                _ones(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
+                j += lanes
+            elif left > lanes // 4:
+                _edges(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
+                j += lanes
+            else:
+                _thins(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
+                j += lanes
+
+
+# Compiled on its own and called by address: as part of each kernel, the tiles would be optimised again with
+# every product of the model, and a cold start would take three times as long.
+_SYMBOLS = {
+    dtype: external_function(_panels, f"microgpt_gemm_{dtype}", _signature(dtype))
+    for dtype in (types.float32, types.float64)
+}
+
+
+@overload(gemm, jit_options=INNER)
+def _gemm(out, a, b, start):
+    panels = _SYMBOLS[out.dtype]
+    # where the tiles begin: at a matrix as large as out, at one row again and again, or at zero
+    if isinstance(start, types.Array):
+        matrix = start.ndim == 2
+
+        def begin(out, start):
+            return pointer(start), start.strides[0] // start.itemsize if matrix else 0
+    else:
+
+        def begin(out, start):
+            return pointer(out), -1
+
+    begin = inlined(begin)
+
+    def gemm(out, a, b, start):
+        size = out.itemsize
+        first, first_row = begin(out, start)
+        panels(
+            pointer(out), out.strides[0] // size, pointer(a), a.strides[0] // size, a.strides[1] // size,
+            pointer(b), b.strides[0] // size, first, first_row, out.shape[0], out.shape[1], a.shape[1],
+        )  # fmt: skip
+
+    return gemm
+
+
+@overload(transpose, jit_options=INNER)
+def _transpose(out, inp):
+    def transpose(out, inp):
+        rows, columns = inp.shape
+        out_row, inp_row = out.strides[0] // out.itemsize, inp.strides[0] // inp.itemsize
+        lanes = _lanes(pointer(out))
+        full_rows, full_columns = rows - rows % lanes, columns - columns % lanes
+        for i in range(0, full_rows, lanes):
+            for j in range(0, full_columns, lanes):
+                transpose_block(
+                    shift(pointer(out), j * out_row + i), out_row, shift(pointer(inp), i * inp_row + j), inp_row
+                )
+        for i in range(rows):
+            for j in range(full_columns if i < full_rows else 0, columns):
+                out[j, i] = inp[i, j]
+
+    return transpose

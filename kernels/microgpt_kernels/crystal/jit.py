@@ -1,0 +1,98 @@
+"""How kernels are compiled: one decorator for all of them, and a cache that notices every edit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+import platformdirs
+from llvmlite import binding
+from numba import cfunc, njit, prange, types
+from numba.extending import register_jitable
+
+import microgpt_kernels
+
+# reassoc lets sums be split over the lanes of a vector, contract fuses a*b+c, arcp and nsz are cheap.
+# Never nnan or ninf: isfinite would stop working.
+FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+# numpy's error model: a division that could raise is not vectorised
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": FASTMATH, "nogil": True}
+
+# only the loop over shards is to become parallel, nothing that Numba finds by itself
+PARALLEL = {
+    "prange": True, "comprehension": False, "reduction": False, "inplace_binop": False, "setitem": False,
+    "numpy": False, "stencil": False, "fusion": False,
+}  # fmt: skip
+
+
+def cache_directory() -> Path:
+    """A folder named by everything that goes into the machine code.
+
+    Numba's own cache notices an edit of a kernel's file, but not of the other files it calls.
+    """
+    root = Path(os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_path("microgpt"))
+    digest = hashlib.sha256()
+    for version in (numba.__version__, llvmlite.__version__, np.__version__):
+        digest.update(version.encode())
+    for source in sorted(Path(microgpt_kernels.__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    return root / digest.hexdigest()[:16]
+
+
+numba.config.CACHE_DIR = str(cache_directory())
+
+kernel = njit(cache=True, **OPTIONS)
+# what only compiled code calls needs no door for Python, and compiles faster without
+INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inlined = register_jitable(**INNER)
+shards = prange
+
+
+def external_function(function, symbol, signature):
+    """A function compiled on its own, for other compiled code to call by the name of a symbol.
+
+    Numba keeps the names of symbols in its cache, never their addresses.
+    """
+    compiled = cfunc(signature, cache=True, **OPTIONS)(function)
+    binding.add_symbol(symbol, compiled.address)
+    return types.ExternalFunction(symbol, signature)
+
+
+def inline(function):
+    """A function that is used inside a step: still plain Python, compiled into whatever calls it."""
+    return inlined(function)
+
+
+def compile(step):
+    """steps(n, state): n times step(state), compiled as one function; Python is entered once."""
+    inner = inline(step)
+
+    @njit(cache=True, **OPTIONS)
+    def steps(n, state):
+        for _ in range(n):
+            inner(state)
+
+    return steps
+
+
+def set_threads(n_threads):
+    """How many threads may take shards."""
+    numba.set_num_threads(n_threads)
+
+
+def _vector_bytes() -> int:
+    """The width of this machine's vector registers."""
+    features = binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 64
+    return 32 if features.get("avx") else 16
+
+
+VECTOR_BYTES = _vector_bytes()
+# AVX-512 and NEON have 32 vector registers, the older ones 16
+N_REGISTERS = 32 if VECTOR_BYTES == 64 or "aarch64" in binding.get_default_triple() else 16

@@ -1,0 +1,304 @@
+"""The reference backend: every kernel in plain NumPy, slow and obvious. Read this to learn what is computed.
+
+It is meant for float64, where finite differences can check it; it works in float32 too. `contract.py` says
+which arguments are written, accumulated, updated and read, and what the letters of the shapes mean.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+LAYERNORM_EPS = 1e-5
+
+shards = range
+
+
+def zeros(shape, dtype):
+    return np.zeros(shape, dtype)
+
+
+def to_host(array):
+    return array
+
+
+def from_host(array, values):
+    array[...] = values
+
+
+def inline(function):
+    return function
+
+
+def compile(step):
+    def steps(n, state):
+        for _ in range(n):
+            step(state)
+
+    return steps
+
+
+def set_threads(n_threads):
+    """NumPy decides for itself."""
+
+
+# --- the data -------------------------------------------------------------------------------------
+
+
+def batch_fill(inputs, targets, n_targets, ids, order, clock, stride):
+    """Row b walks the chunks b*Q//B to (b+1)*Q//B of the text, one chunk a step; chunk i starts at i*stride.
+
+    Chunk i > 0 counts only its last `stride` targets: those before are the previous chunk's. An empty
+    `order` means the order of the text.
+    """
+    B, T = inputs.shape
+    length = len(ids)
+    n_chunks = 1 + max(0, -(-(length - 1 - T) // stride))
+    step = clock[0] % -(-n_chunks // B)
+    inputs[...] = 0
+    targets[...] = -1
+    n_targets[0] = 0
+    for b in range(B):
+        place = b * n_chunks // B + step
+        if place < (b + 1) * n_chunks // B:
+            chunk = order[place] if len(order) else place
+            start = chunk * stride
+            stop = min(start + T, length - 1)
+            first = start if chunk == 0 else start + T - stride
+            inputs[b, : stop - start] = ids[start:stop]
+            targets[b, first - start : stop - start] = ids[first + 1 : stop + 1]
+            n_targets[0] += stop - first
+
+
+# --- the model ------------------------------------------------------------------------------------
+
+
+def embedding_forward(out, ids, table):
+    out[...] = table[ids]
+
+
+def embedding_backward(dtable, dout, ids):
+    np.add.at(dtable, ids, dout)
+
+
+def position_forward(out, table, start):
+    out += table[(start + np.arange(len(out))) % len(table)]
+
+
+def position_backward(dtable, dout):
+    T, C = dtable.shape
+    dtable += dout.reshape(-1, T, C).sum(axis=0)
+
+
+def layernorm_forward(out, mean, rstd, inp, weight, bias):
+    """out = weight * (inp - mean) / sqrt(variance + eps) + bias, row by row (Ba et al. 2016, equation 4)."""
+    mean[...] = inp.mean(axis=1)
+    rstd[...] = 1 / np.sqrt(inp.var(axis=1) + LAYERNORM_EPS)
+    out[...] = weight * (inp - mean[:, None]) * rstd[:, None] + bias
+
+
+def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
+    """With xhat = (inp - mean) * rstd and g = dout * weight: dinp = rstd * (g - avg(g) - xhat * avg(g * xhat))."""
+    xhat = (inp - mean[:, None]) * rstd[:, None]
+    g = dout * weight
+    dweight += (dout * xhat).sum(axis=0)
+    dbias += dout.sum(axis=0)
+    dinp[...] = rstd[:, None] * (
+        g - g.mean(axis=1, keepdims=True) - xhat * (g * xhat).mean(axis=1, keepdims=True)
+    )
+
+
+def linear_forward(out, inp, weight, bias):
+    out[...] = inp @ weight + bias
+
+
+def linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight):
+    dinp[...] = dout @ weight.T
+    dweight += inp.T @ dout
+    dbias += dout.sum(axis=0)
+
+
+def rope_forward(qkv, cos, sin, offsets, start):
+    """Turn columns (2j, 2j+1) of each head by position * 10000^(-2j/D) (Su et al. 2021, equation 34).
+
+    A head of odd width leaves its last column as it is.
+    """
+    _rotate(qkv, cos, sin, offsets, start, 1)
+
+
+def rope_backward(dqkv, cos, sin, offsets):
+    """A rotation's gradient is the rotation back."""
+    _rotate(dqkv, cos, sin, offsets, 0, -1)
+
+
+def _rotate(qkv, cos, sin, offsets, start, direction):
+    T, C = cos.shape
+    t = (start + np.arange(len(qkv))) % T
+    for first in (0, C):  # q, then k
+        for low, high in zip(offsets[:-1], offsets[1:], strict=True):
+            for c in range(low, high - 1, 2):
+                x, y = qkv[:, first + c].copy(), qkv[:, first + c + 1].copy()
+                qkv[:, first + c] = x * cos[t, c] - direction * y * sin[t, c]
+                qkv[:, first + c + 1] = direction * x * sin[t, c] + y * cos[t, c]
+
+
+def attention_forward(out, att, scratch, qkv, offsets):
+    """For each head: att = softmax(q k^T / sqrt(D)), causal; out = att v (Vaswani et al. 2017, equation 1)."""
+    B, C = len(att), out.shape[1]
+    Tq, Tk = len(out) // B, len(qkv) // B
+    start = Tk - Tq
+    future = np.arange(Tk) > (start + np.arange(Tq))[:, None]
+    out = out.reshape(B, Tq, C)
+    qkv = qkv.reshape(B, Tk, 3 * C)
+    for b in range(B):
+        for h in range(len(offsets) - 1):
+            low, high = offsets[h], offsets[h + 1]
+            if low == high:
+                continue
+            q, k, v = (qkv[b, :, i * C + low : i * C + high] for i in range(3))
+            scores = q[start:] @ k.T / np.sqrt(high - low)
+            scores[future] = -np.inf
+            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            weights /= weights.sum(axis=1, keepdims=True)
+            att[b, h, start:Tk, :Tk] = weights
+            out[b, :, low:high] = weights @ v
+
+
+def attention_backward(dqkv, scratch, dout, qkv, att, offsets):
+    B, C = len(att), dout.shape[1]
+    T = len(dout) // B
+    dqkv, dout, qkv = dqkv.reshape(B, T, 3 * C), dout.reshape(B, T, C), qkv.reshape(B, T, 3 * C)
+    for b in range(B):
+        for h in range(len(offsets) - 1):
+            low, high = offsets[h], offsets[h + 1]
+            if low == high:
+                continue
+            q, k, v = (qkv[b, :, i * C + low : i * C + high] for i in range(3))
+            dq, dk, dv = (dqkv[b, :, i * C + low : i * C + high] for i in range(3))
+            weights, d = att[b, h], dout[b, :, low:high]
+            dweights = d @ v.T
+            dscores = weights * (dweights - (weights * dweights).sum(axis=1, keepdims=True))
+            dscores /= np.sqrt(high - low)
+            dq[...] = dscores @ k
+            dk[...] = dscores.T @ q
+            dv[...] = weights.T @ d
+
+
+def residual_forward(out, inp, branch):
+    out[...] = inp + branch
+
+
+def residual_backward(dinp, dbranch):
+    dinp += dbranch
+
+
+def relu_forward(out, inp):
+    out[...] = np.maximum(inp, 0)
+
+
+def relu_backward(dinp, dout, out):
+    dinp[...] = np.where(out > 0, dout, 0)
+
+
+def cross_entropy_forward(losses, probs, logits, targets):
+    """losses = -log softmax(logits)[target]."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    total = np.exp(shifted).sum(axis=1, keepdims=True)
+    probs[...] = np.exp(shifted) / total
+    picked = np.log(total[:, 0]) - shifted[np.arange(len(targets)), targets]
+    losses[...] = np.where(targets >= 0, picked, 0)
+
+
+def cross_entropy_backward(dlogits, probs, targets, n_targets):
+    """dlogits = (probs - 1[target]) / n_targets, and 0 where there is no target."""
+    dlogits[...] = probs
+    dlogits[np.arange(len(targets)), targets] -= 1
+    dlogits *= np.where(targets >= 0, 1 / max(n_targets[0], 1), 0)[:, None]
+
+
+# --- the optimizer --------------------------------------------------------------------------------
+
+
+def zero(out):
+    out[...] = 0
+
+
+def shard_sum(out, shards, bounds):
+    n_shards = len(shards) // len(out)
+    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        copies = shards[n_shards * low : n_shards * high].reshape(n_shards, high - low)
+        out[low:high] = sum(copies)
+
+
+def gradient_norm(norm, grad):
+    norm[0] = np.sqrt(np.sum(grad**2))
+
+
+def step_record(log, clock, losses, n_targets, norm):
+    loss = losses.sum() / max(n_targets[0], 1)
+    if not clock[1]:
+        log[clock[0] % len(log)] = loss, norm[0]
+    if not (np.isfinite(loss) and np.isfinite(norm[0])):
+        clock[1] = 1
+
+
+def adam_step(param, m, v, grad, norm, lr, decay, clock, beta1, beta2, eps, clip):
+    """One step of Adam with bias correction (Kingma & Ba 2015, algorithm 1) and decoupled weight decay.
+
+    The gradient is scaled down to the norm `clip` first, unless clip is 0.
+    """
+    if clock[1]:
+        return
+    t = clock[0] + 1
+    rate = lr[clock[0] % len(lr)]
+    scaled = grad * min(1.0, clip / norm[0]) if clip > 0 and norm[0] > 0 else grad
+    m[...] = beta1 * m + (1 - beta1) * scaled
+    v[...] = beta2 * v + (1 - beta2) * scaled**2
+    mhat = m / (1 - beta1**t)
+    vhat = v / (1 - beta2**t)
+    param -= rate * (mhat / (np.sqrt(vhat) + eps) + decay * param)
+
+
+def clock_advance(clock):
+    if not clock[1]:
+        clock[0] += 1
+
+
+# --- evaluation and generation --------------------------------------------------------------------
+
+
+def loss_sum(total, count, losses, n_targets):
+    total[0] += losses.sum()
+    count[0] += n_targets[0]
+
+
+def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, top_p):
+    """Draw the next character and put it into the window.
+
+    clock holds how many characters the window has, how many of their rows are computed, and how many
+    characters have been drawn. Temperature 0 takes the likeliest. top_k 0 and top_p 1 leave all in; of
+    equally likely characters the lower id counts as the likelier. A full window is halved: its newer half
+    moves to the front, and its rows are computed anew.
+    """
+    T, V = len(window), logits.shape[1]
+    row = logits[-1].astype(np.float64)
+    likeliest = np.argsort(-row, kind="stable")
+    if temperature == 0:
+        drawn = likeliest[0]
+    else:
+        kept = likeliest[: top_k or V]
+        probs = np.exp((row[kept] - row[kept[0]]) / temperature)
+        mass = np.cumsum(probs / probs.sum())
+        n = 1 + np.searchsorted(mass, top_p) if top_p < 1 else len(kept)
+        n = min(n, len(kept))
+        drawn = kept[min(np.searchsorted(mass[:n], uniform[clock[2]] * mass[n - 1], side="right"), n - 1)]
+    if clock[0] == T:
+        keep = T // 2
+        window[:keep] = window[T - keep :].copy()
+        clock[0] = keep
+        clock[1] = 0
+    else:
+        clock[1] = clock[0]
+    window[clock[0]] = drawn
+    clock[0] += 1
+    output[clock[2]] = drawn
+    clock[2] += 1

@@ -1,0 +1,114 @@
+"""What the model learns: one table of names, shapes and initial values, over flat buffers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from microgpt_kernels.contract import shape_of
+
+Array = npt.NDArray[Any]
+
+
+class Normal(NamedTuple):
+    """Drawn from a normal distribution; a matrix that adds to the residual stream shrinks with depth."""
+
+    std: float
+    residual: bool = False
+
+
+class Constant(NamedTuple):
+    value: float
+
+
+# Chosen by measurement, see docs/learning.md. Only matrices decay, not biases, norms and embeddings.
+class Parameters(NamedTuple):
+    """Views of a flat buffer, one tensor of all layers each: `p.qkv_w[l]` is the layer's (C, 3C) matrix."""
+
+    tok: Annotated[Array, "V C", Normal(0.02)]
+    pos: Annotated[Array, "P C", Normal(0.02)]  # P is T for learned positions, else 0
+    ln1_w: Annotated[Array, "L C", Constant(1)]
+    ln1_b: Annotated[Array, "L C", Constant(0)]
+    qkv_w: Annotated[Array, "L C 3C", Normal(0.02)]
+    qkv_b: Annotated[Array, "L 3C", Constant(0)]
+    proj_w: Annotated[Array, "L C C", Normal(0.02, residual=True)]
+    proj_b: Annotated[Array, "L C", Constant(0)]
+    ln2_w: Annotated[Array, "L C", Constant(1)]
+    ln2_b: Annotated[Array, "L C", Constant(0)]
+    up_w: Annotated[Array, "L C F", Normal(0.02)]
+    up_b: Annotated[Array, "L F", Constant(0)]
+    down_w: Annotated[Array, "L F C", Normal(0.02, residual=True)]
+    down_b: Annotated[Array, "L C", Constant(0)]
+    lnf_w: Annotated[Array, "C", Constant(1)]
+    lnf_b: Annotated[Array, "C", Constant(0)]
+    head_w: Annotated[Array, "C V", Normal(0.02)]
+    head_b: Annotated[Array, "V", Constant(0)]
+
+
+class Tensor(NamedTuple):
+    """One row of the table for a model of known sizes; `low:high` is its place in a flat buffer."""
+
+    name: str
+    shape: tuple[int, ...]
+    init: Normal | Constant
+    low: int
+    high: int
+
+
+def table(sizes: Mapping[str, int]) -> list[Tensor]:
+    """Every tensor of a model with these sizes (by the letters of the contract, and P: rows of `pos`)."""
+    tensors, low = [], 0
+    for name, hint in get_type_hints(Parameters, include_extras=True).items():
+        _, shape_text, init = get_args(hint)
+        shape = shape_of(shape_text, sizes)
+        high = low + math.prod(shape)
+        tensors.append(Tensor(name, shape, init, low, high))
+        low = high
+    return tensors
+
+
+def count(tensors: list[Tensor]) -> int:
+    """How many numbers the model learns."""
+    return tensors[-1].high
+
+
+def views(buffer: Array, tensors: list[Tensor]) -> Parameters:
+    """The tensors inside a flat buffer of `count` numbers."""
+    return Parameters(*(buffer[t.low : t.high].reshape(t.shape) for t in tensors))
+
+
+def shard_views(buffer: Array, tensors: list[Tensor], n_shards: int) -> Parameters:
+    """The tensors inside a buffer of n_shards * `count` numbers: (n_shards, *shape), the copies side by side."""
+    return Parameters(
+        *(buffer[n_shards * t.low : n_shards * t.high].reshape(n_shards, *t.shape) for t in tensors)
+    )
+
+
+def initial(tensors: list[Tensor], n_layers: int, seed: int, dtype: npt.DTypeLike) -> Array:
+    """A flat buffer of initial values. Each tensor draws from a stream of its own, by its place in the table.
+
+    So float32 and float64, and models that differ in one size, begin as alike as they can be.
+    """
+    buffer = np.zeros(count(tensors), dtype)
+    for number, tensor in enumerate(tensors):
+        values = buffer[tensor.low : tensor.high]
+        if isinstance(tensor.init, Constant):
+            values[:] = tensor.init.value
+        else:
+            # two branches a layer add to the residual stream: this keeps its size independent of depth
+            std = tensor.init.std / math.sqrt(2 * n_layers) if tensor.init.residual else tensor.init.std
+            values[:] = np.random.default_rng((seed, number)).normal(0.0, std, values.size)
+    return buffer
+
+
+def decayed(tensors: list[Tensor], weight_decay: float, dtype: npt.DTypeLike) -> Array:
+    """The weight decay of each place of a flat buffer: matrices decay; biases, norms and embeddings do not."""
+    buffer = np.zeros(count(tensors), dtype)
+    for tensor in tensors:
+        if tensor.name.endswith("_w") and not tensor.name.startswith("ln"):
+            buffer[tensor.low : tensor.high] = weight_decay
+    return buffer
