@@ -77,33 +77,34 @@ class Generation(NamedTuple):
     top_p: float
 
 
-def build_training(k: ModuleType) -> Step:
+def build_training(k: ModuleType, n_shards: int) -> Step:
     """train(n, state): n steps of Adam, each on the next batch of the walk."""
     forward, backward = build(k)
     shards = k.shards
 
-    def shard_gradients(p: Any, g: Any, a: Any, c: Any, batch: Any, s: Any, n_shards: Any) -> None:
-        """The loss and the gradients of the sequences of shard s."""
+    def gradients(p: Any, g: Any, a: Any, c: Any, batch: Any) -> None:
+        """The losses and the gradients of all shards, each with its own sequences of the batch."""
         B, T = batch.inputs.shape
-        low, high = s * B // n_shards, (s + 1) * B // n_shards
-        seqs, rows = slice(low, high), slice(low * T, high * T)
+        S = len(a.scratch)
         ids, targets = batch.inputs.reshape(B * T), batch.targets.reshape(B * T)
-        forward(p, a, c, ids, s, rows, rows, seqs)
-        k.cross_entropy_forward(a.losses[rows], a.probs[rows], a.logits[rows], targets[rows])
-        backward(p, g, a, c, ids, targets, batch.n_targets, s, rows, seqs)
+        for s in shards(S):
+            low, high = s * B // S, (s + 1) * B // S
+            seqs, rows = slice(low, high), slice(low * T, high * T)
+            forward(p, a, c, ids, s, rows, rows, seqs)
+            k.cross_entropy_forward(a.losses[rows], a.probs[rows], a.logits[rows], targets[rows])
+            backward(p, g, a, c, ids, targets, batch.n_targets, s, rows, seqs)
 
-    shard_gradients = k.inline(shard_gradients)
+    # a single shard is not worth the threads, nor the time to compile for them
+    gradients = k.parallel(gradients) if n_shards > 1 else k.inline(gradients)
 
     def step(state: Any) -> None:
         batch, o = state.batch, state.o
-        n_shards = len(state.a.scratch)
         k.batch_fill(
             batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, o.clock, state.stride
         )
         k.zero(o.shards)
-        for s in shards(n_shards):
-            shard_gradients(state.p, state.g, state.a, state.c, batch, s, n_shards)
-        if n_shards > 1:
+        gradients(state.p, state.g, state.a, state.c, batch)
+        if len(state.a.scratch) > 1:
             k.shard_sum(o.grad, o.shards, o.bounds)
         k.gradient_norm(o.norm, o.grad)
         k.step_record(o.log, o.clock, state.a.losses, batch.n_targets, o.norm)

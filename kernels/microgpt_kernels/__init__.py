@@ -1,1 +1,37 @@
 """The numerical kernels: they know arrays, and nothing of configurations or layers."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+BACKENDS = ("crystal", "openblas", "cublas", "reference")
+
+
+class BackendError(Exception):
+    """A backend that cannot run here, or does not keep the contract; the message says what is missing."""
+
+
+def load(name: str) -> ModuleType:
+    """The backend's module, checked against the contract. Never another one in its place.
+
+    Raises BackendError.
+    """
+    from microgpt_kernels import contract
+
+    if name not in BACKENDS:
+        raise BackendError(f"there is no backend {name!r}; there are {', '.join(BACKENDS)}")
+    try:
+        backend = importlib.import_module(f"microgpt_kernels.{name}")
+    except ModuleNotFoundError as error:
+        if error.name == f"microgpt_kernels.{name}":
+            raise BackendError(
+                f"the backend {name!r} is not part of this version; use crystal or openblas"
+            ) from None
+        raise BackendError(
+            f"the backend {name!r} needs the package {error.name!r}: pip install {error.name}"
+        ) from None
+    wrong = contract.differences(backend)
+    if wrong:
+        raise BackendError(f"the backend {name!r} does not keep the contract: {'; '.join(wrong)}")
+    return backend

@@ -204,6 +204,8 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "from_host": ("array", "values"),
     # a function used inside a step
     "inline": ("function",),
+    # the same for one with a loop over `shards`, whose turns may run at the same time
+    "parallel": ("function",),
     # step(state) -> steps(n, state), which runs it n times as one unit
     "compile": ("step",),
     # how many threads a compiled step may use

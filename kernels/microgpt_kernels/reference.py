@@ -29,6 +29,10 @@ def inline(function):
     return function
 
 
+def parallel(function):
+    return function
+
+
 def compile(step):
     def steps(n, state):
         for _ in range(n):

@@ -18,7 +18,7 @@ from microgpt_kernels.crystal.embedding import (
     position_backward,
     position_forward,
 )
-from microgpt_kernels.crystal.jit import compile, inline, set_threads, shards
+from microgpt_kernels.crystal.jit import compile, inline, parallel, set_threads, shards
 from microgpt_kernels.crystal.layernorm import layernorm_backward, layernorm_forward
 from microgpt_kernels.crystal.linear import linear_backward, linear_forward
 from microgpt_kernels.crystal.memory import from_host, to_host, zeros
@@ -46,6 +46,7 @@ __all__ = [
     "linear_backward",
     "linear_forward",
     "loss_sum",
+    "parallel",
     "position_backward",
     "position_forward",
     "relu_backward",

@@ -1,0 +1,256 @@
+"""What a model is and how a run goes: frozen dataclasses that check themselves, and their TOML form."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from microgpt.errors import MicrogptError
+from microgpt.heads import Widths, format_layout, parse_layout
+
+BACKENDS = ("crystal", "openblas", "cublas", "reference")
+POSITIONS = ("learned", "rope", "none")
+ORDERS = ("sequential", "shuffled")
+SCHEDULES = ("constant", "cosine")
+DTYPES = ("float32", "float64")
+
+# A batch is cut into so many shards at the most; see `TrainConfig.n_shards`.
+MAX_SHARDS = 4
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The sizes of a model: all that is needed, besides its weights, to run it."""
+
+    vocabulary_size: int
+    seq_len: int
+    d_model: int
+    n_layers: int
+    d_ff: int
+    heads: tuple[Widths, ...]  # of each layer
+    positions: str
+    dtype: str
+
+    def __post_init__(self) -> None:
+        for name in ("vocabulary_size", "seq_len", "d_model", "n_layers", "d_ff"):
+            _at_least(name, getattr(self, name), 1)
+        _one_of("positions", self.positions, POSITIONS)
+        _one_of("dtype", self.dtype, DTYPES)
+        if len(self.heads) != self.n_layers:
+            raise MicrogptError(f"there are head widths for {len(self.heads)} layers, not for {self.n_layers}")
+        for widths in self.heads:
+            if min(widths, default=0) < 1 or sum(widths) != self.d_model:
+                raise MicrogptError(f"the head widths {widths} do not sum to d_model {self.d_model}")
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The model's sizes by the letters of the contract; P and R: rows of learned and rotary positions."""
+        T = self.seq_len
+        return {
+            "V": self.vocabulary_size,
+            "T": T,
+            "C": self.d_model,
+            "L": self.n_layers,
+            "F": self.d_ff,
+            "H": max(len(widths) for widths in self.heads),
+            "P": T if self.positions == "learned" else 0,
+            "R": T if self.positions == "rope" else 0,
+        }
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that `microgpt train` can be told; the field names are its options and the keys of TOML."""
+
+    file: str
+    steps: int = 1000
+    heads: str = "uniform"
+    backend: str = "crystal"
+    seq_len: int = 128
+    stride: int | None = None  # None: seq_len
+    batch_size: int = 1
+    order: str = "sequential"
+    d_model: int = 64
+    n_layers: int = 2
+    d_ff: int | None = None  # None: d_model
+    positions: str = "learned"
+    lr: float = 3e-4
+    beta2: float = 0.999
+    schedule: str = "constant"
+    min_lr: float | None = None  # None: a tenth of lr
+    warmup: int = 0
+    clip: float = 1.0  # 0: never
+    weight_decay: float = 0.0
+    val_fraction: float = 0.0
+    eval_every: int | None = None  # None: at the end
+    sample_every: int | None = None  # None: at the end
+    seed: int = 1337
+    dtype: str = "float32"
+    threads: int | None = None  # None: as many as there are cores, at most one for each shard
+    memory_cap: str = "2GiB"
+    out: str | None = None  # None: runs/<name of the file>
+
+    def __post_init__(self) -> None:
+        for name, minimum in (
+            ("steps", 1),
+            ("seq_len", 1),
+            ("batch_size", 1),
+            ("d_model", 1),
+            ("n_layers", 1),
+            ("warmup", 0),
+            ("seed", 0),
+        ):
+            _at_least(name, getattr(self, name), minimum)
+        for name in ("stride", "d_ff", "eval_every", "sample_every", "threads"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
+        for name, choices in (
+            ("backend", BACKENDS),
+            ("order", ORDERS),
+            ("positions", POSITIONS),
+            ("schedule", SCHEDULES),
+            ("dtype", DTYPES),
+        ):
+            _one_of(name, getattr(self, name), choices)
+        for name, lowest, highest in (
+            ("lr", 0.0, math.inf),
+            ("min_lr", 0.0, math.inf),
+            ("beta2", 0.0, 1.0),
+            ("clip", 0.0, math.inf),
+            ("weight_decay", 0.0, math.inf),
+            ("val_fraction", 0.0, 1.0),
+        ):
+            value = getattr(self, name)
+            if value is not None and not lowest <= value < highest:
+                limit = "finite" if highest == math.inf else f"below {highest:g}"
+                raise MicrogptError(f"--{_option(name)} must be at least {lowest:g} and {limit}, not {value:g}")
+        if self.stride is not None and self.stride > self.seq_len:
+            raise MicrogptError(
+                f"--stride {self.stride} would skip characters: it can be at most --seq-len, {self.seq_len}"
+            )
+        if self.eval_every is not None and self.val_fraction == 0:
+            raise MicrogptError("--eval-every needs a text to evaluate on: add --val-fraction 0.1")
+        if self.min_lr is not None and self.min_lr > self.lr:
+            raise MicrogptError(f"--min-lr {self.min_lr:g} is above --lr {self.lr:g}")
+        self.memory_cap_bytes  # noqa: B018  (raises if it is not a size)
+        self.model(1)  # raises if the sizes make no model
+
+    def model(self, vocabulary_size: int) -> ModelConfig:
+        """The model that this run trains on a text with so many distinct characters."""
+        return ModelConfig(
+            vocabulary_size=vocabulary_size,
+            seq_len=self.seq_len,
+            d_model=self.d_model,
+            n_layers=self.n_layers,
+            d_ff=self.d_ff or self.d_model,
+            heads=parse_layout(self.heads, self.d_model, self.n_layers),
+            positions=self.positions,
+            dtype=self.dtype,
+        )
+
+    def resolved(self) -> TrainConfig:
+        """The same run with every default that depends on another option written out."""
+        return dataclasses.replace(
+            self,
+            heads=format_layout(parse_layout(self.heads, self.d_model, self.n_layers)),
+            stride=self.stride or self.seq_len,
+            d_ff=self.d_ff or self.d_model,
+            min_lr=self.lr / 10 if self.min_lr is None else self.min_lr,
+            out=self.out or str(Path("runs") / Path(self.file).stem),
+        )
+
+    @property
+    def n_shards(self) -> int:
+        """Into how many shards the batch is cut: a function of the batch size alone, so that one seed gives
+        one loss curve whatever the number of threads."""
+        return min(self.batch_size, MAX_SHARDS)
+
+    @property
+    def memory_cap_bytes(self) -> int | None:
+        """The cap in bytes; None for '0' or 'none'."""
+        return parse_size(self.memory_cap)
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of a step, from 0: a linear warm-up, then constant or half a cosine down to min_lr."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / (self.warmup + 1)
+        if self.schedule == "constant":
+            return self.lr
+        lowest = self.lr / 10 if self.min_lr is None else self.min_lr
+        progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        return lowest + 0.5 * (1 + math.cos(math.pi * progress)) * (self.lr - lowest)
+
+
+def parse_size(text: str) -> int | None:
+    """'2GiB', '500 MB', '1e9' -> bytes; '0' and 'none' -> None, no limit."""
+    if text.strip().lower() in ("0", "none"):
+        return None
+    match = re.fullmatch(r"\s*([\d.]+(?:e\d+)?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    try:
+        number = float(match[1]) if match else 0.0
+    except ValueError:
+        number = 0.0
+    if not match or not 0 < number < 1e15:
+        raise MicrogptError(f"--memory-cap {text!r} is not a size; write it like 2GiB, 500MB, or none")
+    return int(number * (1024 if match[3] else 1000) ** " kmgt".index(match[2].lower() or " "))
+
+
+def from_mapping(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Options from a TOML file, checked by name and type; MicrogptError names what is wrong and the nearest name."""
+    known = {field.name: str(field.type) for field in dataclasses.fields(TrainConfig)}
+    options: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+            raise MicrogptError(f"{source}: unknown key {key!r}{hint}")
+        kind = known[name].split(" ")[0]
+        if kind == "float" and type(value) is int:
+            value = float(value)
+        if type(value).__name__ != kind:
+            raise MicrogptError(f"{source}: {key} = {value!r} should be of type {kind}")
+        options[name] = value
+    return options
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The options that a TOML file sets."""
+    try:
+        return from_mapping(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+    except FileNotFoundError:
+        raise MicrogptError(f"there is no configuration file {path}") from None
+    except OSError as error:
+        raise MicrogptError(f"cannot read the configuration {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MicrogptError(f"{path} is not valid TOML: {error}") from None
+
+
+def to_toml(config: TrainConfig) -> str:
+    """The configuration as TOML; what is None is left out, as TOML has no word for it."""
+    import tomli_w
+
+    return tomli_w.dumps({k: v for k, v in dataclasses.asdict(config).items() if v is not None})
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _at_least(name: str, value: int, minimum: int) -> None:
+    if value < minimum:
+        raise MicrogptError(f"--{_option(name)} must be at least {minimum}, not {value}")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        near = difflib.get_close_matches(value, choices, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise MicrogptError(f"--{_option(name)} {value!r} is none of {', '.join(choices)}{hint}")
