@@ -44,7 +44,9 @@ class ModelConfig:
         _one_of("positions", self.positions, POSITIONS)
         _one_of("dtype", self.dtype, DTYPES)
         if len(self.heads) != self.n_layers:
-            raise MicrogptError(f"there are head widths for {len(self.heads)} layers, not for {self.n_layers}")
+            raise MicrogptError(
+                f"there are head widths for {len(self.heads)} layers, not for {self.n_layers}"
+            )
         for widths in self.heads:
             if min(widths, default=0) < 1 or sum(widths) != self.d_model:
                 raise MicrogptError(f"the head widths {widths} do not sum to d_model {self.d_model}")
@@ -130,7 +132,9 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not lowest <= value < highest:
                 limit = "finite" if highest == math.inf else f"below {highest:g}"
-                raise MicrogptError(f"--{_option(name)} must be at least {lowest:g} and {limit}, not {value:g}")
+                raise MicrogptError(
+                    f"--{_option(name)} must be at least {lowest:g} and {limit}, not {value:g}"
+                )
         if self.stride is not None and self.stride > self.seq_len:
             raise MicrogptError(
                 f"--stride {self.stride} would skip characters: it can be at most --seq-len, {self.seq_len}"

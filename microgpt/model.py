@@ -1,13 +1,13 @@
 """The model, written once for all backends: two straight lists of kernel calls, one the mirror of the other.
 
-    p     parameters, views by name: p.qkv_w[l]
-    g     their gradients, of each shard s: g.qkv_w[s, l]
-    a     activations (workspace.py), and in `d...` their gradients
-    c     constants: where the heads begin, and the angles of rotary positions
-    s     the shard of the batch, which has a scratch and gradients of its own
-    rows  the rows to compute: those of the shard's sequences, or the one that generation adds
-    seen  the rows that they may look back to, themselves included
-    seqs  the sequences of the batch to which they belong
+p     parameters, views by name: p.qkv_w[l]
+g     their gradients, of each shard s: g.qkv_w[s, l]
+a     activations (workspace.py), and in `d...` their gradients
+c     constants: where the heads begin, and the angles of rotary positions
+s     the shard of the batch, which has a scratch and gradients of its own
+rows  the rows to compute: those of the shard's sequences, or the one that generation adds
+seen  the rows that they may look back to, themselves included
+seqs  the sequences of the batch to which they belong
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
-
 from microgpt_kernels.contract import shape_of
 
 Array = npt.NDArray[Any]

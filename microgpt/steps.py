@@ -59,8 +59,8 @@ class Evaluation(NamedTuple):
     c: Constants
     batch: Batch
     clock: Array  # (2,) int64
-    total: Array  # (1,)
-    count: Array  # (1,) int64
+    total: Array  # (1,) float64, the sum of the losses
+    counted: Array  # (1,) int64, over how many characters
     stride: int
 
 
@@ -118,7 +118,7 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
 
 
 def build_evaluation(k: ModuleType) -> Step:
-    """evaluate(n, state): adds the losses of n batches to total and count."""
+    """evaluate(n, state): adds the losses of n batches to total and counted."""
     forward, _ = build(k)
 
     def step(state: Any) -> None:
@@ -130,7 +130,7 @@ def build_evaluation(k: ModuleType) -> Step:
         )
         forward(state.p, a, state.c, batch.inputs.reshape(B * T), 0, rows, rows, slice(0, B))
         k.cross_entropy_forward(a.losses, a.probs, a.logits, batch.targets.reshape(B * T))
-        k.loss_sum(state.total, state.count, a.losses, batch.n_targets)
+        k.loss_sum(state.total, state.counted, a.losses, batch.n_targets)
         k.clock_advance(state.clock)
 
     evaluate: Step = k.compile(step)

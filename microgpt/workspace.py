@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
-
-from microgpt.errors import MicrogptError
-from microgpt.parameters import Array
 from microgpt_kernels.contract import shape_of
+
+from microgpt.config import ModelConfig
+from microgpt.errors import MicrogptError
+from microgpt.parameters import Array, Parameters, table, views
 
 
 class Activations(NamedTuple):
@@ -118,7 +119,11 @@ def activations(
 
 
 def constants(
-    k: ModuleType, sizes: Mapping[str, int], heads: tuple[tuple[int, ...], ...], rope: bool, dtype: npt.DTypeLike
+    k: ModuleType,
+    sizes: Mapping[str, int],
+    heads: tuple[tuple[int, ...], ...],
+    rope: bool,
+    dtype: npt.DTypeLike,
 ) -> Constants:
     """Head offsets, and for rotary positions the cosine and sine of each column's angle (equation 34)."""
     L, H, T, C = (sizes[letter] for letter in "LHTC")
@@ -130,9 +135,16 @@ def constants(
             frequencies = [ROPE_BASE ** (-(c - c % 2) / D) for D in widths for c in range(D)]
             angles[l] = np.arange(T)[:, None] * np.array(frequencies)
     values = (offsets, np.cos(angles).astype(dtype), np.sin(angles).astype(dtype))
-    arrays: list[Any] = []
-    for value in values:
-        array = k.zeros(value.shape, value.dtype)
-        k.from_host(array, value)
-        arrays.append(array)
-    return Constants(*arrays)
+    return Constants(*(k.to_device(value) for value in values))
+
+
+def place(
+    k: ModuleType, budget: Budget, config: ModelConfig, param: Array
+) -> tuple[Array, Parameters, Constants]:
+    """A model's flat buffer of parameters on a backend, the views of its tensors, and its constants."""
+    budget.book(param.nbytes, "the model's parameters", "use a smaller model")
+    buffer = k.zeros(param.shape, param.dtype)
+    k.from_host(buffer, param)
+    p = views(buffer, table(config.sizes))
+    rope = config.positions == "rope"
+    return buffer, p, constants(k, config.sizes, config.heads, rope, config.dtype)

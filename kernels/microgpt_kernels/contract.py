@@ -20,7 +20,7 @@ arrays. Activation gradients are written, parameter gradients are accumulated.
     read         not touched
 
 Two arguments may share memory only where `may_share` says so. Kernels work on real arrays of one dtype,
-float32 or float64, and on int32 ids and int64 counters, marked `int32` and `int64` below.
+float32 or float64, and on int32 ids, int64 counters and float64 totals, marked so below.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _arguments(mode: str):  # type: ignore[no-untyped-def]
     def of(**shapes: str) -> tuple[Argument, ...]:
         arguments = []
         for name, text in shapes.items():
-            kind = next((k for k in ("int32", "int64", "text") if text.startswith(k)), "real")
+            kind = next((k for k in ("int32", "int64", "float64", "text") if text.startswith(k)), "real")
             arguments.append(Argument(name, mode, text.removeprefix(kind).strip(), kind))
         return tuple(arguments)
 
@@ -178,10 +178,10 @@ KERNELS = (
     ),
     kernel("clock_advance", updated(clock="int64 2")),
     # --- evaluation and generation ----------------------------------------------------------------
-    # total[0] += the sum of the losses, count[0] += n_targets[0]
+    # total[0] += the sum of the losses, counted[0] += n_targets[0]
     kernel(
         "loss_sum",
-        accumulated(total="1", count="int64 1"),
+        accumulated(total="float64 1", counted="int64 1"),
         read(losses="N", n_targets="int64 1"),
     ),
     # draws a character from the last row of logits by the slot clock[2] of uniform, into ids and output
@@ -198,6 +198,8 @@ KERNELS = (
 VERBS: Mapping[str, tuple[str, ...]] = {
     # a zeroed array that this backend's kernels can work on
     "zeros": ("shape", "dtype"),
+    # a NumPy array as one of this backend's; on a CPU that is the array itself
+    "to_device": ("values",),
     # the values of an array as a NumPy array; on a CPU that is the array itself
     "to_host": ("array",),
     # overwrite an array with the values of a NumPy array

@@ -6,6 +6,8 @@ which arguments are written, accumulated, updated and read, and what the letters
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 LAYERNORM_EPS = 1e-5
@@ -15,6 +17,10 @@ shards = range
 
 def zeros(shape, dtype):
     return np.zeros(shape, dtype)
+
+
+def to_device(values):
+    return values
 
 
 def to_host(array):
@@ -101,7 +107,10 @@ def layernorm_forward(out, mean, rstd, inp, weight, bias):
 
 
 def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
-    """With xhat = (inp - mean) * rstd and g = dout * weight: dinp = rstd * (g - avg(g) - xhat * avg(g * xhat))."""
+    """With xhat = (inp - mean) * rstd and g = dout * weight:
+
+    dinp = rstd * (g - avg(g) - xhat * avg(g * xhat)), dweight += sum(dout * xhat), dbias += sum(dout)
+    """
     xhat = (inp - mean[:, None]) * rstd[:, None]
     g = dout * weight
     dweight += (dout * xhat).sum(axis=0)
@@ -138,7 +147,7 @@ def _rotate(qkv, cos, sin, offsets, start, direction):
     T, C = cos.shape
     t = (start + np.arange(len(qkv))) % T
     for first in (0, C):  # q, then k
-        for low, high in zip(offsets[:-1], offsets[1:], strict=True):
+        for low, high in pairwise(offsets):
             for c in range(low, high - 1, 2):
                 x, y = qkv[:, first + c].copy(), qkv[:, first + c + 1].copy()
                 qkv[:, first + c] = x * cos[t, c] - direction * y * sin[t, c]
@@ -146,7 +155,7 @@ def _rotate(qkv, cos, sin, offsets, start, direction):
 
 
 def attention_forward(out, att, scratch, qkv, offsets):
-    """For each head: att = softmax(q k^T / sqrt(D)), causal; out = att v (Vaswani et al. 2017, equation 1)."""
+    """For each head: att = softmax(q k^T / sqrt(D)), causal; out = att v (Vaswani et al. 2017, eq. 1)."""
     B, C = len(att), out.shape[1]
     Tq, Tk = len(out) // B, len(qkv) // B
     start = Tk - Tq
@@ -228,7 +237,7 @@ def zero(out):
 
 def shard_sum(out, shards, bounds):
     n_shards = len(shards) // len(out)
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds):
         copies = shards[n_shards * low : n_shards * high].reshape(n_shards, high - low)
         out[low:high] = sum(copies)
 
@@ -270,9 +279,9 @@ def clock_advance(clock):
 # --- evaluation and generation --------------------------------------------------------------------
 
 
-def loss_sum(total, count, losses, n_targets):
+def loss_sum(total, counted, losses, n_targets):
     total[0] += losses.sum()
-    count[0] += n_targets[0]
+    counted[0] += n_targets[0]
 
 
 def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, top_p):

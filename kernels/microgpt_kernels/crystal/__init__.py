@@ -21,7 +21,7 @@ from microgpt_kernels.crystal.embedding import (
 from microgpt_kernels.crystal.jit import compile, inline, parallel, set_threads, shards
 from microgpt_kernels.crystal.layernorm import layernorm_backward, layernorm_forward
 from microgpt_kernels.crystal.linear import linear_backward, linear_forward
-from microgpt_kernels.crystal.memory import from_host, to_host, zeros
+from microgpt_kernels.crystal.memory import from_host, to_device, to_host, zeros
 from microgpt_kernels.crystal.relu import relu_backward, relu_forward
 from microgpt_kernels.crystal.residual import residual_backward, residual_forward
 from microgpt_kernels.crystal.rope import rope_backward, rope_forward
@@ -60,6 +60,7 @@ __all__ = [
     "shard_sum",
     "shards",
     "step_record",
+    "to_device",
     "to_host",
     "zero",
     "zeros",

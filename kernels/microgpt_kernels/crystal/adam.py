@@ -115,16 +115,16 @@ def clock_advance(clock):
 
 
 @kernel
-def loss_sum(total, count, losses, n_targets):
+def loss_sum(total, counted, losses, n_targets):
     """Adds up a text's loss over its batches.
 
-    total      (1,)         accumulated
-    count      (1,)  int64  accumulated
-    losses     (N,)         read
-    n_targets  (1,)  int64  read
+    total      (1,)  float64  accumulated; float32 would lose the last batches of a long text
+    counted    (1,)  int64    accumulated
+    losses     (N,)           read
+    n_targets  (1,)  int64    read
     """
     batch = losses.dtype.type(0.0)
     for n in range(len(losses)):
         batch += losses[n]
     total[0] += batch
-    count[0] += n_targets[0]
+    counted[0] += n_targets[0]

@@ -121,7 +121,11 @@ def attention_backward(dqkv, scratch, dout, qkv, att, offsets):
                 continue
             scale = dout.dtype.type(1.0 / sqrt(D))
             q, k, v = rows[:, low:high], rows[:, C + low : C + high], rows[:, 2 * C + low : 2 * C + high]
-            dq, dk, dv = drows[:, low:high], drows[:, C + low : C + high], drows[:, 2 * C + low : 2 * C + high]
+            dq, dk, dv = (
+                drows[:, low:high],
+                drows[:, C + low : C + high],
+                drows[:, 2 * C + low : 2 * C + high],
+            )
             o, weights = dout[b * T : (b + 1) * T, low:high], att[b, h]
             v_T = scratch[T * T : T * T + D * T].reshape(D, T)
             transpose(v_T, v)

@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from microgpt_kernels.crystal.jit import N_REGISTERS, INNER, external_function, inlined
+from microgpt_kernels.crystal.jit import INNER, N_REGISTERS, external_function, inlined
 from microgpt_kernels.crystal.vector import lanes_of, make_tile, pointer, shift, transpose_block
 
 
@@ -165,7 +165,10 @@ def _transpose(out, inp):
         for i in range(0, full_rows, lanes):
             for j in range(0, full_columns, lanes):
                 transpose_block(
-                    shift(pointer(out), j * out_row + i), out_row, shift(pointer(inp), i * inp_row + j), inp_row
+                    shift(pointer(out), j * out_row + i),
+                    out_row,
+                    shift(pointer(inp), i * inp_row + j),
+                    inp_row,
                 )
         for i in range(rows):
             for j in range(full_columns if i < full_rows else 0, columns):

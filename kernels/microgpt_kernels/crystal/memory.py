@@ -13,6 +13,11 @@ def zeros(shape, dtype):
     return buffer[begin : begin + size].view(dtype).reshape(shape)
 
 
+def to_device(values):
+    """The array itself."""
+    return values
+
+
 def to_host(array):
     """The array itself."""
     return array

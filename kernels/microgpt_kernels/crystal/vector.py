@@ -63,7 +63,7 @@ def shift(typingctx, address, elements):
 
 
 def exp(x):
-    """e^x in the type of x; in float32 compiled to a polynomial that vectorises, where `math.exp` does not."""
+    """e^x in the type of x; compiled for float32 to a polynomial, which vectorises as `math.exp` does not."""
     return np.exp(x)
 
 
