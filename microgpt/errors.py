@@ -7,6 +7,12 @@ class MicrogptError(Exception):
     exit_code = 1
 
 
+class UsageError(MicrogptError):
+    """The command line asks for something that cannot be meant."""
+
+    exit_code = 2
+
+
 class NotFiniteError(MicrogptError):
     """The loss or a gradient stopped being a finite number."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
+from typing import NamedTuple
 
 BACKENDS = ("crystal", "openblas", "cublas", "reference")
 
@@ -35,3 +36,20 @@ def load(name: str) -> ModuleType:
     if wrong:
         raise BackendError(f"the backend {name!r} does not keep the contract: {'; '.join(wrong)}")
     return backend
+
+
+class Status(NamedTuple):
+    """Whether a backend can run here, and with what, or why not."""
+
+    name: str
+    usable: bool
+    detail: str
+
+
+def status(name: str) -> Status:
+    """What `load` would do, in a sentence."""
+    try:
+        backend = load(name)
+    except BackendError as error:
+        return Status(name, False, str(error))
+    return Status(name, True, backend.describe())

@@ -51,6 +51,10 @@ def set_threads(n_threads):
     """NumPy decides for itself."""
 
 
+def describe():
+    return f"NumPy {np.__version__}; slow, for tests and for learning"
+
+
 # --- the data -------------------------------------------------------------------------------------
 
 
@@ -288,9 +292,10 @@ def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, 
     """Draw the next character and put it into the window.
 
     clock holds how many characters the window has, how many of their rows are computed, and how many
-    characters have been drawn. Temperature 0 takes the likeliest. top_k 0 and top_p 1 leave all in; of
-    equally likely characters the lower id counts as the likelier. A full window is halved: its newer half
-    moves to the front, and its rows are computed anew.
+    characters have been drawn. Temperature 0 takes the likeliest. top_k 0 and top_p 1 leave all in, and both
+    look at the probabilities of all characters; of equally likely ones the lower id counts as the likelier.
+    The number in [0, 1) picks a character by its share, in the order of ids. A full window is halved: its
+    newer half moves to the front, and its rows are computed anew.
     """
     T, V = len(window), logits.shape[1]
     row = logits[-1].astype(np.float64)
@@ -298,12 +303,14 @@ def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, 
     if temperature == 0:
         drawn = likeliest[0]
     else:
-        kept = likeliest[: top_k or V]
-        probs = np.exp((row[kept] - row[kept[0]]) / temperature)
-        mass = np.cumsum(probs / probs.sum())
-        n = 1 + np.searchsorted(mass, top_p) if top_p < 1 else len(kept)
-        n = min(n, len(kept))
-        drawn = kept[min(np.searchsorted(mass[:n], uniform[clock[2]] * mass[n - 1], side="right"), n - 1)]
+        probs = np.exp((row - row.max()) / temperature)
+        probs /= probs.sum()
+        n = min(top_k or V, V)
+        if top_p < 1:
+            n = min(n, 1 + np.searchsorted(np.cumsum(probs[likeliest]), top_p))
+        kept = np.sort(likeliest[:n])
+        mass = np.cumsum(probs[kept])
+        drawn = kept[min(np.searchsorted(mass, uniform[clock[2]] * mass[-1], side="right"), n - 1)]
     if clock[0] == T:
         keep = T // 2
         window[:keep] = window[T - keep :].copy()

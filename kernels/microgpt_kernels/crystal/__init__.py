@@ -18,7 +18,7 @@ from microgpt_kernels.crystal.embedding import (
     position_backward,
     position_forward,
 )
-from microgpt_kernels.crystal.jit import compile, inline, parallel, set_threads, shards
+from microgpt_kernels.crystal.jit import compile, describe, inline, parallel, set_threads, shards
 from microgpt_kernels.crystal.layernorm import layernorm_backward, layernorm_forward
 from microgpt_kernels.crystal.linear import linear_backward, linear_forward
 from microgpt_kernels.crystal.memory import from_host, to_device, to_host, zeros
@@ -36,6 +36,7 @@ __all__ = [
     "compile",
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "describe",
     "embedding_backward",
     "embedding_forward",
     "from_host",

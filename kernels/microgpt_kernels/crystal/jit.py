@@ -99,6 +99,13 @@ def set_threads(n_threads):
     numba.set_num_threads(n_threads)
 
 
+def describe():
+    """What compiles the kernels, and for what."""
+    return (
+        f"Numba {numba.__version__}, {8 * VECTOR_BYTES}-bit vectors, {numba.config.NUMBA_NUM_THREADS} threads"
+    )
+
+
 def _vector_bytes() -> int:
     """The width of this machine's vector registers."""
     features = binding.get_host_cpu_features()

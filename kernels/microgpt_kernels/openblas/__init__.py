@@ -30,7 +30,7 @@ from microgpt_kernels.crystal.residual import residual_backward, residual_forwar
 from microgpt_kernels.crystal.rope import rope_backward, rope_forward
 from microgpt_kernels.crystal.sample import sample
 from microgpt_kernels.openblas.linear import linear_backward, linear_forward
-from microgpt_kernels.openblas.threads import set_threads
+from microgpt_kernels.openblas.threads import describe, set_threads
 
 __all__ = [
     "adam_step",
@@ -41,6 +41,7 @@ __all__ = [
     "compile",
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "describe",
     "embedding_backward",
     "embedding_forward",
     "from_host",

@@ -1,7 +1,9 @@
-"""One place that decides how many threads there are: shards take them, BLAS keeps to its caller's."""
+"""How many threads there are, and whose BLAS it is: shards take the threads, BLAS keeps to its caller's."""
 
-from threadpoolctl import threadpool_limits
+import scipy
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from microgpt_kernels.crystal.jit import describe as describe_compiler
 from microgpt_kernels.crystal.jit import set_threads as set_shard_threads
 
 
@@ -12,3 +14,9 @@ def set_threads(n_threads):
     """
     threadpool_limits(limits=1, user_api="blas")
     set_shard_threads(n_threads)
+
+
+def describe():
+    """SciPy's BLAS, and what compiles the other kernels."""
+    libraries = {f"{x['internal_api']} {x['version']}" for x in threadpool_info() if x["user_api"] == "blas"}
+    return f"SciPy {scipy.__version__} with {' and '.join(sorted(libraries))}; {describe_compiler()}"

@@ -1,0 +1,99 @@
+"""Every head layout on every usable backend, trained for some steps: loss, time and steps a second."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import microgpt_kernels
+
+from microgpt import tales
+from microgpt.config import TrainConfig
+from microgpt.errors import MicrogptError
+from microgpt.heads import HEAD_LAYOUTS
+from microgpt.report import Display
+from microgpt.run import announced, choose_threads, load_backend
+from microgpt.text import IdArray, Vocabulary, read_text
+from microgpt.train import LOG_SLOTS, Trainer
+from microgpt.workspace import Budget
+
+TALES_CHARACTERS = 200_000
+
+
+@dataclass(frozen=True)
+class Row:
+    heads: str
+    backend: str
+    threads: int
+    steps: int
+    loss: float  # average over the steps, in nats per character
+    seconds: float
+    steps_per_s: float
+
+
+def measure(
+    steps: int, file: Path | None, display: Display, *, threads: int | None, **sizes: int
+) -> Iterator[Row]:
+    """One row for each layout and backend; compilation is not counted."""
+    ids, n_characters = _text(file)
+    for backend in microgpt_kernels.BACKENDS:
+        if backend == "reference" or not microgpt_kernels.status(backend).usable:
+            continue
+        k = load_backend(backend)
+        for heads in HEAD_LAYOUTS:
+            try:
+                config = TrainConfig(
+                    file=str(file or "tales"),
+                    steps=steps,
+                    heads=heads,
+                    backend=backend,
+                    threads=threads,
+                    **sizes,
+                )
+            except MicrogptError as error:
+                display.note(f"{heads}: {error}")
+                continue
+            n_threads = choose_threads(config)
+            k.set_threads(n_threads)
+            trainer = Trainer(k, config.model(n_characters), config, ids, Budget(config.memory_cap_bytes))
+            with announced(display, f"compiling {backend} for this machine; later starts skip this"):
+                trainer.compile()
+            begin, total, done = time.perf_counter(), 0.0, 0
+            while done < steps:
+                n = min(steps - done, LOG_SLOTS)
+                total += float(trainer.advance(n).loss.sum(dtype="float64"))
+                done += n
+            seconds = time.perf_counter() - begin
+            yield Row(heads, backend, n_threads, steps, total / steps, seconds, steps / seconds)
+
+
+def _text(file: Path | None) -> tuple[IdArray, int]:
+    """The ids of a text and the size of its vocabulary."""
+    if file is not None:
+        text = read_text(file)
+        return text.ids, len(text.vocabulary)
+    written = tales.write(TALES_CHARACTERS, seed=0)
+    vocabulary = Vocabulary("".join(sorted(set(written))))
+    return vocabulary.encode(written).astype("uint8"), len(vocabulary)
+
+
+def show(steps: int, file: Path | None, *, as_json: bool, threads: int | None, **sizes: int) -> None:
+    """Print the table, a row as soon as it is measured."""
+    display = Display()
+    header = (
+        f"{'heads':<12} {'backend':<9} {'threads':>7} {'steps':>6} {'loss':>7} {'time':>9} {'steps/s':>9}"
+    )
+    if not as_json:
+        print(header)
+    for row in measure(steps, file, display, threads=threads, **sizes):
+        if as_json:
+            print(json.dumps(asdict(row)), flush=True)
+        else:
+            print(
+                f"{row.heads:<12} {row.backend:<9} {row.threads:>7} {row.steps:>6} {row.loss:>7.4f} "
+                f"{row.seconds:>7.3f} s {row.steps_per_s:>9,.0f}",
+                flush=True,
+            )

@@ -1,0 +1,397 @@
+"""A training run: from a configuration to a run directory, with reports, samples, checkpoints and Ctrl-C."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any, Protocol
+
+import microgpt_kernels
+import numpy as np
+
+from microgpt import __version__, checkpoint, corpus
+from microgpt.checkpoint import BEST_FILE, MODEL_FILE, STATE_FILE, SavedModel, SavedState
+from microgpt.config import ModelConfig, TrainConfig, to_toml
+from microgpt.errors import MicrogptError, NotFiniteError
+from microgpt.evaluate import Evaluator
+from microgpt.generate import Generator, Sampling
+from microgpt.heads import format_layout
+from microgpt.text import Text, entropies, read_text
+from microgpt.train import LOG_SLOTS, Trainer
+from microgpt.walk import split
+from microgpt.workspace import Budget
+
+CONFIG_FILE, METRICS_FILE, SAMPLES_FILE = "config.toml", "metrics.jsonl", "samples.txt"
+SAMPLE_LENGTH = 300
+# Python looks at a run so often: for Ctrl-C, the progress bar and the next report
+LOOK_SECONDS = 0.1
+CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was read and what will run."""
+
+    file: str
+    characters: int
+    vocabulary: int
+    parameters: int
+    heads: str
+    backend: str
+    threads: int
+    shards: int
+    memory: int  # bytes
+    out: str
+    steps: int
+    step: int  # where the run begins: 0, or where it resumes
+    validation_characters: int
+    uniform_entropy: float  # ln V; these are in nats per character
+    unigram_entropy: float
+    bigram_entropy: float
+    known_entropy: float | None  # of the text's own source
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended."""
+
+    out: str
+    step: int
+    steps: int
+    loss: float | None  # smoothed
+    val_loss: float | None
+    elapsed_s: float
+    sample: str
+    interrupted: bool
+
+
+class Reporter(Protocol):
+    """Whoever shows a run to its user."""
+
+    def started(self, summary: Summary) -> None: ...
+    def advanced(self, metrics: dict[str, Any]) -> None: ...
+    def reported(self, metrics: dict[str, Any]) -> None: ...
+    def sampled(self, step: int, text: str) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+def train(config: TrainConfig, reporter: Reporter, saved: SavedState | None = None) -> Result:
+    """Run until config.steps are done or Ctrl-C; `saved` is the state to resume.
+
+    Raises MicrogptError, before anything is written where it can be foreseen.
+    """
+    k = load_backend(config.backend)
+    text = read_text(Path(config.file))
+    model = config.model(len(text.vocabulary))
+    if saved is not None:
+        checkpoint.check_resumable(saved, model, config, text.sha256)
+        if saved.step >= config.steps:
+            raise MicrogptError(
+                f"all {config.steps} steps of this run are done; to go on, add --steps with a larger number"
+            )
+    threads = choose_threads(config)
+    out = choose_directory(config, resuming=saved is not None)
+    config = dataclasses.replace(config.resolved(), out=str(out))
+    run = Run(k, config, model, text, out)
+    if saved is not None:
+        run.restore(saved)
+    reporter.started(run.summary(threads))
+    run.open_directory(resuming=saved is not None)
+    k.set_threads(threads)
+    with announced(reporter, "compiling the kernels for this machine; later starts skip this"):
+        run.trainer.compile()
+    return run.go(reporter)
+
+
+class Run:
+    """A run's arrays, its place, and what it writes."""
+
+    def __init__(self, k: ModuleType, config: TrainConfig, model: ModelConfig, text: Text, out: Path) -> None:
+        self.config, self.model, self.text, self.out = config, model, text, out
+        self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
+        self.budget = Budget(config.memory_cap_bytes)
+        self.trainer = Trainer(k, model, config, self.train_ids, self.budget)
+        p, c = self.trainer.state.p, self.trainer.state.c
+        self.evaluator = (
+            Evaluator(k, model, p, c, self.budget, self.val_ids) if config.val_fraction > 0 else None
+        )
+        self.generator = Generator(k, model, p, c, self.budget)
+        self.smoothed: float | None = None
+        self.val_loss: float | None = None
+        self.best_val_loss = math.inf
+        self.elapsed = 0.0
+        # losses, norms and seconds since the last report
+        self.recent: list[float] = [0.0, 0.0, 0.0, 0.0]
+        self.metrics: dict[str, Any] = {}
+
+    def summary(self, threads: int) -> Summary:
+        unigram, bigram = entropies(self.train_ids, len(self.text.vocabulary))
+        return Summary(
+            file=self.config.file,
+            characters=len(self.text.ids),
+            vocabulary=len(self.text.vocabulary),
+            parameters=len(self.trainer.state.o.param),
+            heads=format_layout(self.model.heads),
+            backend=self.config.backend,
+            threads=threads,
+            shards=self.config.n_shards,
+            memory=self.budget.held,
+            out=str(self.out),
+            steps=self.config.steps,
+            step=self.trainer.step,
+            validation_characters=len(self.val_ids),
+            uniform_entropy=math.log(len(self.text.vocabulary)),
+            unigram_entropy=unigram,
+            bigram_entropy=bigram,
+            known_entropy=corpus.known_entropy(self.text.sha256),
+        )
+
+    def go(self, reporter: Reporter) -> Result:
+        """Step until the end or Ctrl-C, then write the checkpoint and a sample."""
+        config, trainer = self.config, self.trainer
+        saved_at, speed = time.monotonic(), 0.0
+        report_every = max(1, config.steps // 100)
+        with finishing_the_step() as interrupted:
+            while trainer.step < config.steps and not interrupted():
+                step = trainer.step
+                n = max(1, min(int(speed * LOOK_SECONDS), LOG_SLOTS))
+                for every in (report_every, config.eval_every, config.sample_every):
+                    if every is not None:
+                        n = min(n, every - step % every)
+                speed = self._advance(min(n, config.steps - step), reporter)
+                step = trainer.step
+                due = {
+                    name: every is not None and step % every == 0
+                    for name, every in (("eval", config.eval_every), ("sample", config.sample_every))
+                }
+                last = step == config.steps
+                if self.evaluator and (due["eval"] or last):
+                    self._evaluate(self.evaluator, reporter)
+                if step % report_every == 0 or last:
+                    self._report(reporter)
+                if due["sample"] and not last:
+                    self._sample(reporter)
+                if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                    self.save()
+                    saved_at = time.monotonic()
+            self.save()
+        stopped = trainer.step < config.steps
+        return Result(
+            out=str(self.out),
+            step=trainer.step,
+            steps=config.steps,
+            loss=self.smoothed,
+            val_loss=self.val_loss,
+            elapsed_s=self.elapsed,
+            sample="" if stopped else self._sample(reporter),
+            interrupted=stopped,
+        )
+
+    def _advance(self, n: int, reporter: Reporter) -> float:
+        """n steps; returns steps per second."""
+        begin = time.perf_counter()
+        try:
+            losses = self.trainer.advance(n)
+        except NotFiniteError as error:
+            self.save()
+            raise NotFiniteError(f"{error}; the weights from before it are in {self.out}") from None
+        seconds = time.perf_counter() - begin
+        for loss in losses.loss.tolist():
+            self.smoothed = loss if self.smoothed is None else 0.99 * self.smoothed + 0.01 * loss
+        total, norms, count, time_spent = self.recent
+        self.recent = [
+            total + math.fsum(losses.loss.tolist()),
+            norms + math.fsum(losses.grad_norm.tolist()),
+            count + n,
+            time_spent + seconds,
+        ]
+        self.elapsed += seconds
+        self.metrics = self._metrics()
+        reporter.advanced(self.metrics)
+        return n / seconds
+
+    def _metrics(self) -> dict[str, Any]:
+        total, norms, count, seconds = self.recent
+        trainer, step = self.trainer, self.trainer.step
+        count = max(count, 1)
+        return {
+            "step": step,
+            "epoch": trainer.epoch,
+            "chars": trainer.characters(step),
+            "loss": total / count,
+            "smoothed_loss": self.smoothed,
+            "val_loss": self.val_loss,
+            "lr": self.config.learning_rate(step - 1),
+            "grad_norm": norms / count,
+            "chars_per_s": trainer.characters(int(count)) / seconds if seconds else 0.0,
+            "elapsed_s": self.elapsed,
+        }
+
+    def _report(self, reporter: Reporter) -> None:
+        metrics = {**self._metrics(), "val_loss": self.val_loss}
+        with (self.out / METRICS_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+        reporter.reported(metrics)
+        self.recent = [0.0, 0.0, 0.0, 0.0]
+
+    def _evaluate(self, evaluator: Evaluator, reporter: Reporter) -> None:
+        with announced(reporter, "evaluating on the held-out text"):
+            self.val_loss = evaluator.score().nats
+        if self.val_loss < self.best_val_loss:
+            self.best_val_loss = self.val_loss
+            checkpoint.save_model(self.out / BEST_FILE, self._saved_model())
+
+    def _sample(self, reporter: Reporter) -> str:
+        with announced(reporter, "compiling the generator; later starts skip this"):
+            pieces = self.generator.stream(
+                np.zeros(0, np.int32), SAMPLE_LENGTH, Sampling(seed=self.config.seed + self.trainer.step)
+            )
+            text = "".join(self.text.vocabulary.decode(piece) for piece in pieces)
+        with (self.out / SAMPLES_FILE).open("a", encoding="utf-8") as file:
+            file.write(f"--- step {self.trainer.step}\n{text}\n")
+        reporter.sampled(self.trainer.step, text)
+        return text
+
+    def _saved_model(self) -> SavedModel:
+        notes = {
+            "step": self.trainer.step,
+            "loss": self.smoothed,
+            "val_loss": self.val_loss,
+            "text": self.config.file,
+            "text_sha256": self.text.sha256,
+            "microgpt": __version__,
+        }
+        return SavedModel(self.model, self.text.vocabulary, self.trainer.host("param"), notes)
+
+    def save(self) -> None:
+        """Write the checkpoint: the old one or this one is there whole, at any instant."""
+        progress = {
+            "smoothed_loss": self.smoothed,
+            "val_loss": self.val_loss,
+            "best_val_loss": None if self.best_val_loss == math.inf else self.best_val_loss,
+            "elapsed_s": self.elapsed,
+            "recent": self.recent,
+        }
+        trainer = self.trainer
+        state = SavedState(
+            model=self._saved_model(),
+            train=self.config,
+            m=trainer.host("m"),
+            v=trainer.host("v"),
+            step=trainer.step,
+            progress=progress,
+        )
+        checkpoint.save_state(self.out, state)
+
+    def restore(self, saved: SavedState) -> None:
+        """Go on exactly where the saved run was."""
+        self.trainer.restore(saved.model.param, saved.m, saved.v, saved.step)
+        progress = saved.progress
+        self.smoothed, self.val_loss = progress["smoothed_loss"], progress["val_loss"]
+        best = progress["best_val_loss"]
+        self.best_val_loss = math.inf if best is None else best
+        self.elapsed, self.recent = progress["elapsed_s"], list(progress["recent"])
+
+    def open_directory(self, *, resuming: bool) -> None:
+        """Write the configuration; a resumed run forgets reports from after its checkpoint."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_atomically(self.out / CONFIG_FILE, to_toml(self.config).encode())
+        metrics = self.out / METRICS_FILE
+        if resuming and metrics.exists():
+            lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if _step_of(line) <= self.trainer.step]
+            checkpoint.write_atomically(metrics, "".join(kept).encode())
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of metrics; infinity for half a line, which a crash can leave."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+def load_backend(name: str) -> ModuleType:
+    """The backend of this name. Raises MicrogptError, and never takes another one."""
+    try:
+        return microgpt_kernels.load(name)
+    except microgpt_kernels.BackendError as error:
+        raise MicrogptError(str(error)) from None
+
+
+def choose_threads(config: TrainConfig) -> int:
+    """As many as asked for or as there are cores, but never more than there are shards."""
+    cores = available_cores()
+    if config.threads is not None and config.threads > cores:
+        raise MicrogptError(f"--threads {config.threads}: this machine has {cores} cores to give")
+    return min(config.threads or cores, config.n_shards)
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_directory(config: TrainConfig, *, resuming: bool) -> Path:
+    """Where the results go: never over another run's, unless it is resumed."""
+    wanted = Path(config.resolved().out or "runs")
+    taken = wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir()))
+    if resuming or not taken:
+        return wanted
+    if config.out is not None:
+        if not wanted.is_dir():
+            raise MicrogptError(f"--out {wanted} is a file; name a directory")
+        hint = f"--resume {wanted}" if (wanted / STATE_FILE).exists() else "an empty one"
+        raise MicrogptError(f"--out {wanted} is not empty; use {hint}, or name another directory")
+    number = 2
+    while wanted.with_name(f"{wanted.name}-{number}").exists():
+        number += 1
+    return wanted.with_name(f"{wanted.name}-{number}")
+
+
+@contextmanager
+def announced(reporter: Reporter, what: str, after: float = 1.0) -> Iterator[None]:
+    """Say what is going on, but only if it takes longer than a moment."""
+    timer = threading.Timer(after, reporter.note, [f"{what} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def finishing_the_step() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C and SIGTERM wait for the end of a step; a second Ctrl-C does not wait."""
+    asked = False
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+__all__ = ["MODEL_FILE", "Reporter", "Result", "Run", "Summary", "train"]

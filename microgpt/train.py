@@ -1,0 +1,180 @@
+"""Training: a model, a text and an optimizer on a backend, and how they move on by n steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.errors import NotFiniteError
+from microgpt.parameters import Array, count, decayed, initial, shard_views, table, views
+from microgpt.steps import Batch, Optimizer, Training, build_training
+from microgpt.text import IdArray
+from microgpt.walk import Walk, check_long_enough, shuffle_order
+from microgpt.workspace import Budget, activations, constants
+
+BETA1, EPS = 0.9, 1e-8
+# so many steps can be logged before Python must read the log
+LOG_SLOTS = 1024
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What n steps have logged, one value each."""
+
+    loss: Array
+    grad_norm: Array
+
+
+class Trainer:
+    """All arrays of a training run. `advance` is the only thing that changes them.
+
+    ids is the text to train on; the seed decides the initial parameters and the order of the chunks.
+    Raises MicrogptError where the text is too short or the arrays exceed the budget.
+    """
+
+    def __init__(
+        self, k: ModuleType, model: ModelConfig, config: TrainConfig, ids: IdArray, budget: Budget
+    ) -> None:
+        stride = config.stride or config.seq_len
+        check_long_enough(len(ids), config.seq_len, stride, config.batch_size, config.file)
+        self.k, self.model, self.config = k, model, config
+        self.walk = Walk(len(ids), config.seq_len, stride, config.batch_size)
+        self.tensors = table(model.sizes)
+
+        S, P, dtype = config.n_shards, count(self.tensors), model.dtype
+
+        def real(shape: tuple[int, ...], what: str, remedy: str = "use a smaller model") -> Array:
+            return budget.zeros(k, shape, dtype, what, remedy)
+
+        def integers(shape: tuple[int, ...], kind: type, what: str) -> Array:
+            return budget.zeros(k, shape, kind, what, "use a smaller --batch-size or --seq-len")
+
+        param = real((P,), "the model's parameters")
+        shards = real((S * P,), f"the gradients of {S} shards", "use a smaller model or --batch-size")
+        k.from_host(param, initial(self.tensors, model.n_layers, config.seed, dtype))
+        optimizer = Optimizer(
+            param=param,
+            m=real((P,), "Adam's first moments"),
+            v=real((P,), "Adam's second moments"),
+            grad=shards if S == 1 else real((P,), "the gradient"),
+            shards=shards,
+            bounds=k.to_device(np.array([t.low for t in self.tensors] + [P])),
+            norm=k.zeros((1,), dtype),
+            lr=k.zeros((LOG_SLOTS,), dtype),
+            log=k.zeros((LOG_SLOTS, 2), dtype),
+            decay=real((P,), "the weight decay of each parameter"),
+            clock=k.zeros((2,), np.int64),
+            beta1=BETA1,
+            beta2=config.beta2,
+            eps=EPS,
+            clip=config.clip,
+        )
+        k.from_host(optimizer.decay, decayed(self.tensors, config.weight_decay, dtype))
+
+        budget.book(ids.nbytes, "the text", "train on a part of it")
+        n_chunks = self.walk.n_chunks if config.order == "shuffled" else 0
+        self._order = np.arange(n_chunks)  # the host's copy, permuted anew for each epoch
+        self._epoch = -1
+        shape = (config.batch_size, config.seq_len)
+        batch = Batch(
+            inputs=integers(shape, np.int32, "the batch"),
+            targets=integers(shape, np.int32, "the batch's targets"),
+            n_targets=k.zeros((1,), np.int64),
+            ids=k.to_device(ids),
+            order=integers((n_chunks,), np.int64, "the order of the chunks"),
+        )
+        self.state = Training(
+            p=views(param, self.tensors),
+            g=shard_views(shards, self.tensors, S),
+            a=activations(
+                k, budget, model.sizes, dtype, n_sequences=config.batch_size, n_shards=S, training=True
+            ),
+            c=constants(k, model.sizes, model.heads, model.positions == "rope", dtype),
+            batch=batch,
+            o=optimizer,
+            stride=stride,
+        )
+        self._steps = build_training(k, S)
+        self._rates = np.zeros(LOG_SLOTS, dtype)
+
+    def compile(self) -> None:
+        """Compile the step, or load it from the cache: no step is taken."""
+        self._steps(0, self.state)
+
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+        return int(self.k.to_host(self.state.o.clock)[0])
+
+    @property
+    def epoch(self) -> float:
+        """How often the text has been read."""
+        return self.step / self.walk.steps_per_epoch
+
+    def characters(self, step: int) -> int:
+        """How many characters have been predicted in so many steps, on the average of an epoch."""
+        return step * self.walk.n_targets // self.walk.steps_per_epoch
+
+    def advance(self, n: int) -> Losses:
+        """n more steps, LOG_SLOTS at the most. Raises NotFiniteError: the last finite state is kept."""
+        done = 0
+        losses, norms = [], []
+        while done < n:
+            # a new epoch may need a new order, which only Python can make
+            epoch, place = divmod(self.step, self.walk.steps_per_epoch)
+            part = min(n - done, self.walk.steps_per_epoch - place) if len(self._order) else n - done
+            self._reshuffle(epoch)
+            log = self._advance(part)
+            losses.append(log[:, 0])
+            norms.append(log[:, 1])
+            done += part
+        return Losses(np.concatenate(losses), np.concatenate(norms))
+
+    def _advance(self, n: int) -> Array:
+        first = self.step
+        slots = np.arange(first, first + n) % LOG_SLOTS
+        self._rates[slots] = [self.config.learning_rate(step) for step in range(first, first + n)]
+        self.k.from_host(self.state.o.lr, self._rates)
+        self._steps(n, self.state)
+        log: Array = self.k.to_host(self.state.o.log)[slots]
+        if self.k.to_host(self.state.o.clock)[1]:
+            raise NotFiniteError(self._first_bad_array(float(log[self.step - first, 0])))
+        return log
+
+    def _reshuffle(self, epoch: int) -> None:
+        if len(self._order) and epoch != self._epoch:
+            self._order[:] = np.arange(len(self._order))
+            shuffle_order(self._order, self.config.seed, epoch)
+            self.k.from_host(self.state.batch.order, self._order)
+            self._epoch = epoch
+
+    def _first_bad_array(self, loss: float) -> str:
+        """Which array stopped being finite first, in the order in which a step computes them."""
+        state = self.state
+        groups = (
+            ("parameter", state.p._asdict()),
+            ("activation", {name: getattr(state.a, name) for name in ("x", "qkv", "att", "mid", "logits")}),
+            ("gradient", state.g._asdict()),
+        )
+        where = "its gradient"
+        for kind, arrays in groups:
+            bad = [name for name, array in arrays.items() if not np.isfinite(self.k.to_host(array)).all()]
+            if bad:
+                where = f"the {kind} {bad[0]!r}"
+                break
+        what = "the loss is not finite" if not math.isfinite(loss) else "the gradient is not finite"
+        return f"{what} at step {self.step + 1}: {where} is the first array with a NaN or an infinity"
+
+    def restore(self, param: Array, m: Array, v: Array, step: int) -> None:
+        """Put back what was saved after so many steps."""
+        o = self.state.o
+        for array, values in ((o.param, param), (o.m, m), (o.v, v), (o.clock, np.array([step, 0]))):
+            self.k.from_host(array, values)
+
+    def host(self, name: str) -> Array:
+        """A copy of the optimizer's buffer of this name: param, m or v."""
+        return np.array(self.k.to_host(getattr(self.state.o, name)))
