@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import microgpt_kernels
 
@@ -34,10 +35,8 @@ class Row:
     steps_per_s: float
 
 
-def measure(
-    steps: int, file: Path | None, display: Display, *, threads: int | None, **sizes: int
-) -> Iterator[Row]:
-    """One row for each layout and backend; compilation is not counted."""
+def measure(steps: int, file: Path | None, display: Display, **options: Any) -> Iterator[Row]:
+    """One row for each layout and backend; compilation is not counted. `options` are those of `train`."""
     ids, n_characters = _text(file)
     for backend in microgpt_kernels.BACKENDS:
         if backend == "reference" or not microgpt_kernels.status(backend).usable:
@@ -46,12 +45,7 @@ def measure(
         for heads in HEAD_LAYOUTS:
             try:
                 config = TrainConfig(
-                    file=str(file or "tales"),
-                    steps=steps,
-                    heads=heads,
-                    backend=backend,
-                    threads=threads,
-                    **sizes,
+                    file=str(file or "tales"), steps=steps, heads=heads, backend=backend, **options
                 )
             except MicrogptError as error:
                 display.note(f"{heads}: {error}")
@@ -80,7 +74,7 @@ def _text(file: Path | None) -> tuple[IdArray, int]:
     return vocabulary.encode(written).astype("uint8"), len(vocabulary)
 
 
-def show(steps: int, file: Path | None, *, as_json: bool, threads: int | None, **sizes: int) -> None:
+def show(steps: int, file: Path | None, *, as_json: bool, **options: Any) -> None:
     """Print the table, a row as soon as it is measured."""
     display = Display()
     header = (
@@ -88,7 +82,7 @@ def show(steps: int, file: Path | None, *, as_json: bool, threads: int | None, *
     )
     if not as_json:
         print(header)
-    for row in measure(steps, file, display, threads=threads, **sizes):
+    for row in measure(steps, file, display, **options):
         if as_json:
             print(json.dumps(asdict(row)), flush=True)
         else:

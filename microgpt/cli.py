@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from microgpt_kernels import BACKENDS
 
 from microgpt import __version__
-from microgpt.config import BACKENDS, DTYPES, ORDERS, POSITIONS, SCHEDULES, TrainConfig, read_toml
+from microgpt.config import DTYPES, ORDERS, POSITIONS, SCHEDULES, TrainConfig, read_toml
 from microgpt.errors import MicrogptError, UsageError
 
 app = typer.Typer(
@@ -40,7 +41,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             _stop("interrupted", INTERRUPTED)
         except BrokenPipeError:
             # whoever read our output has seen enough; do not complain again while closing it
-            sys.stdout = None  # type: ignore[assignment]
+            sys.stdout = None
             raise typer.Exit(0) from None
         except OSError as error:
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
@@ -224,9 +225,7 @@ def backends(json: Json = False) -> None:
 @command
 def bench(
     steps: Annotated[int, typer.Argument(help="Steps of each run.", min=1)] = 100,
-    file: Annotated[
-        Path | None, typer.Option(help="The text; without it, tales written on the spot.")
-    ] = None,
+    file: Annotated[Path | None, typer.Option(help="The text; without it, tales made on the spot.")] = None,
     seq_len: Annotated[int, typer.Option(help="Characters that the model sees.")] = 32,
     batch_size: Annotated[int, typer.Option(help="Sequences in a step.")] = 1,
     d_model: Annotated[int, typer.Option(help="Width of the model.")] = 64,

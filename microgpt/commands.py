@@ -94,8 +94,8 @@ def evaluate(run: Path, file: Path, *, backend: str, as_json: bool) -> None:
         print(json.dumps(figures))
     else:
         print(
-            f"{file}: {score.nats:.4f} nats/char, {score.bits:.4f} bits/char, perplexity {score.perplexity:.3f} "
-            f"over {score.characters:,} characters"
+            f"{file}: {score.nats:.4f} nats/char, {score.bits:.4f} bits/char, "
+            f"perplexity {score.perplexity:.3f} over {score.characters:,} characters"
         )
         known = corpora.known_entropy(text.sha256)
         if known is not None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from microgpt_kernels import BACKENDS
+
 from microgpt.errors import MicrogptError
 from microgpt.heads import Widths, format_layout, parse_layout
 
-BACKENDS = ("crystal", "openblas", "cublas", "reference")
 POSITIONS = ("learned", "rope", "none")
 ORDERS = ("sequential", "shuffled")
 SCHEDULES = ("constant", "cosine")
@@ -207,7 +208,7 @@ def parse_size(text: str) -> int | None:
 
 
 def from_mapping(values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Options from a TOML file, checked by name and type; MicrogptError names what is wrong and the nearest name."""
+    """Options from a TOML file, checked by name and type. Raises MicrogptError naming the nearest key."""
     known = {field.name: str(field.type) for field in dataclasses.fields(TrainConfig)}
     options: dict[str, Any] = {}
     for key, value in values.items():

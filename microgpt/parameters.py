@@ -81,7 +81,7 @@ def views(buffer: Array, tensors: list[Tensor]) -> Parameters:
 
 
 def shard_views(buffer: Array, tensors: list[Tensor], n_shards: int) -> Parameters:
-    """The tensors inside a buffer of n_shards * `count` numbers: (n_shards, *shape), the copies side by side."""
+    """The tensors inside a buffer of n_shards * `count` numbers, (n_shards, *shape) each, side by side."""
     return Parameters(
         *(buffer[n_shards * t.low : n_shards * t.high].reshape(n_shards, *t.shape) for t in tensors)
     )
@@ -105,7 +105,7 @@ def initial(tensors: list[Tensor], n_layers: int, seed: int, dtype: npt.DTypeLik
 
 
 def decayed(tensors: list[Tensor], weight_decay: float, dtype: npt.DTypeLike) -> Array:
-    """The weight decay of each place of a flat buffer: matrices decay; biases, norms and embeddings do not."""
+    """The weight decay of each place of a flat buffer: that of the matrices, and 0 elsewhere."""
     buffer = np.zeros(count(tensors), dtype)
     for tensor in tensors:
         if tensor.name.endswith("_w") and not tensor.name.startswith("ln"):

@@ -82,7 +82,8 @@ class Display:
         validation = "" if result.val_loss is None else f", validation loss {result.val_loss:.4f}"
         loss = "none yet" if result.loss is None else f"{result.loss:.4f}"
         self.note(
-            f"step {result.step} of {result.steps} after {result.elapsed_s:.1f} s: smoothed loss {loss}{validation}"
+            f"step {result.step} of {result.steps} after {result.elapsed_s:.1f} s: "
+            f"smoothed loss {loss}{validation}"
         )
         if self.as_json:
             print(json.dumps(asdict(result)), flush=True)

@@ -1,0 +1,117 @@
+"""How well a model predicts a text: its loss over the whole of it, every character once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from microgpt.config import ModelConfig
+from microgpt.parameters import Parameters
+from microgpt.steps import Batch, Evaluation, build_evaluation
+from microgpt.text import IdArray
+from microgpt.walk import Walk
+from microgpt.workspace import Budget, Constants, activations
+
+MAX_SEQUENCES = 16
+# more than the caches hold would be slower, not faster
+ARENA_BYTES = 32 << 20
+# how long compiled code may run before Python looks at Ctrl-C and at the progress
+SLICE_SECONDS = 0.1
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The mean loss over a text."""
+
+    nats: float  # per character
+    characters: int  # how many were predicted
+
+    @property
+    def bits(self) -> float:
+        """Bits per character: what a compressor with this model would need."""
+        return self.nats / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """The number of equally likely characters that would be as hard to tell apart."""
+        try:
+            return math.exp(self.nats)
+        except OverflowError:
+            return math.inf
+
+
+class Evaluator:
+    """The arrays to score one text with; the parameters are the caller's and may change between scores.
+
+    ids  (n,), n >= 2, of the model's vocabulary, in unsigned integers. The text is cut into chunks of seq_len
+         characters, each read with nothing before it, as in training without overlap.
+
+    Raises MicrogptError where the text is too short or the arrays exceed the budget.
+    """
+
+    def __init__(
+        self,
+        k: ModuleType,
+        config: ModelConfig,
+        p: Parameters,
+        c: Constants,
+        budget: Budget,
+        ids: IdArray,
+    ) -> None:
+        T = config.seq_len
+        n_chunks = Walk(len(ids), T, T, batch_size=1).n_chunks
+        B = min(n_chunks, sequences_that_fit(config, budget))
+        self.k = k
+        self._walk = Walk(len(ids), T, T, B)
+        budget.book(ids.nbytes, "the text to evaluate", "evaluate a part of it")
+        batch = Batch(
+            inputs=k.zeros((B, T), np.int32),
+            targets=k.zeros((B, T), np.int32),
+            n_targets=k.zeros((1,), np.int64),
+            ids=k.to_device(ids),
+            order=k.zeros((0,), np.int64),
+        )
+        self._state = Evaluation(
+            p=p,
+            a=activations(k, budget, config.sizes, config.dtype, n_sequences=B),
+            c=c,
+            batch=batch,
+            clock=k.zeros((2,), np.int64),
+            total=k.zeros((1,), np.float64),
+            counted=k.zeros((1,), np.int64),
+            stride=T,
+        )
+        self._evaluate = build_evaluation(k)
+
+    def score(self, progress: Progress | None = None) -> Score:
+        """The loss over the whole text; `progress(done, total)` hears of the characters every SLICE_SECONDS."""
+        k, state, n_batches = self.k, self._state, self._walk.steps_per_epoch
+        for counter in (state.clock, state.total, state.counted):
+            k.from_host(counter, np.zeros(counter.shape, counter.dtype))
+        done, n = 0, 1
+        while done < n_batches:
+            n = min(n, n_batches - done)
+            started = time.perf_counter()
+            self._evaluate(n, state)
+            counted = int(k.to_host(state.counted)[0])
+            seconds = time.perf_counter() - started
+            done += n
+            if progress is not None:
+                progress(counted, self._walk.n_targets)
+            n = max(1, min(2 * n, int(n * SLICE_SECONDS / seconds)))
+        return Score(float(k.to_host(state.total)[0]) / counted, counted)
+
+
+def sequences_that_fit(config: ModelConfig, budget: Budget) -> int:
+    """How many sequences of a batch keep the activations within ARENA_BYTES; at least 1."""
+    one = Budget(budget.cap)
+    # booked for one sequence; NumPy's zeros take no memory before they are written
+    activations(np, one, config.sizes, config.dtype, n_sequences=1)
+    return max(1, min(MAX_SEQUENCES, ARENA_BYTES // one.held))
