@@ -115,7 +115,7 @@ def load_model(run: Path) -> SavedModel:
 
 
 def load_state(run: Path) -> SavedState:
-    """The state of a run directory, or of its optimizer.safetensors. Raises MicrogptError like `load_model`."""
+    """The state of a run directory, or of its optimizer.safetensors. Raises like `load_model`."""
     _, state = _load(run, STATE_FILE)
     if state is None:
         raise MicrogptError(f"{run} holds a model but no training state; resume from the run's directory")
@@ -208,7 +208,7 @@ def _checksum(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
     entries = sorted((key, value) for key, value in metadata.items() if key != "sha256")
     digest = hashlib.sha256(json.dumps([entries, shapes]).encode())
     for name in names:
-        digest.update(np.ascontiguousarray(tensors[name]))
+        digest.update(np.ascontiguousarray(tensors[name]).data)
     return digest.hexdigest()
 
 
@@ -247,7 +247,7 @@ def _named(path: Path, problem: str = "") -> Iterator[None]:
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
-    """The metadata and tensors of a file of this program, of this version and unchanged since it was written."""
+    """The metadata and tensors of a file that this program has written, unchanged since then."""
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:

@@ -91,7 +91,7 @@ class Evaluator:
         self._evaluate = build_evaluation(k)
 
     def score(self, progress: Progress | None = None) -> Score:
-        """The loss over the whole text; `progress(done, total)` hears of the characters every SLICE_SECONDS."""
+        """The loss over the whole text; `progress(done, total)` hears how many characters are done."""
         k, state, n_batches = self.k, self._state, self._walk.steps_per_epoch
         for counter in (state.clock, state.total, state.counted):
             k.from_host(counter, np.zeros(counter.shape, counter.dtype))

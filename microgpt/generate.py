@@ -98,7 +98,7 @@ class Generator:
         if chunk is not None and chunk < 1:
             raise ValueError(f"a piece has at least 1 character, not {chunk}")
         V, T = self.config.vocabulary_size, self.config.seq_len
-        seen = np.zeros(1, np.int32) if len(prompt) == 0 else np.asarray(prompt[-T:], np.int32)
+        seen = np.asarray(prompt[-T:] if len(prompt) else [0])
         if not 0 <= seen.min() <= seen.max() < V:
             raise ValueError(f"ids must lie between 0 and {V - 1}")
         return self._pieces(seen, length, sampling, chunk)

@@ -18,8 +18,9 @@ from numba.extending import register_jitable
 import microgpt_kernels
 
 # reassoc lets sums be split over the lanes of a vector, contract fuses a*b+c, arcp and nsz are cheap.
-# Never nnan or ninf: isfinite would stop working.
-FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+# Never nnan or ninf: isfinite would stop working. Not a set: it goes into the cache's keys, and the order of
+# a set of strings is a new one in every process.
+FASTMATH = {"reassoc": True, "contract": True, "arcp": True, "nsz": True}
 # numpy's error model: a division that could raise is not vectorised
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": FASTMATH, "nogil": True}
 

@@ -89,12 +89,13 @@ def _exp32(typingctx, x):
         power = const(1 / math.factorial(7))
         for i in range(6, -1, -1):
             power = call("llvm.fma.f32", power, r, const(1 / math.factorial(i)))
-        # 2^n as two factors: alone it would leave the range of exponents at both ends
+        # 2^n as two factors: alone it would leave the range of exponents at both ends. With a flag of its own
+        # a product gets none of Numba's: reassoc would multiply the factors first
         n = builder.fptosi(n, I32)
         half = builder.ashr(n, ir.Constant(I32, 1))
         for part in (half, builder.sub(n, half)):
             bits = builder.shl(builder.add(part, ir.Constant(I32, 127)), ir.Constant(I32, 23))
-            power = builder.fmul(power, builder.bitcast(bits, f32))
+            power = builder.fmul(power, builder.bitcast(bits, f32), flags=("nsz",))
         # NaN stays NaN: min and max above have dropped it
         return builder.select(builder.fcmp_unordered("uno", x, x), x, power)
 

@@ -1,0 +1,33 @@
+"""Generating: within the window, and far past it."""
+
+import numpy as np
+import pytest
+from microgpt.config import TrainConfig
+from microgpt.generate import Generator, Sampling
+from microgpt.parameters import initial, table
+from microgpt.workspace import Budget, place
+from microgpt_kernels import load
+from support import CPU_BACKENDS
+
+V = 65
+
+
+@pytest.mark.parametrize(("seq_len", "length"), [(128, 100), (32, 10_000), (128, 10_000)])
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_generate(benchmark, backend, seq_len, length):
+    k = load(backend)
+    k.set_threads(1)
+    config = TrainConfig(file="none", seq_len=seq_len).model(V)
+    tensors = table(config.sizes)
+    budget = Budget(None)
+    _, p, c = place(k, budget, config, initial(tensors, config.n_layers, 0, config.dtype))
+    generator = Generator(k, config, p, c, budget)
+    prompt = np.zeros(1, np.int32)
+
+    def write():
+        return sum(len(piece) for piece in generator.stream(prompt, length, Sampling()))
+
+    assert write() == length
+    benchmark.group = f"{length} characters at T {seq_len}"
+    benchmark.pedantic(write, rounds=5, warmup_rounds=1)
+    benchmark.extra_info["characters_per_s"] = length / benchmark.stats.stats.median

@@ -1,0 +1,51 @@
+# Every recipe uses the environment that `just build` makes; `pip install rust-just` brings just itself.
+
+set positional-arguments
+
+python := env("PYTHON", "python3")
+bin := ".venv/bin"
+
+# list the recipes
+default:
+    @just --list
+
+# an environment to work in
+build:
+    {{python}} -m venv .venv
+    {{bin}}/pip install -q -e ".[dev]"
+
+# the same, with the kernels compiled ahead into the cache
+build-release: build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    for backend in crystal openblas; do
+        for batch in 1 4; do
+            {{bin}}/microgpt train data/input.txt --backend "$backend" --batch-size "$batch" --steps 1 \
+                --val-fraction 0.01 --out "$work/$backend-$batch" >/dev/null
+        done
+    done
+
+# train with positional arguments: FILE STEPS HEADS BACKEND SEQ_LEN, inside `ulimit -v` (KiB)
+run file="data/input.txt" steps="1000" heads="uniform" backend="crystal" seq_len="128" limit="8388608":
+    ulimit -v {{limit}} && {{bin}}/microgpt train "{{file}}" --steps {{steps}} --heads "{{heads}}" \
+        --backend {{backend}} --seq-len {{seq_len}}
+
+# the tests; `just test -k attention` for some
+test *arguments:
+    {{bin}}/pytest "$@"
+
+# the tests of one backend
+test-backend name:
+    {{bin}}/pytest -k {{name}}
+
+# formatting, lint and types
+lint:
+    {{bin}}/ruff format --check .
+    {{bin}}/ruff check .
+    {{bin}}/mypy
+
+# every head layout on every backend, STEPS steps each
+bench steps="100":
+    {{bin}}/microgpt bench {{steps}}
