@@ -20,7 +20,7 @@ def test_generate(benchmark, backend, seq_len, length):
     config = TrainConfig(file="none", seq_len=seq_len).model(V)
     tensors = table(config.sizes)
     budget = Budget(None)
-    _, p, c = place(k, budget, config, initial(tensors, config.n_layers, 0, config.dtype))
+    _, p, c = place(k, budget, config, initial(tensors, 0, config.dtype))
     generator = Generator(k, config, p, c, budget)
     prompt = np.zeros(1, np.int32)
 

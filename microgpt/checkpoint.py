@@ -17,7 +17,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,18 +26,15 @@ import numpy as np
 
 from microgpt.config import ModelConfig, TrainConfig, from_mapping
 from microgpt.errors import MicrogptError
-from microgpt.parameters import Array, count, table, views
+from microgpt.parameters import Array, count, table
 from microgpt.text import Vocabulary
 
 MODEL_FILE, STATE_FILE, BEST_FILE = "model.safetensors", "optimizer.safetensors", "best.safetensors"
 FORMAT = 1
-# names of what safetensors calls F32 and F64; a model has no others
-DTYPES = ("F32", "F64")
+DTYPES = ("F32", "F64")  # what safetensors calls float32 and float64; a model has no others
 
-# Options that may change when a run is resumed: the numbers of its steps do not depend on them.
-FREE = frozenset(
-    {"file", "out", "backend", "threads", "memory_cap", "eval_every", "sample_every"}
-)  # another name of the file is checked by its text
+# What may change when a run is resumed: no step depends on it. The text is known by its hash, not its name.
+FREE = frozenset({"file", "out", "backend", "threads", "memory_cap", "eval_every", "sample_every"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +51,8 @@ class SavedModel:
     notes: dict[str, Any]
 
     def __post_init__(self) -> None:
-        V = self.config.vocabulary_size
-        if len(self.vocabulary) != V:
-            raise MicrogptError(f"its vocabulary has {len(self.vocabulary)} characters, but its model {V}")
+        if (n := len(self.vocabulary)) != (V := self.config.vocabulary_size):
+            raise MicrogptError(f"its vocabulary has {n} characters, but its model {V}")
         _check_buffer(self.param, self.config, "weights")
 
 
@@ -87,23 +83,18 @@ class SavedState:
 
 def save_model(path: Path, model: SavedModel) -> None:
     """Write a model in place of what was there. Raises MicrogptError, and then leaves what was there."""
-    _save(path, _tensors(model.param, model.config, ""), _model_metadata(model))
+    _save(path, model, {"": model.param}, {})
 
 
 def save_state(directory: Path, state: SavedState) -> None:
     """Write optimizer.safetensors and model.safetensors. Raises MicrogptError like `save_model`."""
-    model = state.model
-    tensors = {
-        name: tensor
-        for prefix, buffer in (("", model.param), ("m.", state.m), ("v.", state.v))
-        for name, tensor in _tensors(buffer, model.config, prefix).items()
-    }
-    options = {name: v for name, v in dataclasses.asdict(state.train).items() if v is not None}
+    options = {name: value for name, value in dataclasses.asdict(state.train).items() if value is not None}
     training = {"options": options, "step": state.step, "progress": state.progress}
     # The state holds the weights too, so it never depends on model.safetensors: a crash between the two
     # renames leaves a model that is older than the state, and the run resumes exactly all the same.
-    _save(directory / STATE_FILE, tensors, {**_model_metadata(model), "training": json.dumps(training)})
-    save_model(directory / MODEL_FILE, model)
+    buffers = {"": state.model.param, "m.": state.m, "v.": state.v}
+    _save(directory / STATE_FILE, state.model, buffers, {"training": json.dumps(training)})
+    save_model(directory / MODEL_FILE, state.model)
 
 
 def load_model(run: Path) -> SavedModel:
@@ -125,21 +116,19 @@ def load_state(run: Path) -> SavedState:
 def check_resumable(state: SavedState, model: ModelConfig, train: TrainConfig, text_sha256: str) -> None:
     """Raise MicrogptError, with every difference, unless a run with these options goes on exactly."""
     old, new = state.train.resolved(), train.resolved()
-    free = set(FREE)
-    if old.schedule == new.schedule == "constant":
-        free |= {"steps", "min_lr"}
+    constant = old.schedule == new.schedule == "constant"
+    free = FREE | {"steps", "min_lr"} if constant else FREE
     different = []
     for field in dataclasses.fields(TrainConfig):
         before, after = getattr(old, field.name), getattr(new, field.name)
         if field.name not in free and before != after:
-            option = f"--{field.name.replace('_', '-')}"
-            why = " (the cosine schedule depends on the number of steps)" if field.name == "steps" else ""
-            different.append(f"{option} was {before} and is now {after}{why}")
+            why = ", which the cosine schedule depends on" if field.name == "steps" else ""
+            different.append(f"--{field.name.replace('_', '-')} was {before} and is now {after}{why}")
     if state.model.notes.get("text_sha256") != text_sha256:
         different.append(f"the text {new.file} is not the one that it was trained on, {old.file}")
     elif state.model.config != model and not different:
         different.append("the model's sizes have changed")
-    if new.steps < state.step and "steps" in free:
+    if constant and new.steps < state.step:
         different.append(f"--steps {new.steps} is less than the {state.step} that are done")
     if different:
         raise MicrogptError(
@@ -177,73 +166,59 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.close(directory)
 
 
-# --- writing --------------------------------------------------------------------------------------
+def _save(path: Path, model: SavedModel, buffers: Mapping[str, Array], more: Mapping[str, str]) -> None:
+    """Write flat buffers as tensors, their names after the buffer's prefix, and `more` metadata."""
+    from safetensors.numpy import save
 
-
-def _tensors(buffer: Array, config: ModelConfig, prefix: str) -> dict[str, Array]:
-    named = views(buffer, table(config.sizes))._asdict()
-    return {prefix + name: tensor for name, tensor in named.items()}
-
-
-def _model_metadata(model: SavedModel) -> dict[str, str]:
-    return {
+    rows = table(model.config.sizes)
+    tensors = {
+        prefix + row.name: buffer[row.low : row.high].reshape(row.shape)
+        for prefix, buffer in buffers.items()
+        for row in rows
+    }
+    metadata = {
+        "microgpt": str(FORMAT),
         "vocabulary": model.vocabulary.characters,
         "model": json.dumps(dataclasses.asdict(model.config)),
         "notes": json.dumps(model.notes),
+        **more,
     }
-
-
-def _save(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
-    from safetensors.numpy import save
-
-    metadata = {"microgpt": str(FORMAT), **metadata}
-    checksum = _checksum(tensors, metadata)
-    write_atomically(path, save(dict(tensors), {**metadata, "sha256": checksum}))
+    write_atomically(path, save(tensors, {**metadata, "sha256": _checksum(tensors, metadata)}))
 
 
 def _checksum(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
     """SHA-256 of everything that a file holds, besides the checksum itself."""
-    names = sorted(tensors)
-    shapes = [(name, str(tensors[name].dtype), tensors[name].shape) for name in names]
     entries = sorted((key, value) for key, value in metadata.items() if key != "sha256")
-    digest = hashlib.sha256(json.dumps([entries, shapes]).encode())
-    for name in names:
-        digest.update(np.ascontiguousarray(tensors[name]).data)
+    digest = hashlib.sha256(json.dumps(entries).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(json.dumps([name, str(tensor.dtype), tensor.shape]).encode())
+        digest.update(np.ascontiguousarray(tensor).data)
     return digest.hexdigest()
 
 
-# --- reading --------------------------------------------------------------------------------------
-
-
 def _load(run: Path, name: str) -> tuple[SavedModel, SavedState | None]:
-    """What a file holds, and if `run` is a directory, the file of this name in it."""
-    with _named(run):
-        path = run / name if run.is_dir() else run
+    """What a file holds, or if `run` is a directory, the file of this name in it.
+
+    Everything that can be wrong with a file becomes one sentence that names it.
+    """
+    from safetensors import SafetensorError
+
+    path = run / name if os.path.isdir(run) else run
+    try:
         if not path.is_file():
-            where = f"the directory {run} holds no {name}" if path != run else f"there is no file {run}"
-            raise MicrogptError(f"{where}: name a directory that `microgpt train` has made")
-    with _named(path, "is not a usable checkpoint: "):
+            raise MicrogptError("there is no such file; name a directory that `microgpt train` has made")
         metadata, tensors = _read(path)
         model = _parse_model(metadata, tensors)
         state = _parse_state(metadata, tensors, model) if "training" in metadata else None
         if tensors:
             raise MicrogptError(f"its model has no place for the tensor {next(iter(tensors))!r}")
-        return model, state
-
-
-@contextlib.contextmanager
-def _named(path: Path, problem: str = "") -> Iterator[None]:
-    """Everything that can be wrong with a file becomes one sentence that names it."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
     except MicrogptError as error:
-        raise MicrogptError(f"{path} {problem}{error}" if problem else str(error)) from None
+        raise MicrogptError(f"{path} is not a usable checkpoint: {error}") from None
     except SafetensorError as error:
         raise MicrogptError(f"{path} is damaged, or no safetensors file: {error}") from None
     except OSError as error:
         raise MicrogptError(f"{path} cannot be read: {error.strerror or error}") from None
+    return model, state
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
@@ -256,9 +231,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
         if not (version.isascii() and version.isdigit()):
             raise MicrogptError("it was not written by microgpt")
         if version != str(FORMAT):
-            raise MicrogptError(
-                f"it has format {version[:20]}, but this version of microgpt reads format {FORMAT}"
-            )
+            raise MicrogptError(f"it has format {version[:20]}; this version of microgpt reads {FORMAT}")
         tensors: dict[str, Array] = {}
         for name in file.keys():  # noqa: SIM118  (it is no dict)
             dtype = file.get_slice(name).get_dtype()
@@ -273,16 +246,11 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
 def _parse_model(metadata: Mapping[str, str], tensors: dict[str, Array]) -> SavedModel:
     """The model; takes its tensors out of `tensors`."""
     values = _parse_json(metadata, "model")
-    kinds = {field.name: field.type for field in dataclasses.fields(ModelConfig)}
-    heads = values.get("heads")
-    if (
-        values.keys() != kinds.keys()
-        or any(type(values[name]).__name__ != kind for name, kind in kinds.items() if name != "heads")
-        or not (isinstance(heads, list) and all(isinstance(widths, list) for widths in heads))
-        or any(type(width) is not int for widths in heads for width in widths)
-    ):
+    kinds = {field.name: field.type for field in dataclasses.fields(ModelConfig)} | {"heads": "list"}
+    found = {name: type(value).__name__ for name, value in values.items()}
+    if found != kinds or any(type(w) is not list or {*map(type, w)} != {int} for w in values["heads"]):
         raise MicrogptError("its metadata do not describe a model")
-    config = ModelConfig(**{**values, "heads": tuple(tuple(widths) for widths in heads)})
+    config = ModelConfig(**{**values, "heads": tuple(map(tuple, values["heads"]))})
     vocabulary = Vocabulary(metadata.get("vocabulary", ""))
     return SavedModel(config, vocabulary, _take(tensors, config, ""), _parse_json(metadata, "notes"))
 
@@ -296,18 +264,16 @@ def _parse_state(metadata: Mapping[str, str], tensors: dict[str, Array], model: 
     options = from_mapping(options, "its training options")
     if "file" not in options:
         raise MicrogptError("its training options name no text")
-    m, v = (_take(tensors, model.config, prefix) for prefix in ("m.", "v."))
+    m, v = _take(tensors, model.config, "m."), _take(tensors, model.config, "v.")
     return SavedState(model, TrainConfig(**options), m, v, step, progress)
 
 
 def _parse_json(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         values = json.loads(metadata.get(key, ""))
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, dict):
-        raise MicrogptError(f"its metadata have no valid entry {key!r}")
-    return values
+        if isinstance(values, dict):
+            return values
+    raise MicrogptError(f"its metadata have no valid entry {key!r}")
 
 
 def _take(tensors: dict[str, Array], config: ModelConfig, prefix: str) -> Array:
@@ -327,9 +293,7 @@ def _take(tensors: dict[str, Array], config: ModelConfig, prefix: str) -> Array:
 
 
 def _check_buffer(buffer: Array, config: ModelConfig, what: str) -> None:
-    tensors = table(config.sizes)
-    if buffer.shape != (count(tensors),) or buffer.dtype != config.dtype:
+    if buffer.shape != (count(table(config.sizes)),) or buffer.dtype != config.dtype:
         raise MicrogptError(f"its {what} are {buffer.dtype} {buffer.shape}, which does not fit its model")
     if not np.isfinite(buffer).all():
-        bad = next(t.name for t in tensors if not np.isfinite(buffer[t.low : t.high]).all())
-        raise MicrogptError(f"its {what} {bad!r} are not all finite numbers")
+        raise MicrogptError(f"its {what} are not all finite numbers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable
@@ -35,6 +36,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     def guarded(*args: Any, **kwargs: Any) -> None:
         try:
             function(*args, **kwargs)
+            sys.stdout.flush()  # here its errors are still ours
         except MicrogptError as error:
             _stop(str(error), error.exit_code)
         except KeyboardInterrupt:
@@ -44,8 +46,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             sys.stdout = None
             raise typer.Exit(0) from None
         except OSError as error:
-            what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-            _stop(what, 1)
+            _stop(f"{error.filename or 'the output'}: {error.strerror or error}", 1)
         except MemoryError as error:
             _stop(f"out of memory: {error}; use a smaller model, --batch-size or --seq-len", 1)
 
@@ -126,19 +127,25 @@ def train(
         for name, value in ctx.params.items()
         if name not in ("resume", "config", "json") and _is_given(ctx, name)
     }
-    saved, base = None, {} if config is None else read_toml(config)
+    if resume is not None and out is not None:
+        raise UsageError("--resume goes on in the directory of the run: leave --out away")
+    saved, options = None, {}
     if resume is not None:
         from microgpt import checkpoint
 
         saved = checkpoint.load_state(resume)
-        base = {**_options(saved.train), **base, "out": str(resume)}
-    options = {**base, **given}
-    if "file" not in options:
-        raise UsageError("which text? microgpt train FILE")
+        options = dataclasses.asdict(saved.train)
     try:
+        options |= {} if config is None else read_toml(config)
+        options |= given
+        if resume is not None:
+            options["out"] = str(resume if resume.is_dir() else resume.parent)
+        if "file" not in options:
+            raise UsageError("which text? microgpt train FILE")
         settings = TrainConfig(**options)
     except MicrogptError as error:
-        raise UsageError(str(error)) from None
+        hint = "; a resumed run keeps the sizes that it began with" if saved else ""
+        raise UsageError(f"{error}{hint}") from None
 
     from microgpt import run
     from microgpt.report import Display
@@ -157,12 +164,6 @@ def _is_given(ctx: typer.Context, name: str) -> bool:
     """Whether an option stands on the command line, and is not a default."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _options(config: TrainConfig) -> dict[str, Any]:
-    import dataclasses
-
-    return dataclasses.asdict(config)
 
 
 @command

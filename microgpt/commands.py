@@ -41,7 +41,7 @@ def read_prompt(path: Path) -> str:
 
 def generate(run: Path, prompt: str, length: int, *, backend: str, as_json: bool, **sampling: Any) -> None:
     """Stream `length` characters after the prompt to standard output."""
-    from microgpt.generate import Generator, Sampling
+    from microgpt.generate import Generator, Sampling, encode_prompt
 
     try:
         chosen = Sampling(**sampling)
@@ -49,7 +49,7 @@ def generate(run: Path, prompt: str, length: int, *, backend: str, as_json: bool
         raise UsageError(str(error)) from None
     budget = Budget(None)
     saved, k, p, c = _open(run, backend, budget)
-    ids = saved.vocabulary.encode(prompt)
+    ids = encode_prompt(saved.vocabulary, prompt)
     generator = Generator(k, saved.config, p, c, budget)
     pieces, begin = [], None
     with announced(Display(), "compiling the generator; later starts skip this"):

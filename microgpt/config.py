@@ -24,6 +24,8 @@ DTYPES = ("float32", "float64")
 
 # A batch is cut into so many shards at the most; see `TrainConfig.n_shards`.
 MAX_SHARDS = 4
+# far above what any run can use, far below where float32 overflows
+LARGE = 1e6
 
 
 @dataclass(frozen=True)
@@ -123,11 +125,11 @@ class TrainConfig:
         ):
             _one_of(name, getattr(self, name), choices)
         for name, lowest, highest in (
-            ("lr", 0.0, math.inf),
-            ("min_lr", 0.0, math.inf),
+            ("lr", 0.0, LARGE),
+            ("min_lr", 0.0, LARGE),
             ("beta2", 0.0, 1.0),
             ("clip", 0.0, math.inf),
-            ("weight_decay", 0.0, math.inf),
+            ("weight_decay", 0.0, LARGE),
             ("val_fraction", 0.0, 1.0),
         ):
             value = getattr(self, name)

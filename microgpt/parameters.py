@@ -14,37 +14,46 @@ Array = npt.NDArray[Any]
 
 
 class Normal(NamedTuple):
-    """Drawn from a normal distribution; a matrix that adds to the residual stream shrinks with depth."""
+    """Drawn from a normal distribution of this standard deviation."""
 
     std: float
-    residual: bool = False
+
+
+class FanIn(NamedTuple):
+    """Drawn so that the output is `gain` times as large as the input: std = gain / sqrt(rows)."""
+
+    gain: float
 
 
 class Constant(NamedTuple):
     value: float
 
 
-# Chosen by measurement, see docs/learning.md. Only matrices decay, not biases, norms and embeddings.
+Init = Normal | FanIn | Constant
+
+
+# Initial values are chosen by measurement, see docs/learning.md: small embeddings, and attention that is
+# all but silent until it has learned something.
 class Parameters(NamedTuple):
     """Views of a flat buffer, one tensor of all layers each: `p.qkv_w[l]` is the layer's (C, 3C) matrix."""
 
-    tok: Annotated[Array, "V C", Normal(0.02)]
-    pos: Annotated[Array, "P C", Normal(0.02)]  # P is T for learned positions, else 0
+    tok: Annotated[Array, "V C", Normal(0.0075)]
+    pos: Annotated[Array, "P C", Normal(0.004)]  # P is T for learned positions, else 0
     ln1_w: Annotated[Array, "L C", Constant(1)]
     ln1_b: Annotated[Array, "L C", Constant(0)]
-    qkv_w: Annotated[Array, "L C 3C", Normal(0.02)]
+    qkv_w: Annotated[Array, "L C 3C", FanIn(1.0)]
     qkv_b: Annotated[Array, "L 3C", Constant(0)]
-    proj_w: Annotated[Array, "L C C", Normal(0.02, residual=True)]
+    proj_w: Annotated[Array, "L C C", FanIn(0.05)]
     proj_b: Annotated[Array, "L C", Constant(0)]
     ln2_w: Annotated[Array, "L C", Constant(1)]
     ln2_b: Annotated[Array, "L C", Constant(0)]
-    up_w: Annotated[Array, "L C F", Normal(0.02)]
+    up_w: Annotated[Array, "L C F", FanIn(1.0)]
     up_b: Annotated[Array, "L F", Constant(0)]
-    down_w: Annotated[Array, "L F C", Normal(0.02, residual=True)]
+    down_w: Annotated[Array, "L F C", FanIn(1.0)]
     down_b: Annotated[Array, "L C", Constant(0)]
     lnf_w: Annotated[Array, "C", Constant(1)]
     lnf_b: Annotated[Array, "C", Constant(0)]
-    head_w: Annotated[Array, "C V", Normal(0.02)]
+    head_w: Annotated[Array, "C V", FanIn(1.0)]
     head_b: Annotated[Array, "V", Constant(0)]
 
 
@@ -53,7 +62,7 @@ class Tensor(NamedTuple):
 
     name: str
     shape: tuple[int, ...]
-    init: Normal | Constant
+    init: Init
     low: int
     high: int
 
@@ -87,7 +96,7 @@ def shard_views(buffer: Array, tensors: list[Tensor], n_shards: int) -> Paramete
     )
 
 
-def initial(tensors: list[Tensor], n_layers: int, seed: int, dtype: npt.DTypeLike) -> Array:
+def initial(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Array:
     """A flat buffer of initial values. Each tensor draws from a stream of its own, by its place in the table.
 
     So float32 and float64, and models that differ in one size, begin as alike as they can be.
@@ -98,8 +107,8 @@ def initial(tensors: list[Tensor], n_layers: int, seed: int, dtype: npt.DTypeLik
         if isinstance(tensor.init, Constant):
             values[:] = tensor.init.value
         else:
-            # two branches a layer add to the residual stream: this keeps its size independent of depth
-            std = tensor.init.std / math.sqrt(2 * n_layers) if tensor.init.residual else tensor.init.std
+            rows = tensor.shape[-2]
+            std = tensor.init.gain / math.sqrt(rows) if isinstance(tensor.init, FanIn) else tensor.init.std
             values[:] = np.random.default_rng((seed, number)).normal(0.0, std, values.size)
     return buffer
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -16,30 +19,38 @@ from microgpt.workspace import readable
 REPORTS_PER_LINE = 5
 
 
+class _Console(Console):
+    """Where nobody reads any more, a run ends as by Ctrl-C, with a checkpoint; Rich would just exit."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        signal.raise_signal(signal.SIGINT)
+
+
 class Display:
     """Shows a run to a person; with `as_json`, also every report on standard output as a line of JSON."""
 
     def __init__(self, *, as_json: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = _Console(stderr=True, highlight=False, soft_wrap=True)
         self.as_json = as_json
         self.progress: Progress | None = None
         self.task: Any = None
         self.n_reports = 0
         self.steps = 0
-        self.first = 0
 
     def started(self, s: Summary) -> None:
         for line in summary_lines(s):
             self.note(line)
-        self.steps, self.first = s.steps, s.step
-        if self.console.is_terminal:
+        self.steps = s.steps
+        if sys.stderr.isatty():
             self.progress = Progress(
-                TextColumn("{task.description}"),
                 BarColumn(bar_width=None),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[figures]}"),
                 TimeRemainingColumn(),
+                TextColumn("left"),
                 console=self.console,
+                redirect_stdout=sys.stdout.isatty(),  # else results would go where the bar goes
             )
             self.task = self.progress.add_task("train", total=s.steps, completed=s.step, figures="")
             self.progress.start()
@@ -55,17 +66,22 @@ class Display:
     def reported(self, metrics: dict[str, Any]) -> None:
         self.n_reports += 1
         if self.as_json:
-            print(json.dumps(metrics), flush=True)
+            try:
+                print(json.dumps(metrics), flush=True)
+            except BrokenPipeError:
+                self.as_json = False
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # closing it must not fail once more
+                signal.raise_signal(signal.SIGINT)
         last = metrics["step"] == self.steps
         if self.progress is None and (self.n_reports % REPORTS_PER_LINE == 0 or last):
             self.note(self._line(metrics))
 
     def _line(self, metrics: dict[str, Any]) -> str:
-        done = max(metrics["step"] - self.first, 1)
-        left = (self.steps - metrics["step"]) * metrics["elapsed_s"] / done if not self.first else None
+        step = metrics["step"]
+        left = (self.steps - step) * metrics["chars"] / step / metrics["chars_per_s"]
         validation = "" if metrics["val_loss"] is None else f"  validation {metrics['val_loss']:.4f}"
         return (
-            f"step {metrics['step']}/{self.steps}  loss {metrics['loss']:.4f}  "
+            f"step {step}/{self.steps}  loss {metrics['loss']:.4f}  "
             f"smoothed {metrics['smoothed_loss']:.4f}{validation}  {metrics['chars_per_s']:,.0f} chars/s"
             + (f"  {left:.0f} s left" if left else "")
         )

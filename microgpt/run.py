@@ -17,14 +17,13 @@ from types import FrameType, ModuleType
 from typing import Any, Protocol
 
 import microgpt_kernels
-import numpy as np
 
 from microgpt import __version__, checkpoint, corpus
 from microgpt.checkpoint import BEST_FILE, MODEL_FILE, STATE_FILE, SavedModel, SavedState
 from microgpt.config import ModelConfig, TrainConfig, to_toml
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.evaluate import Evaluator
-from microgpt.generate import Generator, Sampling
+from microgpt.generate import Generator, Sampling, encode_prompt
 from microgpt.heads import format_layout
 from microgpt.text import Text, entropies, read_text
 from microgpt.train import LOG_SLOTS, Trainer
@@ -106,10 +105,11 @@ def train(config: TrainConfig, reporter: Reporter, saved: SavedState | None = No
     if saved is not None:
         run.restore(saved)
     reporter.started(run.summary(threads))
-    run.open_directory(resuming=saved is not None)
     k.set_threads(threads)
     with announced(reporter, "compiling the kernels for this machine; later starts skip this"):
         run.trainer.compile()
+    # only now, so that whoever stops a long compilation leaves no half-made run behind
+    run.open_directory(resuming=saved is not None)
     return run.go(reporter)
 
 
@@ -203,8 +203,12 @@ class Run:
         try:
             losses = self.trainer.advance(n)
         except NotFiniteError as error:
-            self.save()
-            raise NotFiniteError(f"{error}; the weights from before it are in {self.out}") from None
+            try:
+                self.save()
+                kept = f"the weights from before it are in {self.out}"
+            except MicrogptError:  # a checkpoint takes finite weights only
+                kept = "the weights from before it are not finite either, and are not saved"
+            raise NotFiniteError(f"{error}; {kept}; a smaller --lr may help") from None
         seconds = time.perf_counter() - begin
         for loss in losses.loss.tolist():
             self.smoothed = loss if self.smoothed is None else 0.99 * self.smoothed + 0.01 * loss
@@ -241,8 +245,8 @@ class Run:
         metrics = {**self._metrics(), "val_loss": self.val_loss}
         with (self.out / METRICS_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
-        reporter.reported(metrics)
         self.recent = [0.0, 0.0, 0.0, 0.0]
+        reporter.reported(metrics)
 
     def _evaluate(self, evaluator: Evaluator, reporter: Reporter) -> None:
         with announced(reporter, "evaluating on the held-out text"):
@@ -254,7 +258,9 @@ class Run:
     def _sample(self, reporter: Reporter) -> str:
         with announced(reporter, "compiling the generator; later starts skip this"):
             pieces = self.generator.stream(
-                np.zeros(0, np.int32), SAMPLE_LENGTH, Sampling(seed=self.config.seed + self.trainer.step)
+                encode_prompt(self.text.vocabulary, ""),
+                SAMPLE_LENGTH,
+                Sampling(seed=self.config.seed + self.trainer.step),
             )
             text = "".join(self.text.vocabulary.decode(piece) for piece in pieces)
         with (self.out / SAMPLES_FILE).open("a", encoding="utf-8") as file:
@@ -338,7 +344,9 @@ def choose_threads(config: TrainConfig) -> int:
 
 
 def available_cores() -> int:
-    """The cores that this process may use."""
+    """The cores that this process may use, or what the user of Numba has set."""
+    if os.environ.get("NUMBA_NUM_THREADS", "").isdecimal():
+        return int(os.environ["NUMBA_NUM_THREADS"])
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -19,6 +19,7 @@ from microgpt.workspace import Budget, activations, constants
 BETA1, EPS = 0.9, 1e-8
 # so many steps can be logged before Python must read the log
 LOG_SLOTS = 1024
+SMALLER = "use a smaller --d-model, --d-ff or --n-layers"
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,14 @@ class Trainer:
 
         S, P, dtype = config.n_shards, count(self.tensors), model.dtype
 
-        def real(shape: tuple[int, ...], what: str, remedy: str = "use a smaller model") -> Array:
+        def real(shape: tuple[int, ...], what: str, remedy: str = SMALLER) -> Array:
             return budget.zeros(k, shape, dtype, what, remedy)
 
         def integers(shape: tuple[int, ...], kind: type, what: str) -> Array:
             return budget.zeros(k, shape, kind, what, "use a smaller --batch-size or --seq-len")
 
         param = real((P,), "the model's parameters")
-        shards = real((S * P,), f"the gradients of {S} shards", "use a smaller model or --batch-size")
-        k.from_host(param, initial(self.tensors, model.n_layers, config.seed, dtype))
+        shards = real((S * P,), f"the gradients of {S} shards", SMALLER)
         optimizer = Optimizer(
             param=param,
             m=real((P,), "Adam's first moments"),
@@ -100,6 +100,8 @@ class Trainer:
         )
         self._steps = build_training(k, S)
         self._rates = np.zeros(LOG_SLOTS, dtype)
+        # last, so that whatever does not fit is refused before memory is touched
+        k.from_host(param, initial(self.tensors, config.seed, dtype))
 
     def compile(self) -> None:
         """Compile the step, or load it from the cache: no step is taken."""
@@ -117,7 +119,7 @@ class Trainer:
 
     def characters(self, step: int) -> int:
         """How many characters have been predicted in so many steps, on the average of an epoch."""
-        return step * self.walk.n_targets // self.walk.steps_per_epoch
+        return round(step * self.walk.n_targets / self.walk.steps_per_epoch)
 
     def advance(self, n: int) -> Losses:
         """n more steps, LOG_SLOTS at the most. Raises NotFiniteError: the last finite state is kept."""
@@ -139,7 +141,8 @@ class Trainer:
         slots = np.arange(first, first + n) % LOG_SLOTS
         self._rates[slots] = [self.config.learning_rate(step) for step in range(first, first + n)]
         self.k.from_host(self.state.o.lr, self._rates)
-        self._steps(n, self.state)
+        with np.errstate(all="ignore"):  # the reference would warn of what is found below
+            self._steps(n, self.state)
         log: Array = self.k.to_host(self.state.o.log)[slots]
         if self.k.to_host(self.state.o.clock)[1]:
             raise NotFiniteError(self._first_bad_array(float(log[self.step - first, 0])))
@@ -153,19 +156,16 @@ class Trainer:
             self._epoch = epoch
 
     def _first_bad_array(self, loss: float) -> str:
-        """Which array stopped being finite first, in the order in which a step computes them."""
-        state = self.state
-        groups = (
-            ("parameter", state.p._asdict()),
-            ("activation", {name: getattr(state.a, name) for name in ("x", "qkv", "att", "mid", "logits")}),
-            ("gradient", state.g._asdict()),
-        )
-        where = "its gradient"
-        for kind, arrays in groups:
-            bad = [name for name, array in arrays.items() if not np.isfinite(self.k.to_host(array)).all()]
-            if bad:
-                where = f"the {kind} {bad[0]!r}"
-                break
+        """Which array is the first that is not finite, in the order in which a step computes them."""
+        a, in_layer = self.state.a, ("x", "ln1", "qkv", "att", "heads", "mid", "ln2", "hidden")
+        arrays = [(f"the parameter {name!r}", array) for name, array in self.state.p._asdict().items()]
+        for l in range(self.model.n_layers):
+            arrays += [(f"the activation {name!r} of layer {l + 1}", getattr(a, name)[l]) for name in in_layer]
+        arrays += [("the activation 'x' after the last layer", a.x[-1]), ("the activation 'lnf'", a.lnf)]
+        arrays += [("the activation 'logits'", a.logits), ("the loss", a.losses)]
+        arrays += [(f"the gradient {name!r}", array) for name, array in self.state.g._asdict().items()]
+        bad = (where for where, array in arrays if not np.isfinite(self.k.to_host(array)).all())
+        where = next(bad, "the sum of the gradients")
         what = "the loss is not finite" if not math.isfinite(loss) else "the gradient is not finite"
         return f"{what} at step {self.step + 1}: {where} is the first array with a NaN or an infinity"
 

@@ -7,6 +7,8 @@ first, which nothing precedes, is a target exactly once per epoch.
 
 Row b of a batch of B walks the chunks b*n_chunks//B up to (b+1)*n_chunks//B, one a step: the rows start at B
 evenly spaced places of the text, because neighbouring chunks in one batch learn visibly worse.
+
+The kernel `batch_fill` walks; here are the counts.
 """
 
 import bisect
@@ -19,50 +21,6 @@ from numpy.typing import NDArray
 from microgpt.errors import MicrogptError
 
 IdArray = NDArray[np.integer[Any]]
-
-
-def fill_batch(
-    inputs: NDArray[np.int32],
-    targets: NDArray[np.int32],
-    ids: IdArray,
-    step: int,
-    stride: int,
-    order: IdArray,
-) -> int:
-    """One batch: step `step` of an epoch, counted from 0. Returns how many targets it has.
-
-    inputs   (B, T)  int32, written; 0 where there is no input
-    targets  (B, T)  int32, written; -1 where there is no target
-    ids      (n,)    read; n >= 2, any integer dtype but uint64
-    order    (n_chunks,) or (0,)  read; the chunks in the order of the walk, empty for one after the other
-
-    Backends compile this function into their training loop: it keeps to integers and plain loops, which
-    numba.njit(nogil=True) takes as they are.
-    """
-    B, T = inputs.shape
-    n = len(ids)
-    # the same as Walk.n_chunks, which compiled code cannot call
-    n_chunks = 1 + max(0, n - 1 - T + stride - 1) // stride
-    n_targets = 0
-    for b in range(B):
-        place = b * n_chunks // B + step
-        if place < (b + 1) * n_chunks // B:
-            chunk = int(order[place]) if len(order) > 0 else place
-            start = chunk * stride
-            n_context = T - stride if chunk > 0 else 0  # the chunk before has predicted these
-            n_inputs = min(T, n - start)
-        else:  # this row has walked all its chunks
-            start = 0
-            n_context = 0
-            n_inputs = 0
-        for t in range(T):
-            inputs[b, t] = ids[start + t] if t < n_inputs else 0
-            if n_context <= t < n_inputs and start + t + 1 < n:
-                targets[b, t] = ids[start + t + 1]
-                n_targets += 1
-            else:
-                targets[b, t] = -1
-    return n_targets
 
 
 @dataclass(frozen=True)
@@ -102,22 +60,6 @@ class Walk:
     def n_targets(self) -> int:
         """Targets in one epoch, each a different token."""
         return self.n_tokens - 1
-
-    def fill(
-        self,
-        inputs: NDArray[np.int32],
-        targets: NDArray[np.int32],
-        ids: IdArray,
-        step_in_epoch: int,
-        order: IdArray,
-    ) -> int:
-        """`fill_batch` for this walk. Arrays of other sizes than the walk's raise ValueError."""
-        shape = (self.batch_size, self.seq_len)
-        if inputs.shape != shape or targets.shape != shape:
-            raise ValueError(f"inputs and targets must be {shape}, not {inputs.shape} and {targets.shape}")
-        if len(ids) != self.n_tokens or len(order) not in (0, self.n_chunks):
-            raise ValueError(f"this walk is over {self.n_tokens} tokens in {self.n_chunks} chunks")
-        return fill_batch(inputs, targets, ids, step_in_epoch, self.stride, order)
 
 
 def shuffle_order(order: IdArray, seed: int, epoch: int) -> None:

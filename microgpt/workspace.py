@@ -71,8 +71,8 @@ class Budget:
         """Count bytes that something is about to allocate, or raise MicrogptError."""
         if self.cap is not None and self.held + n_bytes > self.cap:
             raise MicrogptError(
-                f"out of memory budget: {what} needs {readable(n_bytes)}, {readable(self.held)} of the "
-                f"{readable(self.cap)} cap are held; {remedy}, or raise --memory-cap"
+                f"out of memory budget: {readable(n_bytes)} for {what} do not fit, {readable(self.held)} of "
+                f"the {readable(self.cap)} cap are held; {remedy}, or raise --memory-cap"
             )
         self.held += n_bytes
 

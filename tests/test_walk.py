@@ -1,16 +1,19 @@
+"""The walk through a text: what `batch_fill` puts into the batches, and what `Walk` says of them."""
+
 import itertools
 import re
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from microgpt_kernels import load
 
 from microgpt.errors import MicrogptError
-from microgpt.walk import Walk, check_long_enough, fill_batch, minimum_characters, shuffle_order, split
+from microgpt.walk import Walk, check_long_enough, minimum_characters, shuffle_order, split
 
-compiled = numba.njit(nogil=True)(fill_batch)
+# openblas has the kernel of crystal
+FILLS = {name: load(name).batch_fill for name in ("reference", "crystal")}
 SEQUENTIAL = np.empty(0, np.int64)
 
 
@@ -25,26 +28,33 @@ def walks(draw):
     )
 
 
-def batches(walk, ids, order, fill=fill_batch):
-    """(inputs, targets) of each step of an epoch; what fill leaves unwritten would show as 99."""
-    for step in range(walk.steps_per_epoch):
+def order_of(walk, shuffled, seed=0):
+    order = np.empty(walk.n_chunks if shuffled else 0, np.int64)
+    shuffle_order(order, seed, 0)
+    return order
+
+
+def batches(walk, ids, order, fill, epoch=0):
+    """(inputs, targets) of each step of an epoch; what the kernel leaves unwritten would show as 99."""
+    for place in range(walk.steps_per_epoch):
         inputs, targets = np.full((2, walk.batch_size, walk.seq_len), 99, np.int32)
-        assert fill(inputs, targets, ids, step, walk.stride, order) == np.count_nonzero(targets != -1)
+        n_targets = np.full(1, 99)
+        clock = np.array([epoch * walk.steps_per_epoch + place, 0])
+        fill(inputs, targets, n_targets, ids, order, clock, walk.stride)
+        assert n_targets[0] == np.count_nonzero(targets != -1)
         yield inputs, targets
 
 
+@pytest.mark.parametrize("backend", FILLS)
 @settings(deadline=None, max_examples=150)
-@given(walk=walks(), shuffled=st.booleans(), seed=st.integers(0, 2**32))
-def test_every_token_but_the_first_is_a_target_exactly_once(walk, shuffled, seed):
+@given(walk=walks(), shuffled=st.booleans(), seed=st.integers(0, 2**32), epoch=st.integers(0, 3))
+def test_every_token_but_the_first_is_a_target_exactly_once(backend, walk, shuffled, seed, epoch):
     n, T, stride, B = walk.n_tokens, walk.seq_len, walk.stride, walk.batch_size
-    order = SEQUENTIAL
-    if shuffled:
-        order = np.empty(walk.n_chunks, np.int64)
-        shuffle_order(order, seed, 0)
+    order = order_of(walk, shuffled, seed)
     ids = np.arange(n, dtype=np.uint16)  # each token is its own index, so a batch shows where it came from
     times_a_target = np.zeros(n, int)
     chunks_of_row = [[] for _ in range(B)]
-    for step, (inputs, targets) in enumerate(batches(walk, ids, order)):
+    for step, (inputs, targets) in enumerate(batches(walk, ids, order, FILLS[backend], epoch)):
         for b in range(B):
             place = b * walk.n_chunks // B + step
             if place >= (b + 1) * walk.n_chunks // B:
@@ -54,14 +64,15 @@ def test_every_token_but_the_first_is_a_target_exactly_once(walk, shuffled, seed
             chunk = int(order[place]) if shuffled else place
             chunks_of_row[b].append(chunk)
             start = chunk * stride
-            here = np.arange(start, min(start + T, n))
+            # the last token of the text predicts nothing, so it is no input
+            here = np.arange(start, min(start + T, n - 1))
             assert inputs[b].tolist() == here.tolist() + [0] * (T - len(here))
             is_target = targets[b] != -1
             assert is_target.any()  # no chunk is there for nothing
             assert (targets[b][is_target] == inputs[b][is_target] + 1).all()
             # as much context as the definition says, and no more
             first_target = 0 if chunk == 0 else T - stride
-            assert np.flatnonzero(is_target).tolist() == list(range(first_target, min(T, n - 1 - start)))
+            assert np.flatnonzero(is_target).tolist() == list(range(first_target, len(here)))
             times_a_target[targets[b][is_target]] += 1
     assert times_a_target.tolist() == [0] + [1] * (n - 1)
     assert walk.n_targets == n - 1
@@ -71,57 +82,27 @@ def test_every_token_but_the_first_is_a_target_exactly_once(walk, shuffled, seed
         assert all(row == list(range(row[0], row[0] + len(row))) for row in chunks_of_row if row)
 
 
-@settings(deadline=None, max_examples=50)
-@given(walk=walks(), shuffled=st.booleans())
-def test_compiled_and_plain_python_agree(walk, shuffled):
-    order = np.arange(walk.n_chunks)[::-1].copy() if shuffled else SEQUENTIAL
-    ids = np.random.default_rng(0).integers(0, 256, walk.n_tokens).astype(np.uint8)
-    pairs = zip(batches(walk, ids, order), batches(walk, ids, order, compiled), strict=True)
-    for plain, fast in pairs:
-        np.testing.assert_array_equal(plain, fast)
-
-
-@pytest.mark.parametrize("fill", [fill_batch, compiled])
-@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.int32])
-@pytest.mark.parametrize("order_dtype", [np.int32, np.int64])
-def test_other_dtypes(fill, dtype, order_dtype):
-    ids = np.arange(10, dtype=dtype)
-    inputs, targets = np.full((2, 2, 4), 99, np.int32)
+@pytest.mark.parametrize("backend", FILLS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+def test_texts_of_any_width(backend, dtype):
+    walk = Walk(n_tokens=10, seq_len=4, stride=4, batch_size=2)
     # 3 chunks, shuffled to 2 0 1: the first row has one of them, the second two
-    assert fill(inputs, targets, ids, 0, 4, np.array([2, 0, 1], order_dtype)) == 1 + 4
-    assert inputs.tolist() == [[8, 9, 0, 0], [0, 1, 2, 3]]
-    assert targets.tolist() == [[9, -1, -1, -1], [1, 2, 3, 4]]
-    assert fill(inputs, targets, ids, 1, 4, np.array([2, 0, 1], order_dtype)) == 4
-    assert inputs.tolist() == [[0, 0, 0, 0], [4, 5, 6, 7]]
-    assert targets.tolist() == [[-1, -1, -1, -1], [5, 6, 7, 8]]
-
-
-def test_overlapping_chunks_predict_only_what_is_new():
-    walk = Walk(n_tokens=8, seq_len=4, stride=2, batch_size=1)
-    ids = np.arange(8, dtype=np.uint8)
-    seen = [(inputs[0].tolist(), targets[0].tolist()) for inputs, targets in batches(walk, ids, SEQUENTIAL)]
-    assert seen == [
-        ([0, 1, 2, 3], [1, 2, 3, 4]),
-        ([2, 3, 4, 5], [-1, -1, 5, 6]),
-        ([4, 5, 6, 7], [-1, -1, 7, -1]),
+    seen = batches(walk, np.arange(10, dtype=dtype), np.array([2, 0, 1]), FILLS[backend])
+    assert [(inputs.tolist(), targets.tolist()) for inputs, targets in seen] == [
+        ([[8, 0, 0, 0], [0, 1, 2, 3]], [[9, -1, -1, -1], [1, 2, 3, 4]]),
+        ([[0, 0, 0, 0], [4, 5, 6, 7]], [[-1, -1, -1, -1], [5, 6, 7, 8]]),
     ]
 
 
-def test_fill_is_fill_batch_and_checks_sizes():
-    walk = Walk(n_tokens=50, seq_len=8, stride=8, batch_size=2)
-    ids = np.arange(50, dtype=np.uint8)
-    inputs, targets, same_inputs, same_targets = np.full((4, 2, 8), 99, np.int32)
-    assert walk.fill(inputs, targets, ids, 3, SEQUENTIAL) == fill_batch(
-        same_inputs, same_targets, ids, 3, 8, SEQUENTIAL
-    )
-    np.testing.assert_array_equal(inputs, same_inputs)
-    np.testing.assert_array_equal(targets, same_targets)
-    with pytest.raises(ValueError, match="must be"):
-        walk.fill(inputs[:, :4], targets[:, :4], ids, 0, SEQUENTIAL)
-    with pytest.raises(ValueError, match="50 tokens in 7 chunks"):
-        walk.fill(inputs, targets, ids[1:], 0, SEQUENTIAL)
-    with pytest.raises(ValueError, match="50 tokens in 7 chunks"):
-        walk.fill(inputs, targets, ids, 0, np.arange(6))
+@pytest.mark.parametrize("backend", FILLS)
+def test_overlapping_chunks_predict_only_what_is_new(backend):
+    walk = Walk(n_tokens=8, seq_len=4, stride=2, batch_size=1)
+    seen = batches(walk, np.arange(8, dtype=np.uint8), SEQUENTIAL, FILLS[backend])
+    assert [(inputs[0].tolist(), targets[0].tolist()) for inputs, targets in seen] == [
+        ([0, 1, 2, 3], [1, 2, 3, 4]),
+        ([2, 3, 4, 5], [-1, -1, 5, 6]),
+        ([4, 5, 6, 0], [-1, -1, 7, -1]),
+    ]
 
 
 def test_the_usual_size():

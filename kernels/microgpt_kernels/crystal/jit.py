@@ -87,12 +87,13 @@ def compile(step):
     """steps(n, state): n times step(state), compiled as one function; Python is entered once."""
     inner = inline(step)
 
-    @njit(cache=True, **OPTIONS)
     def steps(n, state):
         for _ in range(n):
             inner(state)
 
-    return steps
+    # a cache file for each step: to read one takes the modules that define the classes of all its states
+    steps.__qualname__ = f"{step.__module__}.{step.__qualname__}"
+    return njit(cache=True, **OPTIONS)(steps)
 
 
 def set_threads(n_threads):

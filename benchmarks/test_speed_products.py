@@ -1,0 +1,42 @@
+"""Matrix products by the tiles and by BLAS, from compiled code: those of a head and those of a layer."""
+
+from collections import namedtuple
+
+import numpy as np
+import pytest
+from microgpt_kernels import crystal, openblas
+from microgpt_kernels.crystal.gemm import gemm as tiles
+from microgpt_kernels.openblas.gemm import gemm as blas
+
+REPEATS = 1000
+# rows, columns and depth: scores and outputs of a head of width 16 and of width 1 at T 32, then linear maps
+SIZES = [(32, 32, 16), (32, 16, 32), (32, 32, 1), (32, 1, 32), (32, 64, 64), (32, 192, 64), (768, 512, 128)]
+
+State = namedtuple("State", ["out", "a", "b"])
+
+
+def by_tiles(state):
+    tiles(state.out, state.a, state.b, 0.0)
+
+
+def by_blas(state):
+    blas(state.out, state.a, state.b, False, False, 0.0)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize("product", [by_tiles, by_blas])
+def test_product(benchmark, product, size):
+    M, N, K = size
+    openblas.set_threads(1)
+    random = np.random.default_rng(0)
+    a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((M, K), (K, N)))
+    state = State(np.zeros((M, N), np.float32), a, b)
+    repeated = crystal.compile(product)
+    repeated(1, state)
+    assert np.allclose(state.out, a @ b, rtol=1e-4, atol=1e-4)
+    repeats = max(1, REPEATS * 32 * 64 * 64 // (M * N * K)) if M * N * K > 32 * 64 * 64 else REPEATS
+    benchmark.group = f"{M}x{N}x{K}"
+    benchmark.pedantic(repeated, args=(repeats, state), rounds=20, warmup_rounds=2)
+    seconds = benchmark.stats.stats.median / repeats
+    benchmark.extra_info["microseconds"] = 1e6 * seconds
+    benchmark.extra_info["GFLOP/s"] = 2 * M * N * K / seconds / 1e9

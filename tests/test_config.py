@@ -1,0 +1,268 @@
+"""Configurations that check themselves, their TOML form, and the sizes of the models they describe."""
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from microgpt.config import ModelConfig, TrainConfig, from_mapping, parse_size, read_toml, to_toml
+from microgpt.errors import MicrogptError
+from microgpt.parameters import count, decayed, initial, shard_views, table, views
+
+DEFAULT = TrainConfig(file="text.txt")
+
+# options, and all that the error says
+WRONG = [
+    *(
+        ({name: value}, f"--{name.replace('_', '-')} must be at least 1, not {value}")
+        for name in ("steps", "seq_len", "batch_size", "d_model", "n_layers", "stride", "d_ff", "threads")
+        for value in (0, -3)
+    ),
+    ({"eval_every": 0, "val_fraction": 0.1}, "--eval-every must be at least 1, not 0"),
+    ({"sample_every": 0}, "--sample-every must be at least 1, not 0"),
+    ({"warmup": -1}, "--warmup must be at least 0, not -1"),
+    ({"seed": -1}, "--seed must be at least 0, not -1"),
+    (
+        {"backend": "cristal"},
+        "--backend 'cristal' is none of crystal, openblas, cublas, reference; did you mean 'crystal'?",
+    ),
+    ({"order": "zzz"}, "--order 'zzz' is none of sequential, shuffled"),
+    ({"positions": "Rope"}, "--positions 'Rope' is none of learned, rope, none; did you mean 'rope'?"),
+    ({"schedule": "cosin"}, "--schedule 'cosin' is none of constant, cosine; did you mean 'cosine'?"),
+    ({"dtype": "float16"}, "--dtype 'float16' is none of float32, float64; did you mean 'float64'?"),
+    ({"lr": -0.1}, "--lr must be at least 0 and below 1e+06, not -0.1"),
+    ({"lr": math.inf}, "--lr must be at least 0 and below 1e+06, not inf"),
+    ({"lr": math.nan}, "--lr must be at least 0 and below 1e+06, not nan"),
+    ({"min_lr": -1.0}, "--min-lr must be at least 0 and below 1e+06, not -1"),
+    ({"min_lr": 0.1}, "--min-lr 0.1 is above --lr 0.0003"),
+    ({"beta2": 1.0}, "--beta2 must be at least 0 and below 1, not 1"),
+    ({"clip": -1.0}, "--clip must be at least 0 and finite, not -1"),
+    ({"clip": math.inf}, "--clip must be at least 0 and finite, not inf"),
+    ({"weight_decay": 1e7}, "--weight-decay must be at least 0 and below 1e+06, not 1e+07"),
+    ({"val_fraction": 1.0}, "--val-fraction must be at least 0 and below 1, not 1"),
+    ({"stride": 129}, "--stride 129 would skip characters: it can be at most --seq-len, 128"),
+    ({"eval_every": 5}, "--eval-every needs a text to evaluate on: add --val-fraction 0.1"),
+    ({"memory_cap": "lots"}, "--memory-cap 'lots' is not a size; write it like 2GiB, 500MB, or none"),
+    ({"heads": "8+8"}, "the widths 8+8 sum to 16, but d_model is 64"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG, ids=str)
+def test_a_wrong_option_is_named_with_what_would_work(options, message):
+    with pytest.raises(MicrogptError) as caught:
+        TrainConfig(file="text.txt", **options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vocabulary_size": 0}, "--vocabulary-size must be at least 1, not 0"),
+        ({"d_ff": 0}, "--d-ff must be at least 1, not 0"),
+        ({"positions": "x"}, "--positions 'x' is none of learned, rope, none"),
+        ({"dtype": "x"}, "--dtype 'x' is none of float32, float64"),
+        ({"heads": ((64,),)}, "there are head widths for 1 layers, not for 2"),
+        ({"heads": ((64,), (63,))}, "the head widths (63,) do not sum to d_model 64"),
+        ({"heads": ((64,), (65, -1))}, "the head widths (65, -1) do not sum to d_model 64"),
+        ({"heads": ((64,), ())}, "the head widths () do not sum to d_model 64"),
+    ],
+    ids=str,
+)
+def test_a_model_checks_itself(change, message):
+    # a checkpoint can hold what no command line can say
+    with pytest.raises(MicrogptError) as caught:
+        dataclasses.replace(DEFAULT.model(65), **change)
+    assert str(caught.value) == message
+
+
+def test_resolved_writes_every_dependent_default_out():
+    config = TrainConfig(file="a/poem.txt", heads="16+48", seq_len=9, lr=1.0, n_layers=3).resolved()
+    assert (config.heads, config.stride, config.d_ff, config.min_lr) == ("16+48", 9, 64, 0.1)
+    assert config.out == "runs/poem"
+    assert config.resolved() == config
+    given = TrainConfig(file="x", stride=3, d_ff=5, min_lr=0.0, out="here").resolved()
+    assert (given.stride, given.d_ff, given.min_lr, given.out) == (3, 5, 0.0, "here")
+    assert TrainConfig(file="x", heads="prime").resolved().model(7) == TrainConfig(
+        file="x", heads="prime"
+    ).model(7)
+
+
+# --- TOML
+
+
+FULL = TrainConfig(
+    file='a "strange"\\name é\n.txt',
+    heads="4x16|64",
+    eval_every=7,
+    sample_every=8,
+    val_fraction=0.25,
+    threads=2,
+    schedule="cosine",
+    warmup=3,
+)
+
+
+@pytest.mark.parametrize("config", [DEFAULT, DEFAULT.resolved(), FULL, FULL.resolved()], ids=str)
+def test_a_configuration_comes_back_from_toml(config, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    assert TrainConfig(**read_toml(path)) == config
+
+
+def test_toml_takes_dashes_and_whole_numbers_for_real_ones():
+    assert from_mapping({"batch-size": 3, "d_ff": 5, "lr": 1}, "x") == {"batch_size": 3, "d_ff": 5, "lr": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("step = 5", "unknown key 'step'; did you mean 'steps'?"),
+        ("learning_rate = 5", "unknown key 'learning_rate'; there are file, steps, heads,"),
+        ("[train]\nsteps = 5", "unknown key 'train'"),
+        ("steps = 5.0", "steps = 5.0 should be of type int"),
+        ("steps = true", "steps = True should be of type int"),
+        ("lr = true", "lr = True should be of type float"),
+        ("lr = '1'", "lr = '1' should be of type float"),
+        ("d-ff = 'wide'", "d-ff = 'wide' should be of type int"),
+        ("heads = [16, 48]", "heads = [16, 48] should be of type str"),
+        ("steps = ", "is not valid TOML: Invalid value"),
+        ("steps = 1\nsteps = 2", "is not valid TOML: Cannot overwrite a value"),
+    ],
+)
+def test_toml_that_cannot_be_meant(text, message, tmp_path):
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(MicrogptError) as caught:
+        read_toml(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_toml_files_that_cannot_be_read(tmp_path):
+    (tmp_path / "latin.toml").write_bytes(b"file = 'caf\xe9'")
+    for name, message in (
+        ("nope.toml", "there is no configuration file"),
+        (".", "cannot read the configuration"),
+        ("latin.toml", "is not valid TOML: 'utf-8' codec can't decode byte 0xe9"),
+    ):
+        with pytest.raises(MicrogptError, match=message):
+            read_toml(tmp_path / name)
+
+
+# --- sizes and rates
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("2GiB", 2 << 30),
+        ("500 MB", 500_000_000),
+        ("1e9", 10**9),
+        ("1.5k", 1500),
+        (" 10 kib ", 10240),
+        ("64", 64),
+        ("7b", 7),
+        ("0", None),
+        ("None", None),
+    ],
+)
+def test_sizes_in_words(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1.2.3", "2 XiB", "GiB", "0.0", "1e400", "12 34", "1e15TB", "nan"]
+)
+def test_what_is_no_size(text):
+    with pytest.raises(MicrogptError, match="write it like 2GiB, 500MB, or none"):
+        parse_size(text)
+
+
+def rates(**options):
+    config = TrainConfig(file="x", **options)
+    return [config.learning_rate(step) for step in range(config.steps + 3)]
+
+
+def test_the_constant_rate_warms_up_in_equal_steps():
+    assert rates(steps=5, lr=0.5) == [0.5] * 8
+    assert rates(steps=5, lr=0.5, warmup=4) == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5])
+
+
+def test_the_cosine_falls_from_the_rate_to_its_lowest():
+    values = rates(steps=8, lr=1.0, min_lr=0.2, schedule="cosine")
+    assert values[0] == 1.0
+    assert values[4] == pytest.approx(0.6)  # half way in time is half way in value
+    assert values[8:] == [0.2] * 3  # a run that goes on longer stays there
+    assert all(before > after for before, after in itertools.pairwise(values[:9]))
+    warm = rates(steps=8, lr=1.0, schedule="cosine", warmup=4)
+    assert warm[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 0.1 + 0.45 * (1 + math.cos(math.pi / 4))])
+    assert warm[8] == pytest.approx(0.1)  # a tenth unless told otherwise
+    assert rates(steps=3, lr=1.0, schedule="cosine", warmup=3)[2:] == pytest.approx([0.75, 1.0, 0.1, 0.1])
+    assert rates(steps=2, lr=1.0, schedule="cosine", warmup=9)[:3] == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_shards_depend_on_the_batch_alone():
+    sizes = (1, 2, 3, 4, 5, 64)
+    assert [TrainConfig(file="x", batch_size=B).n_shards for B in sizes] == [1, 2, 3, 4, 4, 4]
+    assert {TrainConfig(file="x", batch_size=8, threads=t).n_shards for t in (1, 2, 7)} == {4}
+
+
+# --- parameters
+
+
+def model(**change) -> ModelConfig:
+    return TrainConfig(**{"file": "x", "seq_len": 32, **change}).model(65)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, 60_993),
+        ({"heads": "ones"}, 60_993),  # how the columns are cut into heads adds nothing
+        ({"positions": "rope"}, 60_993 - 32 * 64),
+        ({"positions": "none"}, 60_993 - 32 * 64),
+        ({"seq_len": 128}, 60_993 + 96 * 64),
+        # a layer: two norms, q k v, the projection, and the two maps of the MLP, each with a bias
+        ({"n_layers": 3}, 60_993 + 4 * 64 + 3 * 64 * 65 + 64 * 65 + 2 * 64 * 65),
+        ({"d_ff": 65}, 60_993 + 2 * (64 + 1 + 64)),
+    ],
+    ids=str,
+)
+def test_the_number_of_parameters(change, expected):
+    assert count(table(model(**change).sizes)) == expected
+
+
+def test_the_views_cover_the_buffer_once():
+    tensors = table(model().sizes)
+    buffer = np.zeros(count(tensors))
+    for view in views(buffer, tensors):
+        view += 1
+    assert (buffer == 1).all()
+    shards = np.zeros(3 * count(tensors))
+    for number in range(3):
+        for view in shard_views(shards, tensors, 3):
+            view[number] += 1
+    assert (shards == 1).all()
+
+
+def test_initial_values_depend_on_the_seed_alone():
+    tensors = table(model().sizes)
+    single, double = (initial(tensors, 7, dtype) for dtype in (np.float32, np.float64))
+    np.testing.assert_allclose(single, double, rtol=1e-6)
+    assert (initial(tensors, 7, np.float64) == double).all()
+    assert (initial(tensors, 8, np.float64) != double).any()
+    # a larger MLP leaves all other tensors as they are
+    wider_tensors = table(model(d_ff=80).sizes)
+    wider = views(initial(wider_tensors, 7, np.float64), wider_tensors)
+    assert (wider.qkv_w == views(double, tensors).qkv_w).all()
+
+
+def test_matrices_decay_and_nothing_else():
+    tensors = table(model().sizes)
+    decay = views(decayed(tensors, 0.5, np.float32), tensors)
+    matrices = {"qkv_w", "proj_w", "up_w", "down_w", "head_w"}
+    assert {name for name, view in decay._asdict().items() if view.any()} == matrices
+    assert all((getattr(decay, name) == 0.5).all() for name in matrices)

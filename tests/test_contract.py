@@ -1,0 +1,145 @@
+"""The contract is consistent, every backend keeps it, and one that does not is refused in clear words."""
+
+import inspect
+import re
+from types import SimpleNamespace
+
+import microgpt_kernels
+import pytest
+from microgpt_kernels import BACKENDS, BackendError, load
+from microgpt_kernels.contract import KERNELS, VERBS, differences, shape_of
+from support import BY_NAME, CPU_BACKENDS
+
+MODES = ("written", "accumulated", "updated", "scratch", "read", "scalar")
+
+
+def every_function(backend):
+    return {name: getattr(backend, name) for name in (*BY_NAME, *VERBS)}
+
+
+# --- the contract ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+def test_arguments_stand_in_the_order_of_the_rules(kernel):
+    modes = [argument.mode.replace("updated", "accumulated") for argument in kernel.arguments]
+    assert modes == sorted(modes, key=MODES.index)
+    # among what is read, gradients come first
+    reads = [a.name.startswith("d") and a.name != "decay" for a in kernel.arguments if a.mode == "read"]
+    assert reads == sorted(reads, reverse=True)
+
+
+def test_names_are_used_once():
+    assert len(BY_NAME) == len(KERNELS)
+    for kernel in KERNELS:
+        assert len({argument.name for argument in kernel.arguments}) == len(kernel.arguments)
+        for pair in kernel.may_share:
+            assert set(pair) <= {argument.name for argument in kernel.arguments}
+
+
+def test_what_the_forward_saves_keeps_name_and_shape_in_the_backward():
+    for kernel in KERNELS:
+        if kernel.name.endswith("_backward"):
+            forward = BY_NAME[kernel.name.replace("_backward", "_forward")]
+            shapes = {argument.name: (argument.shape, argument.kind) for argument in forward.arguments}
+            for argument in kernel.arguments:
+                if argument.name in shapes and argument.mode != "scratch":
+                    assert (argument.shape, argument.kind) == shapes[argument.name], kernel.name
+
+
+def test_shape_of():
+    sizes = {"N": 6, "C": 5, "H": 2, "T": 3, "V": 7}
+    assert shape_of("N 3C", sizes) == (6, 15)
+    assert shape_of("H+1", sizes) == (3,)
+    assert shape_of("2*T*T+V", sizes) == (25,)
+    assert shape_of("1", sizes) == (1,)
+    assert shape_of("", sizes) == ()
+
+
+# --- the backends ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["reference", *CPU_BACKENDS])
+def test_every_backend_keeps_the_contract(name):
+    assert differences(load(name)) == []
+
+
+# `inp, weight  (N, C) float64  read`: what each array is, in the contract's words
+SAID = re.compile(rf"^ *([\w, ]+\w) +\(([^)]*)\) *((?:float|int)\d+)? +({'|'.join(MODES)})\b", re.MULTILINE)
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+@pytest.mark.parametrize("name", CPU_BACKENDS)
+def test_docstrings_say_what_the_contract_says(name, kernel):
+    text = inspect.getdoc(getattr(load(name), kernel.name).py_func)
+    said = {
+        each: (shape.rstrip(",").replace(", ", " "), kind, mode)
+        for names, shape, kind, mode in SAID.findall(text)
+        for each in names.split(", ")
+    }
+    arrays = [argument for argument in kernel.arguments if argument.mode != "scalar"]
+    kinds = {argument.name: "" if argument.kind in ("real", "text") else argument.kind for argument in arrays}
+    assert said == {a.name: (a.shape, kinds[a.name], a.mode) for a in arrays}
+
+
+@pytest.mark.parametrize("name", [*BY_NAME, *VERBS])
+def test_a_missing_function_is_noticed(name):
+    functions = every_function(load("crystal"))
+    del functions[name]
+    assert differences(SimpleNamespace(**functions)) == [f"{name} is missing"]
+
+
+def test_a_wrong_argument_list_is_noticed():
+    functions = every_function(load("reference"))
+    functions["relu_forward"] = lambda inp, out: None
+    functions["zero"] = lambda: None
+    assert differences(SimpleNamespace(**functions)) == [
+        "relu_forward(inp, out) should be relu_forward(out, inp)",
+        "zero() should be zero(out)",
+    ]
+
+
+# --- loading --------------------------------------------------------------------------------------
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(BackendError) as error:
+        load("crystall")
+    assert str(error.value) == f"there is no backend 'crystall'; there are {', '.join(BACKENDS)}"
+
+
+def test_cublas_runs_or_says_why_not():
+    try:
+        backend = load("cublas")
+    except BackendError as error:
+        message = str(error)
+        assert "cublas" in message
+        assert "\n" not in message
+        assert re.search("use crystal|install|driver|GPU", message), "there is no way out in it"
+    else:
+        assert backend.__name__ == "microgpt_kernels.cublas"
+
+
+@pytest.fixture
+def import_fails(monkeypatch):
+    def with_error(error):
+        def fail(name):
+            raise error
+
+        monkeypatch.setattr(microgpt_kernels.importlib, "import_module", fail)
+
+    return with_error
+
+
+def test_a_missing_package_is_named(import_fails):
+    import_fails(ModuleNotFoundError("No module named 'scipy'", name="scipy"))
+    with pytest.raises(BackendError) as error:
+        load("openblas")
+    assert str(error.value) == "the backend 'openblas' needs the package 'scipy': pip install scipy"
+
+
+def test_a_backend_that_breaks_the_contract_is_refused(monkeypatch):
+    backend = load("reference")
+    monkeypatch.delattr(backend, "zero")
+    with pytest.raises(BackendError, match="'reference' does not keep the contract: zero is missing"):
+        load("reference")

@@ -1,0 +1,149 @@
+"""The test of the tests: a kernel that is broken in any of these ways is found out."""
+
+import numpy as np
+import pytest
+from microgpt_kernels import load
+from microgpt_kernels.contract import KERNELS
+from numpy.lib.stride_tricks import as_strided
+from support import CASES, CPU_BACKENDS, GENERATORS, SCALARS, arguments, judge, relative_error
+
+CASE, DTYPE = CASES["seven"], "float32"
+
+
+def zero(array):
+    array[...] = 0
+
+
+def scale(array):
+    array[...] = array + 1 if array.dtype.kind == "i" else array * 1.01
+
+
+def negate(array):
+    array[...] = -array
+
+
+def swap_rows(array):
+    """Swap the first row with the first that differs from it."""
+    for row in range(1, len(array)):
+        if not np.array_equal(array[0], array[row]):
+            array[[0, row]] = array[[row, 0]]
+            return
+
+
+def spoil_one(array):
+    array.flat[array.size // 2] = np.nan if array.dtype.kind == "f" else -99
+
+
+def add_to_one(array):
+    middle = array.size // 2
+    array.reshape(-1)[middle : middle + 1] += 1  # nothing, where there is none
+
+
+def write_beyond(array):
+    as_strided(array, (array.size + 1,), (array.itemsize,))[-1] = 0
+
+
+DAMAGE = {
+    "written": (zero, scale, negate, swap_rows, spoil_one, write_beyond),
+    "read": (add_to_one, write_beyond),
+    "scratch": (write_beyond,),
+}
+
+
+def damaged(kernel, function, argument, damage):
+    """The kernel with one argument damaged after it has run; and a list of whether anything was."""
+    place, happened = kernel.arguments.index(argument), []
+
+    def broken(*values):
+        function(*values)
+        before = values[place].copy()
+        damage(values[place])
+        changed = not np.array_equal(values[place], before, equal_nan=before.dtype.kind == "f")
+        happened.append(changed or damage is write_beyond)
+
+    return broken, happened
+
+
+def assert_found(kernel, function, message):
+    with pytest.raises(AssertionError, match=message):
+        judge(kernel, function, CASE, DTYPE)
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+def test_damage_to_any_argument_is_found(backend, kernel):
+    function = getattr(load(backend), kernel.name)
+    for argument in kernel.arguments:
+        if argument.mode == "scalar":
+            continue
+        n_found = 0
+        for damage in DAMAGE.get(argument.mode, DAMAGE["written"]):
+            broken, happened = damaged(kernel, function, argument, damage)
+            try:
+                judge(kernel, broken, CASE, DTYPE)
+            except AssertionError as error:
+                assert f"{kernel.name}: {argument.name}" in str(error)  # noqa: PT017
+                n_found += 1
+            else:
+                # such as two swapped rows of one, or a zeroed array of zeros
+                assert happened == [False], f"{damage.__name__} of {argument.name} was not found"
+        assert n_found >= (1 if argument.mode in ("read", "scratch") else 2)
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+def test_a_kernel_that_writes_nothing_is_found(kernel):
+    assert_found(kernel, lambda *values: None, kernel.name)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "argument"),
+    [(k, a) for k in KERNELS for a in k.arguments if a.mode == "accumulated"],
+    ids=lambda each: each.name,
+)
+def test_a_kernel_that_overwrites_what_it_should_add_to_is_found(kernel, argument):
+    function, place = getattr(load("reference"), kernel.name), kernel.arguments.index(argument)
+
+    def broken(*values):
+        values[place][...] = 0
+        function(*values)
+
+    assert_found(kernel, broken, f"{kernel.name}: {argument.name}")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "argument"),
+    [(k, a) for k in KERNELS for a in k.arguments if a.mode == "written"],
+    ids=lambda each: each.name,
+)
+def test_a_kernel_that_adds_to_what_it_should_overwrite_is_found(kernel, argument):
+    function, place = getattr(load("reference"), kernel.name), kernel.arguments.index(argument)
+
+    def broken(*values):
+        before = values[place].copy()
+        function(*values)
+        values[place][...] += before
+
+    assert_found(kernel, broken, f"{kernel.name}: {argument.name}")
+
+
+def test_an_argument_that_cannot_be_generated_is_an_error(monkeypatch):
+    by_name = {kernel.name: kernel for kernel in KERNELS}
+    monkeypatch.delitem(GENERATORS, "offsets")
+    with pytest.raises(AssertionError, match="attention_forward: no generator for 'offsets' in GENERATORS"):
+        arguments(by_name["attention_forward"], CASE, DTYPE)
+    monkeypatch.delitem(SCALARS, "clip")
+    with pytest.raises(AssertionError, match="adam_step: no scalar 'clip' in SCALARS"):
+        arguments(by_name["adam_step"], CASE, DTYPE)
+
+
+def test_the_relative_error():
+    nan = np.nan
+    assert relative_error([1.0, 2.0], [1.0, 4.0]) == 0.5
+    assert relative_error([0.0, 0.0], [0.0, 0.0]) == 0
+    assert relative_error([0.0, 1e-9], [0.0, 0.0]) == np.inf
+    assert relative_error([0.0, 1e-9], [0.0, 0.0], scale=0.1) == 1e-8
+    assert relative_error([nan, 1.0], [nan, 1.0]) == 0
+    assert relative_error([nan, 1.0], [1.0, 1.0]) == np.inf
+    assert relative_error([1.0, 1.0], [nan, 1.0]) == np.inf
+    assert relative_error([np.inf], [1.0]) == np.inf
+    assert relative_error([1.0], [1.0, 1.0]) == np.inf

@@ -1,0 +1,47 @@
+"""A batch in shards: one curve, bit for bit, whatever the number of threads; and that of the whole batch."""
+
+import numba
+import numpy as np
+import pytest
+from support import OneShard, make_trainer, relative_error
+
+from microgpt.config import TrainConfig
+from microgpt.parameters import initial, table
+
+VOCABULARY, N_STEPS = 33, 30
+TEXT = np.random.default_rng(5).integers(0, VOCABULARY, 1000).astype(np.uint8)
+
+
+@pytest.fixture
+def run():
+    """Losses, norms and last parameters of a run."""
+    n_threads_before = numba.get_num_threads()
+
+    def curve(backend, batch_size, n_threads, config=TrainConfig):
+        config = config(file="no file", heads="prime", seq_len=16, batch_size=batch_size, lr=1e-2)
+        model = config.model(VOCABULARY)
+        param = initial(table(model.sizes), 1, model.dtype)
+        trainer = make_trainer(backend, config, TEXT, VOCABULARY, param)
+        trainer.k.set_threads(n_threads)
+        losses = trainer.advance(N_STEPS)
+        return losses.loss, losses.grad_norm, trainer.host("param")
+
+    yield curve
+    numba.set_num_threads(n_threads_before)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 7], ids="batch-{}".format)
+@pytest.mark.parametrize("backend", ["crystal"])
+def test_threads_change_no_bit(run, backend, batch_size):
+    one, two, again = (run(backend, batch_size, n_threads) for n_threads in (1, 2, 2))
+    for first, second, third in zip(one, two, again, strict=True):
+        assert np.array_equal(first, second)
+        assert np.array_equal(first, third)
+
+
+@pytest.mark.parametrize("batch_size", [2, 7], ids="batch-{}".format)
+@pytest.mark.parametrize("backend", ["crystal"])
+def test_shards_add_up_to_the_whole_batch(run, backend, batch_size):
+    shards, whole = run(backend, batch_size, 2), run(backend, batch_size, 1, OneShard)
+    assert relative_error(shards[0], whole[0]) < 1e-5
+    assert relative_error(shards[1], whole[1]) < 1e-4
