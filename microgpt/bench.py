@@ -13,7 +13,7 @@ import microgpt_kernels
 
 from microgpt import tales
 from microgpt.config import TrainConfig
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, UsageError
 from microgpt.heads import HEAD_LAYOUTS
 from microgpt.report import Display
 from microgpt.run import announced, choose_threads, load_backend
@@ -37,19 +37,21 @@ class Row:
 
 def measure(steps: int, file: Path | None, display: Display, **options: Any) -> Iterator[Row]:
     """One row for each layout and backend; compilation is not counted. `options` are those of `train`."""
+    configs = []
+    for heads in HEAD_LAYOUTS:
+        try:
+            configs.append(TrainConfig(file=str(file or "tales"), steps=steps, heads=heads, **options))
+        except MicrogptError as error:  # not every layout exists at every width
+            reason = str(error)
+            display.note(f"without {heads}: {reason}")
+    if not configs:
+        raise UsageError(reason)
     ids, n_characters = _text(file)
     for backend in microgpt_kernels.BACKENDS:
         if backend == "reference" or not microgpt_kernels.status(backend).usable:
             continue
         k = load_backend(backend)
-        for heads in HEAD_LAYOUTS:
-            try:
-                config = TrainConfig(
-                    file=str(file or "tales"), steps=steps, heads=heads, backend=backend, **options
-                )
-            except MicrogptError as error:
-                display.note(f"{heads}: {error}")
-                continue
+        for config in configs:
             n_threads = choose_threads(config)
             k.set_threads(n_threads)
             trainer = Trainer(k, config.model(n_characters), config, ids, Budget(config.memory_cap_bytes))
@@ -61,7 +63,7 @@ def measure(steps: int, file: Path | None, display: Display, **options: Any) -> 
                 total += float(trainer.advance(n).loss.sum(dtype="float64"))
                 done += n
             seconds = time.perf_counter() - begin
-            yield Row(heads, backend, n_threads, steps, total / steps, seconds, steps / seconds)
+            yield Row(config.heads, backend, n_threads, steps, total / steps, seconds, steps / seconds)
 
 
 def _text(file: Path | None) -> tuple[IdArray, int]:

@@ -160,7 +160,9 @@ class Trainer:
         a, in_layer = self.state.a, ("x", "ln1", "qkv", "att", "heads", "mid", "ln2", "hidden")
         arrays = [(f"the parameter {name!r}", array) for name, array in self.state.p._asdict().items()]
         for l in range(self.model.n_layers):
-            arrays += [(f"the activation {name!r} of layer {l + 1}", getattr(a, name)[l]) for name in in_layer]
+            arrays += [
+                (f"the activation {name!r} of layer {l + 1}", getattr(a, name)[l]) for name in in_layer
+            ]
         arrays += [("the activation 'x' after the last layer", a.x[-1]), ("the activation 'lnf'", a.lnf)]
         arrays += [("the activation 'logits'", a.logits), ("the loss", a.losses)]
         arrays += [(f"the gradient {name!r}", array) for name, array in self.state.g._asdict().items()]

@@ -155,9 +155,9 @@ def test_the_batch_keeps_the_arena_modest(T, heads):
 
 
 def test_the_arrays_are_booked():
-    with pytest.raises(MicrogptError, match=r"out of memory budget: the text to evaluate needs 2\.0 MiB"):
+    with pytest.raises(MicrogptError, match=r"out of memory budget: 2\.0 MiB for the text to evaluate"):
         evaluator_of("reference", config_of(4), np.zeros(2 << 20, np.uint8), Budget(1 << 20))
-    with pytest.raises(MicrogptError, match="out of memory budget: the activation 'att'"):
+    with pytest.raises(MicrogptError, match=r"out of memory budget: .* for the activation"):
         evaluator_of("reference", config_of(2048), text_of(100), Budget(4 << 20))
     budget = Budget(None)
     evaluator_of("reference", config_of(4), text_of(100), budget)

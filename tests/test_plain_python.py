@@ -38,11 +38,12 @@ for positions, batch_size in (("rope", 1), ("learned", 2)):
 
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
-def test_a_training_step_as_plain_python(backend):
+def test_a_training_step_as_plain_python(backend, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, backend],
         cwd=Path(__file__).parent,
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        # an empty cache: nothing may need to have been compiled before
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", "NUMBA_CACHE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,9 +1,12 @@
 """A batch in shards: one curve, bit for bit, whatever the number of threads; and that of the whole batch."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numba
 import numpy as np
 import pytest
-from support import OneShard, make_trainer, relative_error
+from microgpt_kernels import load
+from support import CPU_BACKENDS, OneShard, make_trainer, relative_error
 
 from microgpt.config import TrainConfig
 from microgpt.parameters import initial, table
@@ -45,3 +48,23 @@ def test_shards_add_up_to_the_whole_batch(run, backend, batch_size):
     shards, whole = run(backend, batch_size, 2), run(backend, batch_size, 1, OneShard)
     assert relative_error(shards[0], whole[0]) < 1e-5
     assert relative_error(shards[1], whole[1]) < 1e-4
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_kernels_that_run_at_the_same_time_do_not_meet(backend):
+    """Matrix products in two Python threads, which no lock keeps apart: BLAS has state of its own."""
+    k = load(backend)
+    rng = np.random.default_rng(0)
+    dout, inp, weight = (
+        rng.normal(size=shape).astype(np.float32) for shape in ((32, 64), (32, 65), (65, 64))
+    )
+
+    def products(_):
+        dinp, dweight, dbias, scratch = (
+            np.zeros(n, np.float32) for n in (inp.shape, weight.shape, 64, 65 * 64)
+        )
+        k.linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight)
+        return dinp.tobytes() + dweight.tobytes() + dbias.tobytes()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(products, range(500))) == {products(0)}

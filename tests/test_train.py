@@ -23,7 +23,8 @@ from microgpt.workspace import Budget
 
 TALES = Path(__file__).parents[1] / "data" / "input.txt"
 LETTERS = "abcdefghijklmno"
-IDS = np.random.default_rng(0).integers(0, len(LETTERS), 200).astype(np.uint8)
+V = len(LETTERS)
+IDS = np.random.default_rng(0).integers(0, V, 200).astype(np.uint8)
 SMALL = {"file": "x", "seq_len": 8, "d_model": 12, "d_ff": 20, "heads": "1+4+7", "threads": 1, "lr": 0.01}
 
 
@@ -35,7 +36,7 @@ def compile_once():
         yield
 
 
-def trainer_of(backend, ids=IDS, vocabulary_size=len(LETTERS), cap=None, **options):
+def trainer_of(backend, ids=IDS, vocabulary_size=V, cap=None, **options):
     config = TrainConfig(**{**SMALL, "backend": backend, **options})
     k = load(backend)
     k.set_threads(config.threads)
@@ -72,7 +73,7 @@ def test_a_run_that_stops_and_goes_on_ends_the_same(backend, order, options, tmp
     def run():
         config = TrainConfig(**options).resolved()
         text = Text(IDS, vocabulary, "0" * 64, Path("x"))
-        return Run(k, config, config.model(len(LETTERS)), text, tmp_path)
+        return Run(k, config, config.model(V), text, tmp_path)
 
     whole = run().trainer
     expected = curve(whole, 60)
@@ -102,8 +103,8 @@ def test_one_seed_is_one_curve_whatever_the_threads(backend):
 
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_backends_agree(batch_size):
-    """Rounding grows with each step, from 1e-7 to less than 1e-4 in 20 of them."""
-    options = {"batch_size": batch_size, "clip": 0.5, "weight_decay": 0.1}
+    """Rounding grows with each step, from 1e-7 to about 1e-5 in 20 of them."""
+    options = {"batch_size": batch_size, "lr": 1e-3, "clip": 0.5, "weight_decay": 0.1}
     exact = curve(trainer_of("reference", dtype="float64", **options), 20)
     for backend in ("reference", *CPU_BACKENDS):
         np.testing.assert_allclose(curve(trainer_of(backend, **options), 20), exact, rtol=1e-4)
@@ -163,12 +164,10 @@ def test_a_parameter_that_is_not_a_number_is_named(backend):
     assert np.array_equal(trainer.host("param"), before, equal_nan=True)
 
 
-@pytest.mark.parametrize("backend", ["reference", *CPU_BACKENDS])
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_rate_too_large_stops_with_the_last_finite_weights(backend):
     trainer = trainer_of(backend, lr=9e5, clip=0.0)
-    with pytest.raises(
-        NotFiniteError, match=r"at step \d+: the (activation|gradient) '\w+' is the first array"
-    ):
+    with pytest.raises(NotFiniteError, match=r"at step \d+: the activation '\w+' .*is the first array"):
         trainer.advance(1000)
     assert 0 < trainer.step < 20
     assert all(np.isfinite(trainer.host(name)).all() for name in ("param", "m", "v"))
@@ -187,7 +186,7 @@ def test_what_exceeds_the_budget_is_refused_before_it_is_allocated():
     finally:
         tracemalloc.stop()
     assert str(caught.value) == (
-        "out of memory budget: 770 MiB for Adam's first moments do not fit, 1.5 GiB of the 2.0 GiB cap are "
+        "out of memory budget: 769 MiB for Adam's first moments do not fit, 1.5 GiB of the 2.0 GiB cap are "
         "held; use a smaller --d-model, --d-ff or --n-layers, or raise --memory-cap"
     )
     # zeroed pages that nobody touches are no memory: only what was granted may show, and is given back
@@ -204,7 +203,7 @@ def test_what_exceeds_the_budget_is_refused_before_it_is_allocated():
     [
         ({"seq_len": 150}, r"the activation 'att' \(2, 1, 3, 150, 150\)", "a shorter --seq-len"),
         ({"batch_size": 20}, r"the activation '\w+' \(.*\)", "or a smaller --batch-size"),
-        ({"d_ff": 5000}, "the gradients of 1 shards", "a smaller --d-model, --d-ff or --n-layers"),
+        ({"d_ff": 5000}, "the model's parameters", "a smaller --d-model, --d-ff or --n-layers"),
     ],
 )
 def test_the_budget_names_what_would_help(options, what, remedy):
@@ -239,7 +238,7 @@ def test_nothing_is_allocated_after_the_first_step(backend, batch_size):
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_compiled_steps_allocate_nothing(backend):
-    """What NumPy cannot see: Numba's own allocations. A call makes some, for its arguments; steps make none."""
+    """What NumPy cannot see: Numba's own allocations. A call makes some for its arguments, a step none."""
     trainer = trainer_of(backend)
     _nrt_python.memsys_enable_stats()
     try:

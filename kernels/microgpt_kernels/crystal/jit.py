@@ -59,8 +59,9 @@ def external_function(function, symbol, signature):
 
     Numba keeps the names of symbols in its cache, never their addresses.
     """
-    compiled = cfunc(signature, cache=True, **OPTIONS)(function)
-    binding.add_symbol(symbol, compiled.address)
+    if not numba.config.DISABLE_JIT:
+        compiled = cfunc(signature, cache=True, **OPTIONS)(function)
+        binding.add_symbol(symbol, compiled.address)
     return types.ExternalFunction(symbol, signature)
 
 

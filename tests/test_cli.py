@@ -1,0 +1,299 @@
+"""Every command, called in this process: what it prints, where, and with which exit code."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from microgpt.checkpoint import load_model, load_state
+from microgpt.cli import app
+
+TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
+TINY = ("--steps", "20", "--seq-len", "16", "--d-model", "16")
+COMMANDS = ("train", "generate", "eval", "info", "backends", "bench", "corpus")
+
+
+def call(*arguments, stdin=None):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+
+
+def run(*arguments, code=0, stdin=None):
+    result = call(*arguments, stdin=stdin)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def fails(*arguments, code=1, stdin=None):
+    """The one sentence of a command that fails, without its beginning."""
+    result = run(*arguments, code=code, stdin=stdin)
+    lines = [line for line in result.stderr.splitlines() if line.startswith("microgpt: ")]
+    assert len(lines) == 1, result.stderr
+    assert result.stderr.splitlines()[-1] == lines[0]
+    assert "Traceback" not in result.output
+    return lines[0].removeprefix("microgpt: ")
+
+
+def json_lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A directory with a text, and a run on it that no test changes."""
+    directory = tmp_path_factory.mktemp("trained")
+    (directory / "text.txt").write_text(TEXT)
+    run("train", directory / "text.txt", *TINY, "--out", directory / "a run")
+    return directory
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, trained):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(trained / "text.txt", tmp_path)
+    return tmp_path
+
+
+# --- train
+
+
+def test_the_first_command_shows_the_way(here):
+    result = run("train", "text.txt", *TINY)
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("text.txt: 4,300 characters, 15 distinct; 4,175 parameters, ")
+    assert "heads 16, crystal, 1 thread, " in lines[0]
+    assert lines[0].endswith("; 20 steps, results in runs/text")
+    assert lines[1].startswith(
+        "losses in nats per character; to compare: ln V 2.708, unigram 2.299, bigram 0.897"
+    )
+    assert re.search(r"\nstep 20/20  loss \d\.\d{4}  smoothed \d\.\d{4}  [\d,]+ chars/s\n", result.stderr)
+    assert "s left" in result.stderr
+    assert lines[-1] == "next: microgpt generate runs/text --length 1000"
+    assert "\x1b" not in result.output  # off a terminal no bar and no colours
+    assert "\r" not in result.output
+    assert len(result.stdout) == 301  # the sample
+    assert result.stdout[:-1] in (here / "runs" / "text" / "samples.txt").read_text()
+
+
+def test_json_is_all_that_standard_output_has(here):
+    result = run("train", "text.txt", *TINY, "--json", "--val-fraction", "0.1")
+    *reports, last = json_lines(result.stdout)
+    assert reports == json_lines((here / "runs" / "text" / "metrics.jsonl").read_text())
+    assert [report["step"] for report in reports] == list(range(1, 21))
+    assert (last["step"], last["steps"], last["interrupted"], last["out"]) == (20, 20, False, "runs/text")
+    assert last["loss"] == reports[-1]["smoothed_loss"]
+    assert last["val_loss"] == reports[-1]["val_loss"] > 0
+    assert "next: microgpt generate runs/text" in result.stderr
+
+
+def test_options_come_from_a_file_and_the_command_line_wins(here):
+    (here / "my.toml").write_text('file = "text.txt"\nsteps = 7\nseq-len = 16\nlr = 1\nseed = 5')
+    run("train", "--config", "my.toml", "--steps", "3", "--seed", "1337")  # though 1337 is the default
+    config = load_state(here / "runs" / "text").train
+    assert (config.steps, config.seq_len, config.lr, config.seed) == (3, 16, 1.0, 1337)
+    # a run's own config.toml is such a file
+    run("train", "--config", "runs/text/config.toml", "--out", "again")
+    assert load_model(here / "again").param.tolist() == load_model(here / "runs" / "text").param.tolist()
+    (here / "bad.toml").write_text("batchsize = 3")
+    message = fails("train", "text.txt", "--config", "bad.toml", code=2)
+    assert message == "bad.toml: unknown key 'batchsize'; did you mean 'batch_size'?"
+    assert fails("train", "x", "--config", "no.toml", code=2) == "there is no configuration file no.toml"
+
+
+def test_resuming(here, trained):
+    shutil.copytree(trained / "a run", here / "run")
+    assert fails("train", "--resume", "run") == (
+        "all 20 steps of this run are done; to go on, add --steps with a larger number"
+    )
+    # the text is where it was, the directory has moved
+    assert "from step 20 of 25, results in run\n" in run("train", "--resume", "run", "--steps", 25).stderr
+    path = "run/optimizer.safetensors"
+    assert "from step 25 of 30, results in run\n" in run("train", "--resume", path, "--steps", 30).stderr
+    run("train", trained / "text.txt", *TINY, "--steps", 30, "--out", "whole")
+    assert load_model(here / "run").param.tolist() == load_model(here / "whole").param.tolist()
+
+
+def test_what_cannot_be_resumed(here, trained):
+    shutil.copytree(trained / "a run", here / "run")
+    before = {path.name: path.read_bytes() for path in (here / "run").iterdir()}
+    (here / "other.txt").write_text(TEXT.replace("cat", "cow"))
+    resume = ("train", "--resume", "run", "--steps", 30)
+    for arguments, message in (
+        (("other.txt",), "is not the one that it was trained on"),
+        (("--seq-len", 8, "--stride", 8), "--seq-len was 16 and is now 8; --stride was 16 and is now 8"),
+        (("--lr", 0.1), "--lr was 0.0003 and is now 0.1"),
+        (("--order", "shuffled"), "--order was sequential and is now shuffled"),
+    ):
+        sentence = fails(resume[0], *arguments, *resume[1:])
+        assert message in sentence
+        assert sentence.startswith("this run cannot be resumed exactly: ")
+    assert fails(*resume, "--d-model", 32, code=2) == (
+        "the widths 16 sum to 16, but d_model is 32; a resumed run keeps the sizes that it began with"
+    )
+    assert "leave --out away" in fails(*resume, "--out", "elsewhere", code=2)
+    assert "no training state" in fails("train", "--resume", "run/model.safetensors")
+    assert "nowhere" in fails("train", "--resume", "nowhere")
+    assert {path.name: path.read_bytes() for path in (here / "run").iterdir()} == before
+    assert {path.name for path in here.iterdir()} == {"run", "text.txt", "other.txt"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no file in.txt"),
+        (b"", "in.txt is empty"),
+        (
+            b"hello",
+            "in.txt has 5 characters, but .* needs at least 129; --seq-len 4 would work",
+        ),
+        (b"abc\xff", "in.txt is not UTF-8: byte 0xFF at offset 3"),
+    ],
+)
+def test_texts_that_cannot_be_read(here, content, message):
+    if content is not None:
+        (here / "in.txt").write_bytes(content)
+    assert re.match(message, fails("train", "in.txt"))
+    assert not (here / "runs").exists()
+
+
+def test_places_that_cannot_be_written(here, trained):
+    before = (trained / "a run" / "model.safetensors").read_bytes()
+    assert "is not empty; use --resume" in fails("train", "text.txt", *TINY, "--out", trained / "a run")
+    assert "is a directory" in fails("train", here)
+    assert fails("train", "text.txt", "--out", "text.txt") == "--out text.txt is a file; name a directory"
+    assert "Not a directory" in fails("train", "text.txt", *TINY, "--out", "text.txt/run")
+    assert (here / "text.txt").read_text() == TEXT
+    assert (trained / "a run" / "model.safetensors").read_bytes() == before
+    if os.geteuid() != 0:  # root may write everywhere
+        (here / "locked").mkdir(mode=0o500)
+        assert "locked" in fails("train", "text.txt", *TINY, "--out", "locked")
+        assert "locked" in fails("train", "text.txt", *TINY, "--out", "locked/run")
+
+
+def test_a_run_that_cannot_be_writes_nothing(here):
+    assert "cublas" in fails("train", "text.txt", "--backend", "cublas")
+    assert "do not fit" in fails("train", "text.txt", "--memory-cap", "1MB")
+    assert "--threads 9999: this machine has" in fails("train", "text.txt", "--threads", 9999)
+    assert fails("train", "text.txt", "--lr", -1, code=2).startswith("--lr must be at least 0 and below")
+    assert fails("train", code=2) == "which text? microgpt train FILE"
+    result = run("train", "text.txt", "--stepz", 3, code=2)
+    assert "No such option: --stepz" in result.stderr
+    assert [path.name for path in here.iterdir()] == ["text.txt"]
+
+
+def test_a_loss_that_is_not_finite_is_exit_code_3(here):
+    message = fails("train", "text.txt", *TINY, "--lr", 9e5, "--clip", 0, code=3)
+    assert re.match(r"the (loss|gradient) is not finite at step \d+: the .* is the first array with", message)
+    step = load_model(here / "runs" / "text").notes["step"]
+    assert f"at step {step + 1}: " in message
+
+
+# --- generate
+
+
+def test_generate_writes_the_prompt_and_what_comes_after(trained):
+    result = run("generate", trained / "a run", "--prompt", "the cat", "--length", 30)
+    assert result.stdout.startswith("the cat")
+    assert len(result.stdout) == 7 + 30 + 1
+    piped = run("generate", trained / "a run", "--prompt", "-", "--length", 30, stdin="the cat")
+    assert result.stdout == piped.stdout
+    (trained / "prompt.txt").write_text("the cat")
+    from_file = ("--prompt-file", trained / "prompt.txt", "--length", 30)
+    assert result.stdout == run("generate", trained / "a run", *from_file).stdout
+    assert result.stdout == run("generate", trained / "a run" / "model.safetensors", *from_file).stdout
+    assert result.stdout != run("generate", trained / "a run", *from_file, "--seed", 1).stdout
+    (line,) = json_lines(run("generate", trained / "a run", *from_file, "--json").stdout)
+    assert line["prompt"] + line["text"] + "\n" == result.stdout
+    assert line["characters"] == 30
+    assert run("generate", trained / "a run", "--length", 0, "--prompt", "a").stdout == "a\n"
+    assert len(run("generate", trained / "a run").stdout) == 501
+
+
+def test_prompts_that_cannot_be(trained):
+    generate = ("generate", trained / "a run")
+    expected = "the model does not know 'X' (U+0058) and '€' (U+20AC)"
+    assert fails(*generate, "--prompt", "the X cat€") == expected
+    assert fails(*generate, "--prompt", "-", stdin="€X") == expected
+    assert run(*generate, "--prompt", "€", code=1).stdout == ""
+    (trained / "bad.txt").write_bytes(b"ab\xff")
+    assert fails(*generate, "--prompt-file", trained / "bad.txt").endswith("bad.txt is not UTF-8 at byte 2")
+    assert "No such file" in fails(*generate, "--prompt-file", trained / "nope")
+    both = ("--prompt", "a", "--prompt-file", trained / "prompt.txt")
+    assert fails(*generate, *both, code=2) == "--prompt and --prompt-file: give one of them"
+    assert fails(*generate, "--temperature", -1, code=2).startswith("--temperature must be at least 0")
+    assert "--length" in run(*generate, "--length", -1, code=2).stderr
+
+
+def test_runs_that_cannot_be_used(trained):
+    (trained / "junk.safetensors").write_bytes(b"junk" * 99)
+    for command, *more in (("generate",), ("info",), ("eval", trained / "text.txt")):
+        assert "nowhere" in fails(command, "nowhere", *more)
+        assert "junk.safetensors is damaged" in fails(command, trained / "junk.safetensors", *more)
+        assert "model.safetensors" in fails(command, trained, *more)
+
+
+# --- the others
+
+
+def test_eval(trained):
+    result = run("eval", trained / "a run", trained / "text.txt")
+    pattern = r".*text\.txt: (\S+) nats/char, (\S+) bits/char, perplexity (\S+) over 4,299 characters\n"
+    nats, bits, perplexity = map(float, re.fullmatch(pattern, result.stdout).groups())
+    (line,) = json_lines(run("eval", trained / "a run", trained / "text.txt", "--json").stdout)
+    assert line["nats_per_character"] == pytest.approx(nats, abs=1e-4)
+    assert line["bits_per_character"] == pytest.approx(bits, abs=1e-4)
+    assert line["perplexity"] == pytest.approx(perplexity, abs=1e-3)
+    (trained / "unknown.txt").write_text("the Xat")
+    assert "'X' (U+0058)" in fails("eval", trained / "a run", trained / "unknown.txt")
+    assert "there is no file" in fails("eval", trained / "a run", trained / "nope.txt")
+
+
+def test_info(trained):
+    shown = dict(line.split(None, 1) for line in run("info", trained / "a run").stdout.splitlines())
+    (facts,) = json_lines(run("info", trained / "a run", "--json").stdout)
+    assert int(shown["parameters"]) == facts["parameters"] == load_model(trained / "a run").param.size
+    assert facts["vocabulary"] == "".join(sorted(set(TEXT)))
+    assert shown["vocabulary"].startswith("15 characters: ")
+    assert (shown["step"], shown["heads"], facts["seq_len"]) == ("20", "16", 16)
+
+
+def test_backends():
+    shown = run("backends").stdout.splitlines()
+    rows = json_lines(run("backends", "--json").stdout)
+    assert [row["name"] for row in rows] == ["crystal", "openblas", "cublas", "reference"]
+    assert [row["usable"] for row in rows if row["name"] != "cublas"] == [True] * 3
+    assert all(row["detail"] in line and row["name"] in line for row, line in zip(rows, shown, strict=True))
+
+
+def test_bench():
+    tiny = ("bench", 2, "--seq-len", 8, "--n-layers", 1)
+    rows = json_lines(run(*tiny, "--json").stdout)
+    assert len(rows) == 10  # five layouts on two backends
+    assert {row["steps"] for row in rows} == {2}
+    header, *lines = run(*tiny).stdout.splitlines()
+    assert header.split() == ["heads", "backend", "threads", "steps", "loss", "time", "steps/s"]
+    assert [line.split()[:2] for line in lines] == [[row["heads"], row["backend"]] for row in rows]
+    assert [float(line.split()[4]) for line in lines] == [round(row["loss"], 4) for row in rows]
+    # a layout that this width cannot have is said once; a run that cannot be is a usage error
+    narrow = run(*tiny, "--d-model", 48)
+    assert len(narrow.stdout.splitlines()) == 9
+    assert narrow.stderr.count("without pyramid: the pyramid head layout needs") == 1
+    assert fails(*tiny, "--batch-size", 0, code=2) == "--batch-size must be at least 1, not 0"
+
+
+def test_corpus(here):
+    result = run("corpus", "tales", "--out", "new/tales.txt")
+    assert "next: microgpt train new/tales.txt" in result.stderr
+    size = (here / "new" / "tales.txt").stat().st_size
+    assert json_lines(run("corpus", "tales", "--out", "b.txt", "--json").stdout) == [
+        {"corpus": "tales", "file": "b.txt", "bytes": size}
+    ]
+    assert fails("corpus", "bible", code=2) == "there is no corpus 'bible'; there are tales and shakespeare"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command):
+    assert "Usage: " in run(command, "--help").stdout
+    assert command in run("--help").stdout
