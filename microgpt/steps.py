@@ -7,6 +7,7 @@ need no Python.
 
 from __future__ import annotations
 
+import functools
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -77,6 +78,7 @@ class Generation(NamedTuple):
     top_p: float
 
 
+@functools.cache
 def build_training(k: ModuleType, n_shards: int) -> Step:
     """train(n, state): n steps of Adam, each on the next batch of the walk."""
     forward, backward = build(k)
@@ -117,6 +119,7 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
     return train
 
 
+@functools.cache
 def build_evaluation(k: ModuleType) -> Step:
     """evaluate(n, state): adds the losses of n batches to total and counted."""
     forward, _ = build(k)
@@ -137,6 +140,7 @@ def build_evaluation(k: ModuleType) -> Step:
     return evaluate
 
 
+@functools.cache
 def build_generation(k: ModuleType) -> Step:
     """generate(n, state): n more characters. Keys and values stay in a.qkv, so each costs one row."""
     forward, _ = build(k)
