@@ -1,4 +1,4 @@
-"""Writes the README's two commands to files: the first line of each code block that is marked `sh command`."""
+"""Writes the README's commands, the code blocks marked `sh command`, to a file each."""
 
 import re
 import sys
@@ -6,6 +6,8 @@ from pathlib import Path
 
 readme, out = Path(sys.argv[1]), Path(sys.argv[2])
 out.mkdir(parents=True)
-blocks = re.findall(r"^```sh command\n(.*?)^```", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+blocks = re.findall(
+    r"^```sh command\n(.*?)^```", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
 for number, block in enumerate(blocks, 1):
     (out / f"{number}.sh").write_text(block, encoding="utf-8")

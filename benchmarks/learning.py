@@ -1,7 +1,7 @@
 """How well models learn, not how fast: the figures of docs/learning.md.
 
     python benchmarks/learning.py TEXT layouts     every head layout at the headline size
-    python benchmarks/learning.py TEXT starts      other initial values, for uniform heads and heads of width 1
+    python benchmarks/learning.py TEXT starts      other initial values, for uniform heads and for ones
     python benchmarks/learning.py TEXT nanogpt     nanoGPT's example for a CPU, validation loss
 
 Each figure is the average over three seeds, with the lowest and the highest behind it.

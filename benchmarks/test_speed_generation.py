@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from microgpt_kernels import load
+from support import CPU_BACKENDS
+
 from microgpt.config import TrainConfig
 from microgpt.generate import Generator, Sampling
 from microgpt.parameters import initial, table
 from microgpt.workspace import Budget, place
-from microgpt_kernels import load
-from support import CPU_BACKENDS
 
 V = 65
 

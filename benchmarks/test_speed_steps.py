@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from microgpt_kernels import load
+from support import CPU_BACKENDS
+
 from microgpt.config import TrainConfig
 from microgpt.heads import HEAD_LAYOUTS
 from microgpt.train import Trainer
 from microgpt.workspace import Budget
-from microgpt_kernels import load
-from support import CPU_BACKENDS
 
 V = 65
 HEADLINE = {"seq_len": 32, "d_model": 64, "n_layers": 2}
@@ -40,9 +41,7 @@ def test_headline_step(benchmark, backend, heads):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_batch_step(benchmark, backend, threads):
-    measure(
-        benchmark, trainer(backend, threads, batch_size=32, **HEADLINE), 50, "50 steps of batch 32, T 32"
-    )
+    measure(benchmark, trainer(backend, threads, batch_size=32, **HEADLINE), 50, "50 steps of batch 32, T 32")
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -15,8 +15,8 @@ from microgpt import tales
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.heads import HEAD_LAYOUTS
+from microgpt.machine import announced, choose_threads, load_backend
 from microgpt.report import Display
-from microgpt.run import announced, choose_threads, load_backend
 from microgpt.text import IdArray, Vocabulary, read_text
 from microgpt.train import LOG_SLOTS, Trainer
 from microgpt.workspace import Budget

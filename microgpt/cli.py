@@ -20,6 +20,7 @@ app = typer.Typer(
     help="Train a small Transformer on your own text, in a minute, on your own machine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help is there in half the time
     add_completion=True,
 )
 

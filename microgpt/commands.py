@@ -16,9 +16,9 @@ from microgpt import corpus as corpora
 from microgpt.checkpoint import SavedModel
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.heads import format_layout
+from microgpt.machine import announced, load_backend
 from microgpt.parameters import Parameters, count, table
 from microgpt.report import Display
-from microgpt.run import announced, load_backend
 from microgpt.workspace import Budget, Constants, place
 
 

@@ -5,26 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any, Protocol
 
-import microgpt_kernels
-
 from microgpt import __version__, checkpoint, corpus
-from microgpt.checkpoint import BEST_FILE, MODEL_FILE, STATE_FILE, SavedModel, SavedState
+from microgpt.checkpoint import BEST_FILE, STATE_FILE, SavedModel, SavedState
 from microgpt.config import ModelConfig, TrainConfig, to_toml
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.evaluate import Evaluator
 from microgpt.generate import Generator, Sampling, encode_prompt
 from microgpt.heads import format_layout
+from microgpt.machine import announced, choose_threads, finishing_the_step, load_backend
 from microgpt.text import Text, entropies, read_text
 from microgpt.train import LOG_SLOTS, Trainer
 from microgpt.walk import split
@@ -132,7 +126,6 @@ class Run:
         self.elapsed = 0.0
         # losses, norms and seconds since the last report
         self.recent: list[float] = [0.0, 0.0, 0.0, 0.0]
-        self.metrics: dict[str, Any] = {}
 
     def summary(self, threads: int) -> Summary:
         unigram, bigram = entropies(self.train_ids, len(self.text.vocabulary))
@@ -170,22 +163,19 @@ class Run:
                         n = min(n, every - step % every)
                 speed = self._advance(min(n, config.steps - step), reporter)
                 step = trainer.step
-                due = {
-                    name: every is not None and step % every == 0
-                    for name, every in (("eval", config.eval_every), ("sample", config.sample_every))
-                }
                 last = step == config.steps
-                if self.evaluator and (due["eval"] or last):
+                if self.evaluator and (last or _is_due(step, config.eval_every)):
                     self._evaluate(self.evaluator, reporter)
-                if step % report_every == 0 or last:
+                if last or _is_due(step, report_every):
                     self._report(reporter)
-                if due["sample"] and not last:
+                if not last and _is_due(step, config.sample_every):
                     self._sample(reporter)
                 if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
                     self.save()
                     saved_at = time.monotonic()
             self.save()
-        stopped = trainer.step < config.steps
+            stopped = trainer.step < config.steps
+            sample = "" if stopped else self._sample(reporter)
         return Result(
             out=str(self.out),
             step=trainer.step,
@@ -193,7 +183,7 @@ class Run:
             loss=self.smoothed,
             val_loss=self.val_loss,
             elapsed_s=self.elapsed,
-            sample="" if stopped else self._sample(reporter),
+            sample=sample,
             interrupted=stopped,
         )
 
@@ -220,8 +210,7 @@ class Run:
             time_spent + seconds,
         ]
         self.elapsed += seconds
-        self.metrics = self._metrics()
-        reporter.advanced(self.metrics)
+        reporter.advanced(self._metrics())
         return n / seconds
 
     def _metrics(self) -> dict[str, Any]:
@@ -242,7 +231,7 @@ class Run:
         }
 
     def _report(self, reporter: Reporter) -> None:
-        metrics = {**self._metrics(), "val_loss": self.val_loss}
+        metrics = self._metrics()
         with (self.out / METRICS_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
         self.recent = [0.0, 0.0, 0.0, 0.0]
@@ -302,11 +291,14 @@ class Run:
     def restore(self, saved: SavedState) -> None:
         """Go on exactly where the saved run was."""
         self.trainer.restore(saved.model.param, saved.m, saved.v, saved.step)
-        progress = saved.progress
-        self.smoothed, self.val_loss = progress["smoothed_loss"], progress["val_loss"]
-        best = progress["best_val_loss"]
-        self.best_val_loss = math.inf if best is None else best
-        self.elapsed, self.recent = progress["elapsed_s"], list(progress["recent"])
+        try:
+            progress = saved.progress
+            self.smoothed, self.val_loss = progress["smoothed_loss"], progress["val_loss"]
+            best = progress["best_val_loss"]
+            self.best_val_loss = math.inf if best is None else best
+            self.elapsed, self.recent = progress["elapsed_s"], list(progress["recent"])
+        except (KeyError, TypeError) as error:
+            raise MicrogptError(f"{self.out / STATE_FILE} lacks the progress of its run: {error}") from None
 
     def open_directory(self, *, resuming: bool) -> None:
         """Write the configuration; a resumed run forgets reports from after its checkpoint."""
@@ -319,37 +311,16 @@ class Run:
             checkpoint.write_atomically(metrics, "".join(kept).encode())
 
 
+def _is_due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0
+
+
 def _step_of(line: str) -> float:
     """The step of a line of metrics; infinity for half a line, which a crash can leave."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
         return math.inf
-
-
-def load_backend(name: str) -> ModuleType:
-    """The backend of this name. Raises MicrogptError, and never takes another one."""
-    try:
-        return microgpt_kernels.load(name)
-    except microgpt_kernels.BackendError as error:
-        raise MicrogptError(str(error)) from None
-
-
-def choose_threads(config: TrainConfig) -> int:
-    """As many as asked for or as there are cores, but never more than there are shards."""
-    cores = available_cores()
-    if config.threads is not None and config.threads > cores:
-        raise MicrogptError(f"--threads {config.threads}: this machine has {cores} cores to give")
-    return min(config.threads or cores, config.n_shards)
-
-
-def available_cores() -> int:
-    """The cores that this process may use, or what the user of Numba has set."""
-    if os.environ.get("NUMBA_NUM_THREADS", "").isdecimal():
-        return int(os.environ["NUMBA_NUM_THREADS"])
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def choose_directory(config: TrainConfig, *, resuming: bool) -> Path:
@@ -367,39 +338,3 @@ def choose_directory(config: TrainConfig, *, resuming: bool) -> Path:
     while wanted.with_name(f"{wanted.name}-{number}").exists():
         number += 1
     return wanted.with_name(f"{wanted.name}-{number}")
-
-
-@contextmanager
-def announced(reporter: Reporter, what: str, after: float = 1.0) -> Iterator[None]:
-    """Say what is going on, but only if it takes longer than a moment."""
-    timer = threading.Timer(after, reporter.note, [f"{what} ..."])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-@contextmanager
-def finishing_the_step() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C and SIGTERM wait for the end of a step; a second Ctrl-C does not wait."""
-    asked = False
-
-    def ask(signum: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-__all__ = ["MODEL_FILE", "Reporter", "Result", "Run", "Summary", "train"]

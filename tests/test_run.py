@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from microgpt import run
+from microgpt import machine, run
 from microgpt.checkpoint import load_model, load_state
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError
@@ -191,8 +191,8 @@ def test_weights_that_are_not_finite_replace_no_checkpoint(file, tmp_path, monke
 
 def test_threads_are_decided_once(monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
-    counts = [run.choose_threads(TrainConfig(file="x", batch_size=B)) for B in (1, 2, 3, 100)]
+    counts = [machine.choose_threads(TrainConfig(file="x", batch_size=B)) for B in (1, 2, 3, 100)]
     assert counts == [1, 2, 3, 3]
-    assert run.choose_threads(TrainConfig(file="x", batch_size=4, threads=2)) == 2
+    assert machine.choose_threads(TrainConfig(file="x", batch_size=4, threads=2)) == 2
     with pytest.raises(MicrogptError, match="--threads 4: this machine has 3 cores to give"):
-        run.choose_threads(TrainConfig(file="x", batch_size=4, threads=4))
+        machine.choose_threads(TrainConfig(file="x", batch_size=4, threads=4))
