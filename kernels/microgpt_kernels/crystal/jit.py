@@ -21,8 +21,16 @@ import microgpt_kernels
 # Never nnan or ninf: isfinite would stop working. Not a set: it goes into the cache's keys, and the order of
 # a set of strings is a new one in every process.
 FASTMATH = {"reassoc": True, "contract": True, "arcp": True, "nsz": True}
-# numpy's error model: a division that could raise is not vectorised
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": FASTMATH, "nogil": True}
+OPTIONS: dict[str, Any] = {
+    # a division that could raise is not vectorised
+    "error_model": "numpy",
+    "fastmath": FASTMATH,
+    "nogil": True,
+    # No reference counts: every array belongs to whoever calls, for as long as the call lasts. A step would
+    # count up and down a thousand times. And what allocates an array does not compile: a promise, checked.
+    "_nrt": False,
+    "no_cfunc_wrapper": True,
+}
 
 # only the loop over shards is to become parallel, nothing that Numba finds by itself
 PARALLEL = {
@@ -49,7 +57,7 @@ numba.config.CACHE_DIR = str(cache_directory())
 
 kernel = njit(cache=True, **OPTIONS)
 # what only compiled code calls needs no door for Python, and compiles faster without
-INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INNER = {**OPTIONS, "no_cpython_wrapper": True}
 inlined = register_jitable(**INNER)
 shards = prange
 
