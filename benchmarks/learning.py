@@ -19,6 +19,7 @@ from microgpt_kernels import load
 from microgpt.config import TrainConfig
 from microgpt.evaluate import Evaluator
 from microgpt.heads import HEAD_LAYOUTS
+from microgpt.machine import choose_threads
 from microgpt.parameters import FanIn, Init, Normal, initial
 from microgpt.text import Text, read_text
 from microgpt.train import Trainer
@@ -49,7 +50,7 @@ STARTS: dict[str, dict[str, Init]] = {
 def trainer(text: Text, seed: int, **options: Any) -> Trainer:
     config = TrainConfig(file=str(text.path), seed=seed, **options)
     k = load(config.backend)
-    k.set_threads(config.n_shards if config.threads is None else config.threads)
+    k.set_threads(choose_threads(config))
     ids, _ = split(text.ids, config.val_fraction)
     return Trainer(k, config.model(len(text.vocabulary)), config, ids, Budget(None))
 
@@ -102,7 +103,7 @@ def main() -> None:
                     losses.append(smoothed_loss(made))
                 show(f"{name}, {heads}", losses)
     elif what == "nanogpt":
-        for changed in ({}, {"order": "shuffled"}, {"beta2": 0.99}, {"order": "shuffled", "beta2": 0.99}):
+        for changed in ({}, {"order": "shuffled"}):
             name = ", ".join(f"{key} {value}" for key, value in changed.items()) or "as it is"
             show(
                 name, [validation_loss(trainer(text, seed, **{**NANOGPT, **changed}), text) for seed in SEEDS]

@@ -9,8 +9,12 @@ from microgpt_kernels.crystal.gemm import gemm as tiles
 from microgpt_kernels.openblas.gemm import gemm as blas
 
 REPEATS = 1000
-# rows, columns and depth: scores and outputs of a head of width 16 and of width 1 at T 32, then linear maps
-SIZES = [(32, 32, 16), (32, 16, 32), (32, 32, 1), (32, 1, 32), (32, 64, 64), (32, 192, 64), (768, 512, 128)]
+# rows, columns and depth: scores and outputs of a head of width 16 and of width 1 at T 32, linear maps, and
+# what BLAS can do at its best
+SIZES = [
+    (32, 32, 16), (32, 16, 32), (32, 32, 1), (32, 1, 32), (32, 64, 64), (32, 192, 64),
+    (768, 512, 128), (2048, 2048, 2048),
+]  # fmt: skip
 
 State = namedtuple("State", ["out", "a", "b"])
 
@@ -33,10 +37,10 @@ def test_product(benchmark, product, size):
     state = State(np.zeros((M, N), np.float32), a, b)
     repeated = crystal.compile(product)
     repeated(1, state)
-    assert np.allclose(state.out, a @ b, rtol=1e-4, atol=1e-4)
+    assert np.allclose(state.out, a @ b, rtol=1e-3, atol=1e-3)
     repeats = max(1, REPEATS * 32 * 64 * 64 // (M * N * K)) if M * N * K > 32 * 64 * 64 else REPEATS
     benchmark.group = f"{M}x{N}x{K}"
-    benchmark.pedantic(repeated, args=(repeats, state), rounds=20, warmup_rounds=2)
+    benchmark.pedantic(repeated, args=(repeats, state), rounds=7, warmup_rounds=1)
     seconds = benchmark.stats.stats.median / repeats
     benchmark.extra_info["microseconds"] = 1e6 * seconds
     benchmark.extra_info["GFLOP/s"] = 2 * M * N * K / seconds / 1e9
