@@ -34,7 +34,7 @@ def run():
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 7], ids="batch-{}".format)
-@pytest.mark.parametrize("backend", ["crystal"])
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_threads_change_no_bit(run, backend, batch_size):
     one, two, again = (run(backend, batch_size, n_threads) for n_threads in (1, 2, 2))
     for first, second, third in zip(one, two, again, strict=True):
@@ -43,7 +43,7 @@ def test_threads_change_no_bit(run, backend, batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [2, 7], ids="batch-{}".format)
-@pytest.mark.parametrize("backend", ["crystal"])
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_shards_add_up_to_the_whole_batch(run, backend, batch_size):
     shards, whole = run(backend, batch_size, 2), run(backend, batch_size, 1, OneShard)
     assert relative_error(shards[0], whole[0]) < 1e-5
