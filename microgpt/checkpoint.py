@@ -26,6 +26,7 @@ import numpy as np
 
 from microgpt.config import ModelConfig, TrainConfig, from_mapping
 from microgpt.errors import MicrogptError
+from microgpt.files import write_atomically
 from microgpt.parameters import Array, count, table
 from microgpt.text import Vocabulary
 
@@ -135,35 +136,6 @@ def check_resumable(state: SavedState, model: ModelConfig, train: TrainConfig, t
             f"this run cannot be resumed exactly: {'; '.join(different)}; "
             "resume it as it was, or start a new run with another --out"
         )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file and make it durable: at any instant the old file is there or the new one, whole.
-
-    Missing directories are made. Raises MicrogptError, and then leaves what was there.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-    except OSError as error:
-        raise MicrogptError(f"cannot write {path}: {error.strerror or error}") from None
-    # the rename itself must survive a power cut; where a directory cannot be synced, nothing more can be done
-    with contextlib.suppress(OSError):
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
 
 def _save(path: Path, model: SavedModel, buffers: Mapping[str, Array], more: Mapping[str, str]) -> None:

@@ -1,11 +1,11 @@
 """Texts to train on: the tales that ship with microgpt, and tinyshakespeare from the network."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from microgpt.errors import MicrogptError
+from microgpt.files import write_atomically
 
 TALES_SEED = 1
 TALES_CHARACTERS = 1_000_000
@@ -30,7 +30,7 @@ def write_tales(path: Path) -> None:
     if not _is_there(path, TALES_SHA256):
         from microgpt.tales import write
 
-        _save(path, write(TALES_CHARACTERS, TALES_SEED).encode("ascii"))
+        write_atomically(path, write(TALES_CHARACTERS, TALES_SEED).encode("ascii"))
 
 
 def download_shakespeare(path: Path, progress: Callable[[int, int], None]) -> None:
@@ -42,7 +42,7 @@ def download_shakespeare(path: Path, progress: Callable[[int, int], None]) -> No
                 f"{SHAKESPEARE_URL} sent {len(data):,} bytes that are not tinyshakespeare"
                 f" ({SHAKESPEARE_BYTES:,} bytes, checked by SHA-256): nothing was written; try again later"
             )
-        _save(path, data)
+        write_atomically(path, data)
 
 
 def _is_there(path: Path, sha256: str) -> bool:
@@ -76,20 +76,3 @@ def _download(url: str, size: int, progress: Callable[[int, int], None]) -> byte
         reason = getattr(error, "reason", None) or error
         raise MicrogptError(f"cannot download {url}: {reason}; is there a network?") from error
     return bytes(data)
-
-
-def _save(path: Path, data: bytes) -> None:
-    """Write all of the file or nothing: first beside it, then under its name."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise MicrogptError(f"cannot write {path}: {error.strerror}") from error

@@ -16,6 +16,7 @@ from microgpt.checkpoint import BEST_FILE, STATE_FILE, SavedModel, SavedState
 from microgpt.config import ModelConfig, TrainConfig, to_toml
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.evaluate import Evaluator
+from microgpt.files import write_atomically
 from microgpt.generate import Generator, Sampling, encode_prompt
 from microgpt.heads import format_layout
 from microgpt.machine import announced, choose_threads, finishing_the_step, load_backend
@@ -303,12 +304,12 @@ class Run:
     def open_directory(self, *, resuming: bool) -> None:
         """Write the configuration; a resumed run forgets reports from after its checkpoint."""
         self.out.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_atomically(self.out / CONFIG_FILE, to_toml(self.config).encode())
+        write_atomically(self.out / CONFIG_FILE, to_toml(self.config).encode())
         metrics = self.out / METRICS_FILE
         if resuming and metrics.exists():
             lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if _step_of(line) <= self.trainer.step]
-            checkpoint.write_atomically(metrics, "".join(kept).encode())
+            write_atomically(metrics, "".join(kept).encode())
 
 
 def _is_due(step: int, every: int | None) -> bool:

@@ -26,10 +26,10 @@ from microgpt.checkpoint import (
     load_state,
     save_model,
     save_state,
-    write_atomically,
 )
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
+from microgpt.files import write_atomically
 from microgpt.parameters import count, table
 from microgpt.text import Vocabulary
 

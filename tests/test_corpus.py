@@ -114,7 +114,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     def fail(source, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.replace", fail)
+    monkeypatch.setattr("pathlib.Path.replace", fail)
     assert "No space left" in refused(corpus.write_tales, tmp_path / "tales.txt")
     assert list(tmp_path.iterdir()) == []
 
