@@ -137,7 +137,7 @@ def make_tile(height: int, n_vectors: int, masked: bool, narrowing: int = 1):
     @intrinsic
     def tile(typingctx, c, c_row, a, a_row, a_col, b, b_row, k, start, start_row, columns):
         dtype = c.dtype
-        lanes = lanes_of(dtype) // narrowing
+        lanes = max(1, lanes_of(dtype) // narrowing)
 
         def codegen(context, builder, signature, args):
             c, c_row, a, a_row, a_col, b, b_row, k_end, start, start_row, columns = args
