@@ -37,11 +37,6 @@ TAIL = HEIGHT // 2
 # A panel of b of so many rows stays in the first-level cache while all rows of a pass over it.
 DEPTH = 256
 
-_pair_high, _pair_mid, _pair_low = (make_tile(h, 2, False) for h in (HEIGHT, TAIL, 1))
-_one_high, _one_mid, _one_low = (make_tile(h, 1, False) for h in (HEIGHT, TAIL, 1))
-_edge_high, _edge_mid, _edge_low = (make_tile(h, 1, True) for h in (HEIGHT, TAIL, 1))
-_thin_high, _thin_mid, _thin_low = (make_tile(h, 1, True, narrowing=4) for h in (HEIGHT, TAIL, 1))
-
 
 @intrinsic
 def _lanes(typingctx, address):
@@ -54,8 +49,9 @@ def _lanes(typingctx, address):
     return types.intp(address), codegen
 
 
-def _make_columns(high, mid, low):
+def _make_columns(n_vectors, masked, narrowing=1):
     """One strip of columns, top to bottom, by the tallest tiles that fit."""
+    high, mid, low = (make_tile(height, n_vectors, masked, narrowing) for height in (HEIGHT, TAIL, 1))
 
     @inlined
     def columns(c, c_row, a, a_row, a_col, b, b_row, start, start_row, M, K, width):
@@ -83,10 +79,10 @@ def _make_columns(high, mid, low):
     return columns
 
 
-_pairs = _make_columns(_pair_high, _pair_mid, _pair_low)
-_ones = _make_columns(_one_high, _one_mid, _one_low)
-_edges = _make_columns(_edge_high, _edge_mid, _edge_low)
-_thins = _make_columns(_thin_high, _thin_mid, _thin_low)
+_pairs = _make_columns(2, masked=False)
+_ones = _make_columns(1, masked=False)
+_edges = _make_columns(1, masked=True)
+_thins = _make_columns(1, masked=True, narrowing=4)
 
 
 def _signature(dtype):

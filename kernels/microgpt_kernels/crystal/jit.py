@@ -100,8 +100,12 @@ def compile(step):
         for _ in range(n):
             inner(state)
 
-    # a cache file for each step: to read one takes the modules that define the classes of all its states
-    steps.__qualname__ = f"{step.__module__}.{step.__qualname__}"
+    # A cache file for each step: to read one takes the modules that define the classes of all its states. Its
+    # name holds the fields of those classes: machine code finds a field by its place, and Numba's own key
+    # would not notice two of one type changing places.
+    states = {n: c._fields for n, c in sorted(step.__globals__.items()) if hasattr(c, "_fields")}
+    digest = hashlib.sha256(repr(states).encode()).hexdigest()[:8]
+    steps.__qualname__ = f"{step.__module__}.{step.__qualname__}.{digest}"
     return njit(cache=True, **OPTIONS)(steps)
 
 
