@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -51,20 +52,19 @@ def generate(run: Path, prompt: str, length: int, *, backend: str, as_json: bool
     saved, k, p, c = _open(run, backend, budget)
     ids = encode_prompt(saved.vocabulary, prompt)
     generator = Generator(k, saved.config, p, c, budget)
-    pieces, begin = [], None
+    pieces = []
     with announced(Display(), "compiling the generator; later starts skip this"):
         stream = generator.stream(ids, length, chosen)
-        first = next(stream, None)
+        first = list(itertools.islice(stream, 1))
     begin = time.perf_counter()
     if not as_json:
         sys.stdout.write(prompt)
-    while first is not None:
-        text = saved.vocabulary.decode(first)
+    for piece in itertools.chain(first, stream):
+        text = saved.vocabulary.decode(piece)
         pieces.append(text)
         if not as_json:
             sys.stdout.write(text)
             sys.stdout.flush()
-        first = next(stream, None)
     seconds = time.perf_counter() - begin
     if as_json:
         text = "".join(pieces)
