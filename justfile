@@ -46,6 +46,10 @@ lint:
     {{bin}}/ruff check .
     {{bin}}/mypy
 
+# beside PyTorch and JAX; needs `pip install -e ".[peers]"`, and `--help` tells what there is to choose
+bench-peers *arguments:
+    {{bin}}/python -m benchmarks.peers "$@"
+
 # every head layout on every backend, STEPS steps each
 bench steps="100":
     {{bin}}/microgpt bench {{steps}}

@@ -35,10 +35,23 @@ class Row:
     steps_per_s: float
 
 
-def measure(steps: int, file: Path | None, display: Display, **options: Any) -> Iterator[Row]:
-    """One row for each layout and backend; compilation is not counted. `options` are those of `train`."""
+def usable(backend: str | None) -> list[str]:
+    """The backend that was asked for, else all that can run here but the slow reference."""
+    if backend is not None:
+        return [backend]
+    names = (name for name in microgpt_kernels.BACKENDS if name != "reference")
+    return [name for name in names if microgpt_kernels.status(name).usable]
+
+
+def measure(
+    steps: int, file: Path | None, backend: str | None, layout: str | None, display: Display, **options: Any
+) -> Iterator[Row]:
+    """One row for each layout and backend; compilation is not counted. `options` are those of `train`.
+
+    backend, layout  None for all
+    """
     configs = []
-    for heads in HEAD_LAYOUTS:
+    for heads in [layout] if layout else HEAD_LAYOUTS:
         try:
             configs.append(TrainConfig(file=str(file or "tales"), steps=steps, heads=heads, **options))
         except MicrogptError as error:  # not every layout exists at every width
@@ -46,16 +59,14 @@ def measure(steps: int, file: Path | None, display: Display, **options: Any) -> 
             display.note(f"without {heads}: {reason}")
     if not configs:
         raise UsageError(reason)
-    ids, n_characters = _text(file)
-    for backend in microgpt_kernels.BACKENDS:
-        if backend == "reference" or not microgpt_kernels.status(backend).usable:
-            continue
-        k = load_backend(backend)
+    ids, n_characters = read_ids(file)
+    for name in usable(backend):
+        k = load_backend(name)
         for config in configs:
             n_threads = choose_threads(config)
             k.set_threads(n_threads)
             trainer = Trainer(k, config.model(n_characters), config, ids, Budget(config.memory_cap_bytes))
-            with announced(display, f"compiling {backend} for this machine; later starts skip this"):
+            with announced(display, f"compiling {name} for this machine; later starts skip this"):
                 trainer.compile()
             begin, total, done = time.perf_counter(), 0.0, 0
             while done < steps:
@@ -63,10 +74,10 @@ def measure(steps: int, file: Path | None, display: Display, **options: Any) -> 
                 total += float(trainer.advance(n).loss.sum(dtype="float64"))
                 done += n
             seconds = time.perf_counter() - begin
-            yield Row(config.heads, backend, n_threads, steps, total / steps, seconds, steps / seconds)
+            yield Row(config.heads, name, n_threads, steps, total / steps, seconds, steps / seconds)
 
 
-def _text(file: Path | None) -> tuple[IdArray, int]:
+def read_ids(file: Path | None) -> tuple[IdArray, int]:
     """The ids of a text and the size of its vocabulary."""
     if file is not None:
         text = read_text(file)
@@ -76,7 +87,9 @@ def _text(file: Path | None) -> tuple[IdArray, int]:
     return vocabulary.encode(written).astype("uint8"), len(vocabulary)
 
 
-def show(steps: int, file: Path | None, *, as_json: bool, **options: Any) -> None:
+def show(
+    steps: int, file: Path | None, backend: str | None, heads: str | None, *, as_json: bool, **options: Any
+) -> None:
     """Print the table, a row as soon as it is measured."""
     display = Display()
     header = (
@@ -84,7 +97,7 @@ def show(steps: int, file: Path | None, *, as_json: bool, **options: Any) -> Non
     )
     if not as_json:
         print(header)
-    for row in measure(steps, file, display, **options):
+    for row in measure(steps, file, backend, heads, display, **options):
         if as_json:
             print(json.dumps(asdict(row)), flush=True)
         else:

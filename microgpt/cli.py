@@ -232,14 +232,22 @@ def bench(
     batch_size: Annotated[int, typer.Option(help="Sequences in a step.")] = 1,
     d_model: Annotated[int, typer.Option(help="Width of the model.")] = 64,
     n_layers: Annotated[int, typer.Option(help="Layers.")] = 2,
+    heads: Annotated[str | None, typer.Option(help="One layout.", show_default="all")] = None,
+    backend: Annotated[str | None, typer.Option(help="One backend.", show_default="all usable")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads.", show_default="all cores")] = None,
+    roofline: Annotated[
+        bool,
+        typer.Option("--roofline", help="One step kernel by kernel, and how near each is to its limit."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Every head layout on every usable backend: steps, average loss, time, steps/s."""
-    from microgpt import bench
-
-    bench.show(
-        steps, file, as_json=json,
+    if roofline:
+        from microgpt.roofline import show
+    else:
+        from microgpt.bench import show
+    show(
+        steps, file, backend, heads, as_json=json,
         seq_len=seq_len, batch_size=batch_size, d_model=d_model, n_layers=n_layers, threads=threads,
     )  # fmt: skip
 

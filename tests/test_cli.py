@@ -276,6 +276,8 @@ def test_bench():
     assert header.split() == ["heads", "backend", "threads", "steps", "loss", "time", "steps/s"]
     assert [line.split()[:2] for line in lines] == [[row["heads"], row["backend"]] for row in rows]
     assert [float(line.split()[4]) for line in lines] == [round(row["loss"], 4) for row in rows]
+    (row,) = json_lines(run(*tiny, "--heads", "8x8", "--backend", "crystal", "--json").stdout)
+    assert (row["heads"], row["backend"]) == ("8x8", "crystal")
     # a layout that this width cannot have is said once; a run that cannot be is a usage error
     narrow = run(*tiny, "--d-model", 48)
     assert len(narrow.stdout.splitlines()) == 9

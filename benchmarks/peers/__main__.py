@@ -1,0 +1,109 @@
+"""Our backends beside PyTorch and JAX: the same model, in turns.
+
+    python -m benchmarks.peers [FILE] [--sizes ...] [--systems ...] [--rounds 5] [--threads 2] [--json]
+
+Every system has a process of its own for each number of threads, and trains the same float32 model from the
+same initial values on the same batches, with the same Adam. Their first losses are compared, and a difference
+stops everything. Then they take turns, one at a time, so that whatever else the machine does hits all of
+them; a round is a turn of each, and the median counts. Compiling and warming up are not measured; reading the
+losses is. A batch of one sequence runs on one thread, larger ones on one thread and on as many as asked for.
+
+GFLOP/s counts matrix products alone: 2*N*K*M for a linear map on N rows, twice that backward; for attention
+the (T+1)/2 keys that a query may see on the average, in two products forward and four backward. The peak is
+what OpenBLAS reaches on large matrices, measured in the same rounds.
+"""
+
+from __future__ import annotations
+
+import json as json_lines
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from microgpt.errors import MicrogptError, UsageError
+from microgpt.machine import available_cores
+from microgpt.text import read_text
+
+from . import table
+from .agreement import CHECKED, check
+from .problem import SIZES, Problem
+from .systems import PEAK, SYSTEMS
+from .table import Row
+from .turns import Runner
+
+
+def note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def measure(
+    size: str, problem: Problem, systems: list[str], thread_counts: list[int], rounds: int, seconds: float
+) -> list[Row]:
+    """All rows of one size."""
+    rows, runners, losses = [], {}, {}
+    for threads in thread_counts:
+        for system in [*systems, "sgemm"]:
+            row = Row(size, system, threads)
+            rows.append(row)
+            note(f"{size}: starting {system} with {threads} thread{'s' * (threads > 1)} ...")
+            runner = Runner(SYSTEMS.get(system, PEAK), problem, threads)
+            try:
+                if system != "sgemm":
+                    losses[f"{system} ({threads})"] = runner.run(CHECKED)[1]
+                runner.settle(seconds)
+                runners[system, threads] = row, runner
+            except MicrogptError as error:
+                row.reason = str(error)
+    if losses:
+        check(losses)
+    for number in range(1, rounds + 1):
+        note(f"{size}: round {number} of {rounds} ...")
+        for row, runner in runners.values():
+            row.rates.append(runner.rate())
+    for _, runner in runners.values():
+        runner.close()
+    return rows
+
+
+def chosen(text: str, known: dict[str, object], option: str) -> list[str]:
+    """'a,b' -> ['a', 'b'], each a known name."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{option}: there is no {name!r}; there are {', '.join(known)}")
+    return names
+
+
+def main(
+    file: Annotated[Path, typer.Argument(help="The text to train on.")] = Path("data/input.txt"),
+    sizes: Annotated[str, typer.Option(help="Which sizes.")] = ",".join(SIZES),
+    systems: Annotated[str, typer.Option(help="Which systems.")] = ",".join(SYSTEMS),
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each system.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Threads for batches of several sequences.")] = 2,
+    seconds: Annotated[float, typer.Option(min=0.01, help="About how long a turn is.")] = 0.7,
+    json: Annotated[bool, typer.Option("--json", help="Lines of JSON on standard output.")] = False,
+) -> None:
+    """Our backends beside PyTorch and JAX: the same model, trained in turns."""
+    try:
+        names = chosen(systems, SYSTEMS, "--systems")
+        problems = {size: Problem(file, SIZES[size]) for size in chosen(sizes, SIZES, "--sizes")}
+        if threads > available_cores():
+            raise UsageError(f"--threads {threads}: this machine has {available_cores()} to give")
+        read_text(file)  # if it cannot be read, better now
+        versions = table.machine()
+        print(json_lines.dumps(versions) if json else ", ".join(f"{k} {v}" for k, v in versions.items()))
+        for size, problem in problems.items():
+            thread_counts = sorted({1, min(threads, problem.config.batch_size)})
+            rows = measure(size, problem, names, thread_counts, rounds, seconds)
+            table.show(rows, problem, as_json=json)
+        if not json:
+            print(table.notes(names))
+    except MicrogptError as error:
+        note(f"peers: {error}")
+        raise typer.Exit(error.exit_code) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,38 @@
+"""Do all programs compute the same? A benchmark of different models is worth nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from microgpt.errors import MicrogptError
+from microgpt.parameters import Array
+
+CHECKED = 50
+# Relative. The first steps show a model or an optimizer that is another one: measured 6e-7 at the most, and
+# 1.5e-5 to 1e-2 with another epsilon, clipping or learning rate. Later, where gradients are all but zero,
+# Adam makes whole steps out of rounding, and nanoGPT's size drifts: 1.2e-3, as much between two of our own.
+FIRST, FIRST_TOLERANCE = 5, 1e-5
+TOLERANCE = 3e-3
+
+
+class DisagreementError(MicrogptError):
+    """Two programs that should train the same model do not."""
+
+
+def check(losses: Mapping[str, Array]) -> None:
+    """Compares each program's first losses with those of the first one. Raises DisagreementError."""
+    (name, expected), *others = losses.items()
+    tolerance = np.where(np.arange(len(expected)) < FIRST, FIRST_TOLERANCE, TOLERANCE)
+    for other, found in others:
+        if found.shape != expected.shape:
+            raise DisagreementError(f"{other} has {len(found)} losses, {name} has {len(expected)}")
+        # asked so that NaN is wrong too
+        wrong = ~(np.abs(found - expected) <= tolerance * np.abs(expected))
+        if wrong.any():
+            step = int(np.argmax(wrong))
+            raise DisagreementError(
+                f"{name} and {other} do not train the same model: at step {step + 1} their losses are "
+                f"{expected[step]:.7f} and {found[step]:.7f}, which may differ by {tolerance[step]:g} of that"
+            )

@@ -1,0 +1,25 @@
+"""This project: any number of steps is one call of compiled code."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from microgpt.machine import load_backend
+from microgpt.parameters import Array
+from microgpt.train import LOG_SLOTS, Trainer
+from microgpt.workspace import Budget
+
+from .problem import Problem
+from .systems import Advance
+
+
+def program(problem: Problem, threads: int, backend: str) -> Advance:
+    k = load_backend(backend)
+    k.set_threads(min(threads, problem.config.n_shards))
+    trainer = Trainer(k, problem.model, problem.config, problem.ids, Budget(None))
+
+    def advance(n: int) -> Array:
+        parts = [min(LOG_SLOTS, n - done) for done in range(0, n, LOG_SLOTS)]
+        return np.concatenate([trainer.advance(part).loss for part in parts])
+
+    return advance

@@ -1,0 +1,93 @@
+"""What every program is given: the sizes, the initial values, the batches; and how much work a step is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from microgpt_kernels import reference
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.parameters import Array, Tensor, initial, table
+from microgpt.text import IdArray, Text, read_text
+from microgpt.walk import Walk
+
+SIZES: dict[str, dict[str, Any]] = {
+    "headline": {"seq_len": 32},
+    "long": {"seq_len": 128},
+    "batch": {"seq_len": 32, "batch_size": 32},
+    # its example for a CPU
+    "nanogpt": {
+        "seq_len": 64, "batch_size": 12, "d_model": 128, "n_layers": 4, "d_ff": 512, "heads": "4x32",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Training on a text with these options of `microgpt train`; what they leave out is the default."""
+
+    file: Path
+    options: dict[str, Any]
+
+    @cached_property
+    def text(self) -> Text:
+        return read_text(self.file)
+
+    @property
+    def ids(self) -> IdArray:
+        return self.text.ids
+
+    @cached_property
+    def config(self) -> TrainConfig:
+        config = TrainConfig(file=str(self.file), **self.options)
+        # what the other programs leave out, because our defaults do
+        assert config.weight_decay == config.warmup == 0
+        assert (config.positions, config.schedule, config.order) == ("learned", "constant", "sequential")
+        return config
+
+    @cached_property
+    def model(self) -> ModelConfig:
+        model = self.config.model(len(self.text.vocabulary))
+        # attention in other libraries knows heads of one width only
+        assert len({width for widths in model.heads for width in widths}) == 1
+        return model
+
+    @property
+    def n_heads(self) -> int:
+        return len(self.model.heads[0])
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        return table(self.model.sizes)
+
+    def parameters(self) -> Array:
+        """The initial values, a flat buffer."""
+        return initial(self.tensors, self.config.seed, self.model.dtype)
+
+    def batches(self, dtype: type) -> tuple[Array, Array]:
+        """Inputs and targets of every step of an epoch, (steps, B, T) each; target -1 is none."""
+        B, T = self.config.batch_size, self.config.seq_len
+        steps = Walk(len(self.ids), T, T, B).steps_per_epoch
+        inputs, targets = np.empty((2, steps, B, T), dtype)
+        for step in range(steps):
+            reference.batch_fill(
+                inputs[step], targets[step], np.zeros(1), self.ids, np.empty(0), np.array([step, 0]), T
+            )
+        return inputs, targets
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of a step's matrix products, and of nothing else.
+
+        A linear map from K to M channels is 2*N*K*M forward and twice that backward. Attention is counted
+        causal, (T+1)/2 keys for a query on the average: two products forward, four backward.
+        """
+        B, T = self.config.batch_size, self.config.seq_len
+        C, F, L, V = (self.model.sizes[letter] for letter in "CFLV")
+        linear = 3 * 2 * B * T * (L * (3 * C * C + C * C + 2 * C * F) + C * V)
+        attention = (2 + 4) * 2 * B * T * (T + 1) // 2 * C * L
+        return linear + attention

@@ -1,0 +1,125 @@
+"""The model in PyTorch, functional: modules would only add Python between the same calls."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from microgpt.errors import MicrogptError
+from microgpt.parameters import Array, Parameters, Tensor, views
+from microgpt.train import BETA1, EPS
+
+from .problem import Problem
+from .systems import Advance
+
+Loss = Callable[[Parameters, torch.Tensor, torch.Tensor], torch.Tensor]
+Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+IN_LAYERS = ("ln1_", "qkv_", "proj_", "ln2_", "up_", "down_")
+
+
+def program(problem: Problem, threads: int, variant: str) -> Advance:
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
+    # Adam's moments of rare characters become denormal numbers, which can be slow
+    torch.set_flush_denormal(True)
+    step = {"eager": eager, "compile": compiled}[variant](problem)
+    inputs, targets = map(torch.from_numpy, problem.batches("int64"))
+    done = 0
+
+    def advance(n: int) -> Array:
+        nonlocal done
+        losses = []
+        for i in range(done, done + n):
+            losses.append(step(inputs[i % len(inputs)], targets[i % len(inputs)]))
+        done += n
+        return torch.stack(losses).numpy()
+
+    return advance
+
+
+def split(flat: torch.Tensor, tensors: list[Tensor]) -> Parameters:
+    """Views of a flat buffer, each layer's own: a tensor of all layers would have to be cut up in a step."""
+    stacked = views(flat, tensors)._asdict()
+    return Parameters(**{k: list(v) if k.startswith(IN_LAYERS) else v for k, v in stacked.items()})
+
+
+def leaves(p: Any) -> list[torch.Tensor]:
+    return [leaf for value in p for leaf in (value if isinstance(value, list) else [value])]
+
+
+def loss_of(problem: Problem) -> Loss:
+    L, H = problem.model.n_layers, problem.n_heads
+
+    def loss(p: Parameters, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        B, T = inputs.shape
+        C = p.tok.shape[1]
+        x = (functional.embedding(inputs, p.tok) + p.pos).view(B * T, C)
+        # in place wherever autograd needs nothing of what was there
+        for l in range(L):
+            qkv = torch.addmm(p.qkv_b[l], functional.layer_norm(x, (C,), p.ln1_w[l], p.ln1_b[l]), p.qkv_w[l])
+            q, k, v = qkv.view(B, T, 3, H, C // H).permute(2, 0, 3, 1, 4).unbind()
+            heads = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = torch.addmm(p.proj_b[l], heads.transpose(1, 2).reshape(B * T, C), p.proj_w[l]).add_(x)
+            hidden = torch.addmm(p.up_b[l], functional.layer_norm(x, (C,), p.ln2_w[l], p.ln2_b[l]), p.up_w[l])
+            x = torch.addmm(p.down_b[l], hidden.relu_(), p.down_w[l]).add_(x)
+        logits = torch.addmm(p.head_b, functional.layer_norm(x, (C,), p.lnf_w, p.lnf_b), p.head_w)
+        return functional.cross_entropy(logits, targets.view(-1), ignore_index=-1)
+
+    return loss
+
+
+def eager(problem: Problem) -> Step:
+    """autograd adds into views of one flat gradient: clipping and Adam see a single tensor."""
+    config, loss = problem.config, loss_of(problem)
+    flat = torch.from_numpy(problem.parameters())
+    flat.grad = torch.zeros_like(flat)
+    p = split(flat, problem.tensors)
+    for leaf, grad in zip(leaves(p), leaves(split(flat.grad, problem.tensors)), strict=True):
+        leaf.requires_grad_().grad = grad
+    adam = torch.optim.Adam([flat], lr=config.lr, betas=(BETA1, config.beta2), eps=EPS, fused=True)
+
+    def step(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        flat.grad.zero_()
+        value = loss(p, inputs, targets)
+        value.backward()
+        flat.grad.mul_((config.clip / torch.linalg.vector_norm(flat.grad)).clamp_(max=1))
+        adam.step()
+        return value.detach()
+
+    return step
+
+
+def compiled(problem: Problem) -> Step:
+    """One graph from the batch to the new parameters."""
+    if not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
+        raise MicrogptError("torch.compile needs a C++ compiler such as g++")
+    torch._inductor.config.cpp_wrapper = True  # the kernels are called from C++, not from Python
+    config, loss = problem.config, loss_of(problem)
+    flat = torch.from_numpy(problem.parameters())
+    p, m, v = (
+        split(values, problem.tensors) for values in (flat, torch.zeros_like(flat), torch.zeros_like(flat))
+    )
+    clock = torch.zeros(())
+
+    def step(p, m, v, clock, inputs, targets):
+        grads, value = torch.func.grad_and_value(loss)(p, inputs, targets)
+        norm = torch.stack([(grad * grad).sum() for grad in leaves(grads)]).sum().sqrt()
+        scale = (config.clip / norm).clamp(max=1)
+        clock.add_(1)
+        # 1 - beta**t, exact where the difference would cancel
+        correction1, correction2 = (-torch.expm1(clock * math.log(beta)) for beta in (BETA1, config.beta2))
+        for weight, first, second, grad in zip(*map(leaves, (p, m, v, grads)), strict=True):
+            first.lerp_(grad * scale, 1 - BETA1)
+            second.lerp_((grad * scale) ** 2, 1 - config.beta2)
+            weight.sub_(config.lr * (first / correction1) / ((second / correction2).sqrt() + EPS))
+        return value
+
+    step = torch.compile(step, fullgraph=True, dynamic=False)
+    return lambda inputs, targets: step(p, m, v, clock, inputs, targets)

@@ -1,0 +1,73 @@
+"""Who takes part: the program, the variant of it, and the settings that were the fastest."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from microgpt.parameters import Array
+
+# n more steps; their losses, read back
+Advance = Callable[[int], Array]
+
+
+class System(NamedTuple):
+    module: str
+    variant: str
+    note: str
+
+
+SYSTEMS = {
+    "crystal": System(
+        "ours", "crystal", "n steps are one call of compiled code; threads take shards, at most 4 of a batch"
+    ),
+    "openblas": System("ours", "openblas", "the same, linear maps by SciPy's BLAS at one thread a shard"),
+    "pytorch": System(
+        "pytorch",
+        "eager",
+        "eager autograd; parameters and gradients are views of two flat buffers, so that clipping and "
+        "torch.optim.Adam(fused=True) meet one tensor; scaled_dot_product_attention(is_causal=True); "
+        "denormals flushed",
+    ),
+    "pytorch-compile": System(
+        "pytorch",
+        "compile",
+        "torch.compile of the whole step, backward pass, clipping and Adam included, with cpp_wrapper; "
+        "scaled_dot_product_attention(is_causal=True); denormals flushed",
+    ),
+    "jax": System(
+        "jax_",
+        "step",
+        "one jitted step a call, its state donated; at one thread without asynchronous dispatch",
+    ),
+    "jax-loop": System("jax_", "loop", "n jitted steps a call, in a fori_loop, its state donated"),
+}
+PEAK_SIZE = 2048
+PEAK = System("peak", "", f"the peak: OpenBLAS sgemm of {PEAK_SIZE} x {PEAK_SIZE} matrices")
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Variables that libraries read when they are imported."""
+    variables = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "NUMBA")}
+    if threads == 1:
+        # JAX goes by the cores that its process may use; this is for systems without affinity
+        variables["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
+    return variables | {
+        "JAX_PLATFORMS": "cpu",
+        # no pool of compilers that stays alive beside the measurement
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    }
+
+
+def cores(n: int) -> list[int]:
+    """n of the cores that this process may use; two halves of one physical core only if there is no other."""
+
+    def second_half(core: int) -> bool:
+        siblings = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+        first = re.match(r"\d+", siblings.read_text()) if siblings.exists() else None
+        return first is not None and int(first[0]) != core
+
+    return sorted(os.sched_getaffinity(0), key=lambda core: (second_half(core), core))[:n]

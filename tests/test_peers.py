@@ -1,0 +1,79 @@
+"""The programs of benchmarks/peers train our model; and the check that says so can say no."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+from peers import ours, table
+from peers.__main__ import measure
+from peers.agreement import FIRST, FIRST_TOLERANCE, TOLERANCE, DisagreementError, check
+from peers.problem import Problem
+from peers.systems import SYSTEMS, System
+from peers.turns import Runner
+
+N_STEPS = 20
+TINY = {"seq_len": 8, "batch_size": 3, "d_model": 16, "d_ff": 24, "heads": "2x8"}
+# seven batches an epoch; in the last one a row has no characters left, and another only some
+N_CHARACTERS = 155
+
+
+@pytest.fixture(scope="module")
+def problem(tmp_path_factory):
+    text = tmp_path_factory.mktemp("peers") / "text.txt"
+    text.write_bytes(np.random.default_rng(3).integers(97, 108, N_CHARACTERS).astype(np.uint8).tobytes())
+    return Problem(text, TINY)
+
+
+@pytest.fixture(scope="module")
+def losses(problem):
+    return ours.program(problem, 1, "reference")(N_STEPS)
+
+
+# the other variants are left to the benchmark, which makes the same check: compiling them takes long
+@pytest.mark.parametrize(("name", "package"), [("pytorch", "torch"), ("jax-loop", "jax")])
+def test_a_peer_trains_our_model(problem, losses, name, package):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed: pip install 'microgpt-numba[peers]'")
+    runner = Runner(SYSTEMS[name], problem, 1)
+    parts = [runner.run(n)[1] for n in (1, N_STEPS - 1)]
+    runner.close()
+    check({"ours": losses, name: np.concatenate(parts)})
+
+
+@pytest.mark.parametrize(
+    "change", [{"clip": 0.0}, {"lr": 3.03e-4}, {"beta2": 0.99}, {"seed": 1}, {"heads": "1x16"}, {"stride": 7}]
+)
+def test_another_training_is_refused(problem, losses, change):
+    other = ours.program(Problem(problem.file, TINY | change), 1, "reference")
+    with pytest.raises(DisagreementError, match="ours and another do not train the same model"):
+        check({"ours": losses, "another": other(N_STEPS)})
+
+
+@pytest.mark.parametrize(
+    ("step", "factor"), [(0, 1 + 2 * FIRST_TOLERANCE), (FIRST, 1 - 2 * TOLERANCE), (N_STEPS - 1, np.nan)]
+)
+def test_one_other_loss_is_refused(losses, step, factor):
+    check({"ours": losses, "same": losses.copy()})
+    wrong = losses.copy()
+    wrong[step] *= factor
+    with pytest.raises(DisagreementError, match=f"step {step + 1} "):
+        check({"ours": losses, "wrong": wrong})
+    with pytest.raises(DisagreementError, match="19 losses"):
+        check({"ours": losses, "short": losses[:-1]})
+
+
+def test_who_cannot_run_says_why_and_the_others_are_measured(problem, monkeypatch, capsys):
+    monkeypatch.setitem(SYSTEMS, "reference", System("ours", "reference", ""))
+    monkeypatch.setitem(SYSTEMS, "absent", System("ours", "cublas", ""))
+    rows = measure("tiny", problem, ["reference", "absent"], [1], rounds=2, seconds=0.02)
+    capsys.readouterr()
+    table.show(rows, problem, as_json=True)
+    lines = {line["system"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert list(lines) == ["reference", "absent", "sgemm"]
+    assert "'cublas' is not part of this version" in lines["absent"]["reason"]
+    assert lines["absent"]["steps_per_s"] is None
+    assert 0 < lines["reference"]["min"] <= lines["reference"]["steps_per_s"] <= lines["reference"]["max"]
+    assert lines["reference"]["of_peak"] == pytest.approx(
+        lines["reference"]["gflops"] / lines["sgemm"]["gflops"]
+    )
