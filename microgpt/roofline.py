@@ -45,18 +45,19 @@ LARGE = 2048  # rows and columns of the matrices on which OpenBLAS shows its rat
 SMALLEST_COPY = 4096  # bytes; less is a part of it
 
 # How many matrix products a kernel makes, its sizes, and the multiplications in one product. In attention
-# position t sees t keys.
+# position t of T = N / B sees t keys.
 PRODUCTS: dict[str, tuple[int, str, Callable[..., int]]] = {
     "linear_forward": (1, "NKM", lambda N, K, M: N * K * M),
     "linear_backward": (2, "NKM", lambda N, K, M: N * K * M),
-    "attention_forward": (2, "BHTC", lambda B, H, T, C: B * C * T * (T + 1) // 2),
-    "attention_backward": (4, "BHTC", lambda B, H, T, C: B * C * T * (T + 1) // 2),
+    "attention_forward": (2, "BHNC", lambda B, H, N, C: C * N * (N // B + 1) // 2),
+    "attention_backward": (4, "BHNC", lambda B, H, N, C: C * N * (N // B + 1) // 2),
 }
 # how often an array passes through memory
-PASSES = {"written": 1, "accumulated": 2, "updated": 2, "scratch": 0, "read": 1}
-# What a kernel needs of an array, where that is not all: causal attention reads half of its weights, although
-# it writes all; rotation leaves the values alone; of what is only looked up it is too little to count.
+PASSES = {"written": 1, "causal": 1, "accumulated": 2, "updated": 2, "scratch": 0, "read": 1}
+# What a kernel needs of an array, where that is not all: causal attention has half of its weights; rotation
+# leaves the values alone; of what is only looked up it is too little to count.
 NEEDED = {
+    ("attention_forward", "att"): 1 / 2,
     ("attention_backward", "att"): 1 / 2,
     ("rope_forward", "qkv"): 2 / 3,
     ("rope_backward", "dqkv"): 2 / 3,
@@ -87,7 +88,7 @@ class Row:
 
     backend: str
     kernel: str
-    shape: str  # N, K, M of linear maps; B, H, T, C of attention; else of the largest array
+    shape: str  # N, K, M of linear maps; B, H, N, C of attention; else of the largest array
     calls: int  # in a step
     us_per_call: float
     us_per_step: float

@@ -36,7 +36,7 @@ class Optimizer(NamedTuple):
     norm: Array  # (1,)
     lr: Array  # (R,), the rate of step i in slot i mod R
     log: Array  # (R, 2), loss and gradient norm likewise
-    decay: Array  # (P,)
+    decay: Array  # (P,), empty for none
     clock: Array  # (2,) int64: steps done, and whether the run has stopped
     beta1: float
     beta2: float
@@ -104,7 +104,6 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
         k.batch_fill(
             batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, o.clock, state.stride
         )
-        k.zero(o.shards)
         gradients(state.p, state.g, state.a, state.c, batch)
         if len(state.a.scratch) > 1:
             k.shard_sum(o.grad, o.shards, o.bounds)

@@ -66,14 +66,15 @@ class Trainer:
             norm=k.zeros((1,), dtype),
             lr=k.zeros((LOG_SLOTS,), dtype),
             log=k.zeros((LOG_SLOTS, 2), dtype),
-            decay=real((P,), "the weight decay of each parameter"),
+            decay=real((P if config.weight_decay else 0,), "the weight decay of each parameter"),
             clock=k.zeros((2,), np.int64),
             beta1=BETA1,
             beta2=config.beta2,
             eps=EPS,
             clip=config.clip,
         )
-        k.from_host(optimizer.decay, decayed(self.tensors, config.weight_decay, dtype))
+        if config.weight_decay:
+            k.from_host(optimizer.decay, decayed(self.tensors, config.weight_decay, dtype))
 
         budget.book(ids.nbytes, "the text", "train on a part of it")
         n_chunks = self.walk.n_chunks if config.order == "shuffled" else 0

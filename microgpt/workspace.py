@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
-from microgpt_kernels.contract import shape_of
+from microgpt_kernels.contract import PANEL, shape_of
 
 from microgpt.config import ModelConfig
 from microgpt.errors import MicrogptError
@@ -24,7 +24,7 @@ class Activations(NamedTuple):
     mean1: Annotated[Array, "L N"]
     rstd1: Annotated[Array, "L N"]
     qkv: Annotated[Array, "L N 3C"]
-    att: Annotated[Array, "L B H T T"]
+    att: Annotated[Array, "L B H T*T"]
     heads: Annotated[Array, "L N C"]  # the heads' outputs side by side
     mid: Annotated[Array, "L N C"]  # the residual stream between attention and MLP
     ln2: Annotated[Array, "L N C"]
@@ -108,7 +108,7 @@ def activations(
     """The arena for so many sequences of T positions; without `training` it has no room for gradients."""
     T, C, F, V = (sizes[letter] for letter in "TCFV")
     N = n_sequences * T
-    scratch = max(3 * C * C, C * F, C * V, T * T + T * C, 2 * V)
+    scratch = max(3 * C * C, C * F, C * V, (5 * C + PANEL) * T, 2 * V)
     letters = {**sizes, "B": n_sequences, "N": N, "S": n_shards, "G": N if training else 0, "X": scratch}
     arrays = []
     for name, hint in get_type_hints(Activations, include_extras=True).items():

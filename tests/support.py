@@ -23,6 +23,8 @@ BY_NAME = {kernel.name: kernel for kernel in KERNELS}
 # largest difference over the largest value of a tensor
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 INTEGERS = {"int32": np.int32, "int64": np.int64, "text": np.uint8}
+# the modes of what does not depend on what was there before
+WRITTEN = ("written", "causal")
 # what integer outputs hold before: no kernel writes it
 SENTINEL = -77
 ROPE_BASE = 10000.0
@@ -150,6 +152,8 @@ def generate(kernel, argument, case, dtype, rng):
     kind = INTEGERS.get(argument.kind) or (np.float64 if argument.kind == "float64" else np.dtype(dtype).type)
     if argument.mode in ("written", "scratch"):
         return np.full(shape, SENTINEL if argument.kind in INTEGERS else np.nan, kind)
+    if argument.mode == "causal":
+        return causal(shape, kind, case.T)
     if argument.name in GENERATORS:
         values = GENERATORS[argument.name](case, shape, rng)
         return np.array(values, kind).reshape(shape)
@@ -157,12 +161,22 @@ def generate(kernel, argument, case, dtype, rng):
     return rng.normal(size=shape).astype(kind)
 
 
+def causal(shape, kind, T):
+    """Attention (B, H, T*T) before it is computed: 0 for the keys after each query, else NaN."""
+    values = np.zeros(shape, kind)
+    for head in values.reshape(-1, T * T):
+        for first, panel in reference.panels(head, T):
+            keys, queries = np.indices(panel.shape)
+            panel[keys <= first + queries] = np.nan
+    return values
+
+
 def arguments(kernel, case, dtype, seed=0):
     """Every argument of a kernel by name. What the forward saves for a backward comes from the reference."""
     rng = np.random.default_rng((seed, zlib.crc32(kernel.name.encode())))
     values = {a.name: generate(kernel, a, case, dtype, rng) for a in kernel.arguments}
     forward = BY_NAME.get(kernel.name.replace("_backward", "_forward"), kernel)
-    written = {a.name for a in forward.arguments if a.mode == "written"}
+    written = {a.name for a in forward.arguments if a.mode in WRITTEN}
     saved = [a.name for a in kernel.arguments if a.mode == "read" and a.name in written]
     if saved:
         before = {a.name: generate(forward, a, case, dtype, rng) for a in forward.arguments}

@@ -7,8 +7,10 @@ import pytest
 from microgpt_kernels import load
 from microgpt_kernels.contract import KERNELS
 from microgpt_kernels.crystal import gemm as crystal
+from microgpt_kernels.crystal.exponential import exp
 from microgpt_kernels.crystal.jit import OPTIONS
-from microgpt_kernels.crystal.vector import exp
+from microgpt_kernels.crystal.reciprocal import reciprocal
+from microgpt_kernels.crystal.vector import lanes_of
 from microgpt_kernels.openblas import gemm as openblas
 from numba import njit, typeof, types
 from support import CASES, CPU_BACKENDS, TOLERANCE, arguments, relative_error
@@ -29,16 +31,20 @@ def exp_of(values, dtype):
     return inp, out
 
 
-# where the results are denormal, where they end, where softmax lives, and all in between
-RANGES = {"denormal": (-105, -87.3), "all": (-87.4, 88.7), "highest": (88.3, 88.7228), "small": (-1, 1)}
+# where the results are smallest, where they are largest, where softmax lives, and all in between
+RANGES = {
+    "float32": [(-87.33654, -80), (-87.33654, 88.7228), (88.3, 88.7228), (-1, 1)],
+    "float64": [(-708.3964, -700), (-708.3964, 709.7827), (709.3, 709.7827), (-1, 1)],
+}
 
 
-@pytest.mark.parametrize("limits", RANGES.values(), ids=RANGES)
-def test_float32_exp_is_right_to_one_unit_in_the_last_place(limits):
-    inp, out = exp_of(np.linspace(*limits, 2_000_001), np.float32)
-    exact = np.exp(inp.astype(np.float64))
-    error = np.abs(out - exact) / np.spacing(exact.astype(np.float32))
-    assert error.max() <= 1  # measured: 0.85, 0.92, 0.90, 0.81
+@pytest.mark.parametrize("limits", range(4))
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_exp_is_right_to_one_unit_in_the_last_place(dtype, limits):
+    inp, out = exp_of(np.linspace(*RANGES[dtype][limits], 2_000_001), dtype)
+    exact = np.exp(inp.astype(np.float64 if dtype == "float32" else np.longdouble))
+    error = np.abs(out - exact) / np.spacing(exact.astype(dtype))
+    assert error.max() <= 1  # measured: 0.96 and 0.90
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -47,10 +53,34 @@ def test_exp_of_special_numbers(dtype):
     assert np.array_equal(exp_of(given, dtype)[1], [1, 1, 1, np.inf, np.inf, 0, 0, np.nan], equal_nan=True)
 
 
-def test_float32_exp_where_its_range_ends():
-    given = [88.72283, 88.72284, 89.5, -103.9, -103.98]
-    expected = [3.4027985e38, np.inf, np.inf, 1e-45, 0]
-    assert np.array_equal(exp_of(given, np.float32)[1], np.array(expected, np.float32))
+def test_exp_where_its_range_ends():
+    """What would be denormal is 0."""
+    given = [88.72283, 88.72284, 89.5, -87.33654, -87.33656, -103.9]
+    largest, smallest = np.exp(np.array(given, np.float32).astype(np.float64))[[0, 3]]
+    expected = [largest, np.inf, np.inf, smallest, 0, 0]
+    assert np.allclose(exp_of(given, "float32")[1], expected, rtol=1e-7, atol=0)
+    given = [709.782712893384, 709.7827128933841, -708.396418532264, -708.3964185322643, -745.0]
+    largest, smallest = np.exp(given[0]), np.exp(given[2])
+    assert np.allclose(exp_of(given, "float64")[1], [largest, np.inf, smallest, 0, 0], rtol=3e-16, atol=0)
+
+
+# --- the reciprocal -------------------------------------------------------------------------------
+
+
+@njit(**OPTIONS)
+def reciprocal_all(out, inp):
+    for i in range(len(inp)):
+        out[i] = reciprocal(inp[i])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("limits", [(1, 2), (1e-8, 1e-6), (1e-3, 1e3), (1e30, 1e37)])
+def test_reciprocal_is_right_to_two_units_in_the_last_place(dtype, limits):
+    inp = np.linspace(*limits, 1_000_001).astype(dtype)
+    out = np.zeros_like(inp)
+    reciprocal_all(out, inp)
+    exact = 1 / inp.astype(np.longdouble)
+    assert (np.abs(out - exact) / np.spacing(exact.astype(dtype))).max() <= 2
 
 
 # --- the matrix products --------------------------------------------------------------------------
@@ -133,6 +163,28 @@ def test_crystal_transpose(dtype, shape):
     before = around.copy()
     transpose(out, inp)
     assert np.array_equal(out, inp.T)
+    before[1:-1, 1:-2] = out
+    assert np.array_equal(around, before)
+
+
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize("M", [1, 7])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_crystal_dots(dtype, M, steps, add):
+    L = lanes_of(getattr(types, dtype))
+    rng = np.random.default_rng((M, steps))
+    matrix = types.Array(getattr(types, dtype), 2, "A")
+    dots = compiled(
+        lambda out, a, b, add: crystal.dots(out, a, b, add), matrix, matrix, matrix, types.boolean
+    )
+    (around, out), (_, a), (_, b) = (
+        inside(rng.normal(size=shape).astype(dtype), rng)
+        for shape in ((M, L), (M, steps * L), (L, steps * L))
+    )
+    expected = a.astype(np.float64) @ b.astype(np.float64).T + add * out
+    before = around.copy()
+    dots(out, a, b, add)
+    assert relative_error(out, expected) <= TOLERANCE[dtype]
     before[1:-1, 1:-2] = out
     assert np.array_equal(around, before)
 

@@ -10,7 +10,7 @@ from microgpt_kernels import BACKENDS, BackendError, load
 from microgpt_kernels.contract import KERNELS, VERBS, differences, shape_of
 from support import BY_NAME, CPU_BACKENDS
 
-MODES = ("written", "accumulated", "updated", "scratch", "read", "scalar")
+MODES = ("written", "causal", "accumulated", "updated", "scratch", "read", "scalar")
 
 
 def every_function(backend):
@@ -92,10 +92,10 @@ def test_a_missing_function_is_noticed(name):
 def test_a_wrong_argument_list_is_noticed():
     functions = every_function(load("reference"))
     functions["relu_forward"] = lambda inp, out: None
-    functions["zero"] = lambda: None
+    functions["shard_sum"] = lambda: None
     assert differences(SimpleNamespace(**functions)) == [
         "relu_forward(inp, out) should be relu_forward(out, inp)",
-        "zero() should be zero(out)",
+        "shard_sum() should be shard_sum(out, shards, bounds)",
     ]
 
 
@@ -140,6 +140,6 @@ def test_a_missing_package_is_named(import_fails):
 
 def test_a_backend_that_breaks_the_contract_is_refused(monkeypatch):
     backend = load("reference")
-    monkeypatch.delattr(backend, "zero")
-    with pytest.raises(BackendError, match="'reference' does not keep the contract: zero is missing"):
+    monkeypatch.delattr(backend, "shard_sum")
+    with pytest.raises(BackendError, match="'reference' does not keep the contract: shard_sum is missing"):
         load("reference")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from microgpt_kernels import reference
 from microgpt_kernels.contract import KERNELS
-from support import BY_NAME, Case, arguments, call, make_trainer, relative_error
+from support import BY_NAME, WRITTEN, Case, arguments, call, make_trainer, relative_error
 
 from microgpt.config import TrainConfig
 from microgpt.model import build
@@ -52,7 +52,7 @@ def check(backward):
 
     given = reals(backward, "read", "updated")
     upstream = {}
-    for name in reals(forward, "written", "accumulated", "updated"):
+    for name in reals(forward, *WRITTEN, "accumulated", "updated"):
         if "d" + name in given:
             upstream[name] = before["d" + name]
         elif name in BEGINNINGS:
@@ -64,7 +64,7 @@ def check(backward):
         return sum((gradient * values[name]).sum() for name, gradient in upstream.items())
 
     forwarded = after(forward, before)
-    saved = {name: forwarded[name] for name in reals(forward, "written")}
+    saved = {name: forwarded[name] for name in reals(forward, *WRITTEN)}
     found = after(backward, before | saved)
     for name in reals(forward, "read", "updated"):
         if name in CONSTANTS:

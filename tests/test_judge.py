@@ -5,7 +5,16 @@ import pytest
 from microgpt_kernels import load
 from microgpt_kernels.contract import KERNELS
 from numpy.lib.stride_tricks import as_strided
-from support import CASES, CPU_BACKENDS, GENERATORS, SCALARS, arguments, judge, relative_error
+from support import (
+    CASES,
+    CPU_BACKENDS,
+    GENERATORS,
+    SCALARS,
+    WRITTEN,
+    arguments,
+    judge,
+    relative_error,
+)
 
 CASE, DTYPE = CASES["seven"], "float32"
 
@@ -112,7 +121,7 @@ def test_a_kernel_that_overwrites_what_it_should_add_to_is_found(kernel, argumen
 
 @pytest.mark.parametrize(
     ("kernel", "argument"),
-    [(k, a) for k in KERNELS for a in k.arguments if a.mode == "written"],
+    [(k, a) for k in KERNELS for a in k.arguments if a.mode in WRITTEN],
     ids=lambda each: each.name,
 )
 def test_a_kernel_that_adds_to_what_it_should_overwrite_is_found(kernel, argument):

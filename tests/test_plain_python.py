@@ -19,7 +19,7 @@ from support import make_trainer, relative_error
 from microgpt.config import TrainConfig
 from microgpt.parameters import initial, table
 
-assert numba.config.DISABLE_JIT and not hasattr(load(sys.argv[1]).zero, "py_func"), "compiled after all"
+assert numba.config.DISABLE_JIT and not hasattr(load(sys.argv[1]).shard_sum, "py_func"), "compiled after all"
 for positions, batch_size in (("rope", 1), ("learned", 2)):
     config = TrainConfig(
         file="no file", heads="1+2+3", d_model=6, d_ff=5, n_layers=1, seq_len=4, dtype="float64",

@@ -20,8 +20,8 @@ def run():
     """Losses, norms and last parameters of a run."""
     n_threads_before = numba.get_num_threads()
 
-    def curve(backend, batch_size, n_threads, config=TrainConfig):
-        config = config(file="no file", heads="prime", seq_len=16, batch_size=batch_size, lr=1e-2)
+    def curve(backend, batch_size, n_threads, config=TrainConfig, lr=1e-2):
+        config = config(file="no file", heads="prime", seq_len=16, batch_size=batch_size, lr=lr)
         model = config.model(VOCABULARY)
         param = initial(table(model.sizes), 1, model.dtype)
         trainer = make_trainer(backend, config, TEXT, VOCABULARY, param)
@@ -45,7 +45,8 @@ def test_threads_change_no_bit(run, backend, batch_size):
 @pytest.mark.parametrize("batch_size", [2, 7], ids="batch-{}".format)
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_shards_add_up_to_the_whole_batch(run, backend, batch_size):
-    shards, whole = run(backend, batch_size, 2), run(backend, batch_size, 1, OneShard)
+    # at a large rate Adam makes whole steps out of rounding, wherever a gradient is all but zero
+    shards, whole = (run(backend, batch_size, 2, config, lr=1e-3) for config in (TrainConfig, OneShard))
     assert relative_error(shards[0], whole[0]) < 1e-5
     assert relative_error(shards[1], whole[1]) < 1e-4
 

@@ -201,7 +201,7 @@ def test_what_exceeds_the_budget_is_refused_before_it_is_allocated():
 @pytest.mark.parametrize(
     ("options", "what", "remedy"),
     [
-        ({"seq_len": 150}, r"the activation 'att' \(2, 1, 3, 150, 150\)", "a shorter --seq-len"),
+        ({"seq_len": 150}, r"the activation 'att' \(2, 1, 3, 22500\)", "a shorter --seq-len"),
         ({"batch_size": 20}, r"the activation '\w+' \(.*\)", "or a smaller --batch-size"),
         ({"d_ff": 5000}, "the model's parameters", "a smaller --d-model, --d-ff or --n-layers"),
     ],

@@ -11,9 +11,10 @@ Letters, used everywhere in this project:
 
 Learned matrices are `(in, out)`; arrays are row-major. Arguments stand in this order: what is written,
 what is accumulated or updated, what is read (`dout` first among those), then scalars. Sizes come from the
-arrays. Activation gradients are written, parameter gradients are accumulated.
+arrays. Gradients are written: each parameter is used once in the model, and each shard has its own.
 
     written      every element is overwritten; what was there does not matter
+    causal       overwritten for the keys up to each query's own position; 0 beyond, before and after
     accumulated  added to
     updated      read and overwritten
     scratch      holds nothing before and nothing of use after
@@ -64,6 +65,7 @@ def _arguments(mode: str):  # type: ignore[no-untyped-def]
 
 
 written = _arguments("written")
+causal = _arguments("causal")
 accumulated = _arguments("accumulated")
 updated = _arguments("updated")
 scratch = _arguments("scratch")
@@ -79,6 +81,10 @@ def kernel(name: str, *groups: tuple[Argument, ...], may_share: tuple[tuple[str,
     return Kernel(name, tuple(argument for group in groups for argument in group), may_share)
 
 
+# How many queries of attention are computed and saved together: a panel of so many columns is contiguous
+# memory that stays in a first-level cache, and the keys that come after it are skipped.
+PANEL = 32
+
 KERNELS = (
     # --- the data ---------------------------------------------------------------------------------
     # the batch of step clock[0]; target -1 where there is nothing to predict
@@ -91,10 +97,10 @@ KERNELS = (
     # --- the model, in the order of its forward pass --------------------------------------------------
     # row n is the embedding of character ids[n]
     kernel("embedding_forward", written(out="N C"), read(ids="int32 N", table="V C")),
-    kernel("embedding_backward", accumulated(dtable="V C"), read(dout="N C", ids="int32 N")),
+    kernel("embedding_backward", written(dtable="V C"), read(dout="N C", ids="int32 N")),
     # row n stands at position (start + n) mod T
     kernel("position_forward", accumulated(out="N C"), read(table="T C"), scalars("start")),
-    kernel("position_backward", accumulated(dtable="T C"), read(dout="N C")),
+    kernel("position_backward", written(dtable="T C"), read(dout="N C")),
     kernel(
         "layernorm_forward",
         written(out="N C", mean="N", rstd="N"),
@@ -102,16 +108,14 @@ KERNELS = (
     ),
     kernel(
         "layernorm_backward",
-        written(dinp="N C"),
-        accumulated(dweight="C", dbias="C"),
+        written(dinp="N C", dweight="C", dbias="C"),
         read(dout="N C", inp="N C", weight="C", mean="N", rstd="N"),
         may_share=(("dinp", "dout"),),
     ),
     kernel("linear_forward", written(out="N M"), read(inp="N K", weight="K M", bias="M")),
     kernel(
         "linear_backward",
-        written(dinp="N K"),
-        accumulated(dweight="K M", dbias="M"),
+        written(dinp="N K", dweight="K M", dbias="M"),
         scratch(scratch="K*M"),
         read(dout="N M", inp="N K", weight="K M"),
     ),
@@ -127,18 +131,21 @@ KERNELS = (
         updated(dqkv="N 3C"),
         read(cos="T C", sin="T C", offsets="int32 H+1"),
     ),
-    # with fewer rows in out than in qkv, the queries are the last rows of the one sequence there is
+    # att is cut into panels of PANEL queries (the last may have fewer), one after the other, each keys by
+    # queries; with fewer rows in out than in qkv, the queries are the last rows of the one
+    # sequence there is, and att is not touched
     kernel(
         "attention_forward",
-        written(out="N C", att="B H T T"),
-        scratch(scratch="T*C"),
+        written(out="N C"),
+        causal(att="B H T*T"),
+        scratch(scratch="2*T*C"),
         read(qkv="N 3C", offsets="int32 H+1"),
     ),
     kernel(
         "attention_backward",
         written(dqkv="N 3C"),
-        scratch(scratch="T*T+T*C"),
-        read(dout="N C", qkv="N 3C", att="B H T T", offsets="int32 H+1"),
+        scratch(scratch="5*T*C+32*T"),
+        read(dout="N C", qkv="N 3C", att="B H T*T", offsets="int32 H+1"),
     ),
     kernel("residual_forward", written(out="N C"), read(inp="N C", branch="N C")),
     kernel("residual_backward", accumulated(dinp="N C"), read(dbranch="N C")),
@@ -158,7 +165,6 @@ KERNELS = (
         may_share=(("dlogits", "probs"),),
     ),
     # --- the optimizer ----------------------------------------------------------------------------
-    kernel("zero", written(out="X")),
     # the shards' gradients lie tensor by tensor, the S copies of a tensor side by side; tensor j owns
     # bounds[j]:bounds[j+1] of out; the copies are added in the order of the shards
     kernel("shard_sum", written(out="P"), read(shards="S*P", bounds="int64 J+1")),
@@ -169,7 +175,7 @@ KERNELS = (
         updated(log="R 2", clock="int64 2"),
         read(losses="N", n_targets="int64 1", norm="1"),
     ),
-    # nothing happens once clock[1] is 1
+    # nothing happens once clock[1] is 1; an empty decay means none
     kernel(
         "adam_step",
         updated(param="P", m="P", v="P"),

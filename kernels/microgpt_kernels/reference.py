@@ -10,6 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from microgpt_kernels.contract import PANEL
+
 LAYERNORM_EPS = 1e-5
 
 shards = range
@@ -91,6 +93,7 @@ def embedding_forward(out, ids, table):
 
 
 def embedding_backward(dtable, dout, ids):
+    dtable[...] = 0
     np.add.at(dtable, ids, dout)
 
 
@@ -100,7 +103,7 @@ def position_forward(out, table, start):
 
 def position_backward(dtable, dout):
     T, C = dtable.shape
-    dtable += dout.reshape(-1, T, C).sum(axis=0)
+    dtable[...] = dout.reshape(-1, T, C).sum(axis=0)
 
 
 def layernorm_forward(out, mean, rstd, inp, weight, bias):
@@ -113,12 +116,12 @@ def layernorm_forward(out, mean, rstd, inp, weight, bias):
 def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     """With xhat = (inp - mean) * rstd and g = dout * weight:
 
-    dinp = rstd * (g - avg(g) - xhat * avg(g * xhat)), dweight += sum(dout * xhat), dbias += sum(dout)
+    dinp = rstd * (g - avg(g) - xhat * avg(g * xhat)), dweight = sum(dout * xhat), dbias = sum(dout)
     """
     xhat = (inp - mean[:, None]) * rstd[:, None]
     g = dout * weight
-    dweight += (dout * xhat).sum(axis=0)
-    dbias += dout.sum(axis=0)
+    dweight[...] = (dout * xhat).sum(axis=0)
+    dbias[...] = dout.sum(axis=0)
     dinp[...] = rstd[:, None] * (
         g - g.mean(axis=1, keepdims=True) - xhat * (g * xhat).mean(axis=1, keepdims=True)
     )
@@ -130,8 +133,8 @@ def linear_forward(out, inp, weight, bias):
 
 def linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight):
     dinp[...] = dout @ weight.T
-    dweight += inp.T @ dout
-    dbias += dout.sum(axis=0)
+    dweight[...] = inp.T @ dout
+    dbias[...] = dout.sum(axis=0)
 
 
 def rope_forward(qkv, cos, sin, offsets, start):
@@ -159,11 +162,14 @@ def _rotate(qkv, cos, sin, offsets, start, direction):
 
 
 def attention_forward(out, att, scratch, qkv, offsets):
-    """For each head: att = softmax(q k^T / sqrt(D)), causal; out = att v (Vaswani et al. 2017, eq. 1)."""
+    """For each head: att = softmax(k q^T / sqrt(D)), causal; out = att^T v (Vaswani et al. 2017, eq. 1).
+
+    att is saved in panels of queries, as the contract says.
+    """
     B, C = len(att), out.shape[1]
     Tq, Tk = len(out) // B, len(qkv) // B
     start = Tk - Tq
-    future = np.arange(Tk) > (start + np.arange(Tq))[:, None]
+    future = np.arange(Tk)[:, None] > start + np.arange(Tq)
     out = out.reshape(B, Tq, C)
     qkv = qkv.reshape(B, Tk, 3 * C)
     for b in range(B):
@@ -172,12 +178,14 @@ def attention_forward(out, att, scratch, qkv, offsets):
             if low == high:
                 continue
             q, k, v = (qkv[b, :, i * C + low : i * C + high] for i in range(3))
-            scores = q[start:] @ k.T / np.sqrt(high - low)
+            scores = k @ q[start:].T / np.sqrt(high - low)
             scores[future] = -np.inf
-            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-            weights /= weights.sum(axis=1, keepdims=True)
-            att[b, h, start:Tk, :Tk] = weights
-            out[b, :, low:high] = weights @ v
+            weights = np.exp(scores - scores.max(axis=0))
+            weights /= weights.sum(axis=0)
+            if Tq == Tk:
+                for i, panel in panels(att[b, h], Tk):
+                    panel[...] = weights[:, i : i + panel.shape[1]]
+            out[b, :, low:high] = weights.T @ v
 
 
 def attention_backward(dqkv, scratch, dout, qkv, att, offsets):
@@ -191,13 +199,20 @@ def attention_backward(dqkv, scratch, dout, qkv, att, offsets):
                 continue
             q, k, v = (qkv[b, :, i * C + low : i * C + high] for i in range(3))
             dq, dk, dv = (dqkv[b, :, i * C + low : i * C + high] for i in range(3))
-            weights, d = att[b, h], dout[b, :, low:high]
-            dweights = d @ v.T
-            dscores = weights * (dweights - (weights * dweights).sum(axis=1, keepdims=True))
+            weights, d = np.hstack([panel for _, panel in panels(att[b, h], T)]), dout[b, :, low:high]
+            dweights = v @ d.T
+            dscores = weights * (dweights - (weights * dweights).sum(axis=0))
             dscores /= np.sqrt(high - low)
-            dq[...] = dscores @ k
-            dk[...] = dscores.T @ q
-            dv[...] = weights.T @ d
+            dq[...] = dscores.T @ k
+            dk[...] = dscores @ q
+            dv[...] = weights @ d
+
+
+def panels(values, T):
+    """(first query, view of the panel as keys by queries) of the first T*T values of a head."""
+    for i in range(0, T, PANEL):
+        n = min(PANEL, T - i)
+        yield i, values[i * T : (i + n) * T].reshape(T, n)
 
 
 def residual_forward(out, inp, branch):
@@ -235,10 +250,6 @@ def cross_entropy_backward(dlogits, probs, targets, n_targets):
 # --- the optimizer --------------------------------------------------------------------------------
 
 
-def zero(out):
-    out[...] = 0
-
-
 def shard_sum(out, shards, bounds):
     n_shards = len(shards) // len(out)
     for low, high in pairwise(bounds):
@@ -272,7 +283,7 @@ def adam_step(param, m, v, grad, norm, lr, decay, clock, beta1, beta2, eps, clip
     v[...] = beta2 * v + (1 - beta2) * scaled**2
     mhat = m / (1 - beta1**t)
     vhat = v / (1 - beta2**t)
-    param -= rate * (mhat / (np.sqrt(vhat) + eps) + decay * param)
+    param -= rate * (mhat / (np.sqrt(vhat) + eps) + (decay * param if len(decay) else 0))
 
 
 def clock_advance(clock):

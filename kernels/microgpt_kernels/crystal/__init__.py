@@ -7,7 +7,6 @@ from microgpt_kernels.crystal.adam import (
     loss_sum,
     shard_sum,
     step_record,
-    zero,
 )
 from microgpt_kernels.crystal.attention import attention_backward, attention_forward
 from microgpt_kernels.crystal.batch import batch_fill
@@ -63,6 +62,5 @@ __all__ = [
     "step_record",
     "to_device",
     "to_host",
-    "zero",
     "zeros",
 ]

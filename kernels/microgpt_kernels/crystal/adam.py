@@ -3,16 +3,7 @@
 from math import isfinite, sqrt
 
 from microgpt_kernels.crystal.jit import kernel
-
-
-@kernel
-def zero(out):
-    """out = 0
-
-    out  (X,)  written
-    """
-    for i in range(len(out)):
-        out[i] = out.dtype.type(0.0)
+from microgpt_kernels.crystal.reciprocal import reciprocal
 
 
 @kernel
@@ -25,13 +16,13 @@ def shard_sum(out, shards, bounds):
     """
     S = len(shards) // len(out)
     for j in range(len(bounds) - 1):
-        low, size = bounds[j], bounds[j + 1] - bounds[j]
-        for i in range(size):
-            out[low + i] = shards[S * low + i]
-        for s in range(1, S):
-            first = S * low + s * size
+        total = out[bounds[j] : bounds[j + 1]]
+        size = len(total)
+        first = S * bounds[j]
+        for s in range(S):
+            part = shards[first + s * size : first + (s + 1) * size]
             for i in range(size):
-                out[low + i] += shards[first + i]
+                total[i] = part[i] if s == 0 else total[i] + part[i]
 
 
 @kernel
@@ -81,7 +72,7 @@ def adam_step(param, m, v, grad, norm, lr, decay, clock, beta1, beta2, eps, clip
     grad         (P,)         read; scaled down to the norm `clip` first, unless clip is 0
     norm         (1,)         read; the norm of grad
     lr           (R,)         read; slot clock[0] mod R is this step's learning rate
-    decay        (P,)         read; each parameter's weight decay
+    decay        (P,)         read; each parameter's weight decay; empty for none
     clock        (2,)  int64  read; the step, from 0, and whether the run has stopped
     """
     if clock[1] != 0:
@@ -94,14 +85,18 @@ def adam_step(param, m, v, grad, norm, lr, decay, clock, beta1, beta2, eps, clip
     rate = lr[clock[0] % len(lr)]
     step_size = real(rate / (1.0 - beta1**t))
     correction = real(1.0 / (1.0 - beta2**t))
-    lr_t = real(rate)
+    if len(decay) > 0:
+        keep = real(rate)
+        for i in range(len(param)):
+            param[i] -= keep * decay[i] * param[i]
     for i in range(len(param)):
         g = grad[i] * scale
         m_i = keep1 * m[i] + new1 * g
         v_i = keep2 * v[i] + new2 * g * g
         m[i] = m_i
         v[i] = v_i
-        param[i] -= step_size * m_i / (sqrt(v_i * correction) + tiny) + lr_t * decay[i] * param[i]
+        # a root and a division share one slow unit: only the root is left to it
+        param[i] -= step_size * m_i * reciprocal(sqrt(v_i * correction) + tiny)
 
 
 @kernel

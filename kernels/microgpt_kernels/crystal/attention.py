@@ -1,152 +1,203 @@
-"""Causal attention, one head at a time, for heads of any width (Vaswani et al. 2017, equation 1)."""
+"""Causal attention, one head at a time, for heads of any width (Vaswani et al. 2017, equation 1).
+
+Within a head the queries lie along the lanes of a vector and the keys below each other: attention is kept
+transposed, keys by queries. So a softmax goes down the columns and never across the lanes, and products with
+few columns, those of a narrow head, fill whole vectors all the same.
+"""
 
 from math import sqrt
 
-from microgpt_kernels.crystal.gemm import gemm, transpose
-from microgpt_kernels.crystal.jit import inlined, kernel
-from microgpt_kernels.crystal.vector import exp
+import numpy as np
 
-# Rows of queries or keys taken at once. Work above the diagonal is skipped in steps of so many rows.
-ROWS = 16
+from microgpt_kernels.contract import PANEL
+from microgpt_kernels.crystal.exponential import exp
+from microgpt_kernels.crystal.gemm import dots, gemm, transpose
+from microgpt_kernels.crystal.jit import inlined, kernel
+from microgpt_kernels.crystal.vector import filled, from_lane, lanes, load, maximum, store
 
 
 @kernel
 def attention_forward(out, att, scratch, qkv, offsets):
     """For each sequence and head:
 
-        att = softmax(q @ k.T / sqrt(D)) over the keys up to the query's own position, 0 beyond
-        out = att @ v
+        att = softmax(k @ q.T / sqrt(D)) over the keys up to the query's own position
+        out = att.T @ v
 
     out      (N, C)         written; the heads side by side
-    att      (B, H, T, T)   written; queries by keys, saved for the backward pass
-    scratch  (T*C,)         scratch
+    att      (B, H, T*T)    causal; panels of queries, keys by queries; saved for the backward pass
+    scratch  (2*T*C,)       scratch
     qkv      (N, 3C)        read
     offsets  (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1] of q, of k and of v
 
-    With fewer rows in out than in qkv there is one sequence, and the queries are its last rows: only their
-    rows of att are written. Heads of width 0 are skipped.
+    With fewer rows in out than in qkv there is one sequence, the queries are its last rows, and nothing is
+    saved. Heads of width 0 are skipped.
     """
     B = att.shape[0]
     C = out.shape[1]
-    Tq, Tk = out.shape[0] // B, qkv.shape[0] // B
-    first = Tk - Tq
+    Tq, T = out.shape[0] // B, qkv.shape[0] // B
+    if Tq < T:
+        for t in range(Tq):
+            _one_query(out[t], scratch, qkv[: T - Tq + t + 1], offsets)
+        return
+    q_T, out_T = scratch[: C * T].reshape(C, T), scratch[C * T : 2 * C * T].reshape(C, T)
     for b in range(B):
-        rows = qkv[b * Tk : (b + 1) * Tk]
+        rows = qkv[b * T : (b + 1) * T]
+        transpose(q_T, rows[:, :C])
         for h in range(len(offsets) - 1):
             low, high = offsets[h], offsets[h + 1]
-            D = high - low
-            if D == 0:
+            if low == high:
                 continue
-            scale = out.dtype.type(1.0 / sqrt(D))
-            q, k = rows[first:, low:high], rows[:, C + low : C + high]
-            v, o = rows[:, 2 * C + low : 2 * C + high], out[b * Tq : (b + 1) * Tq, low:high]
-            weights = att[b, h, first:Tk, :Tk]
-            if Tq == 1:
-                _one_query(o[0], weights[0], q[0], k, v, scale)
-                continue
-            k_T = scratch[: D * Tk].reshape(D, Tk)
-            transpose(k_T, k)
-            for i in range(0, Tq, ROWS):
-                j = min(i + ROWS, Tq)
-                seen = first + j
-                gemm(weights[i:j, :seen], q[i:j], k_T[:, :seen], 0.0)
-                for t in range(i, j):
-                    _softmax(weights[t], first + t + 1, scale)
-                gemm(o[i:j], weights[i:j, :seen], v[:seen], 0.0)
+            scale = out.dtype.type(1.0 / sqrt(high - low))
+            k, v = rows[:, C + low : C + high], rows[:, 2 * C + low : 2 * C + high]
+            for i in range(0, T, PANEL):
+                j = min(i + PANEL, T)
+                weights = att[b, h, i * T : i * T + j * (j - i)].reshape(j, j - i)
+                gemm(weights, k[:j], q_T[low:high, i:j], 0.0)
+                _softmax(weights, i, scale)
+                gemm(out_T[low:high, i:j], v[:j].T, weights, 0.0)
+        transpose(out[b * T : (b + 1) * T], out_T)
 
 
 @inlined
-def _softmax(row, n, scale):
-    """The first n values of a row of scores become weights, the others 0."""
-    real = row.dtype.type
-    highest = row[0]
-    for j in range(n):
-        highest = max(highest, row[j])
-    total = real(0.0)
-    for j in range(n):
-        row[j] = exp((row[j] - highest) * scale)
-        total += row[j]
-    inverse = real(1.0) / total
-    for j in range(n):
-        row[j] *= inverse
-    for j in range(n, len(row)):
-        row[j] = real(0.0)
+def _softmax(weights, first, scale):
+    """Scores of the keys by the queries from the first on become weights."""
+    real = weights.dtype.type
+    n_keys, n_queries = weights.shape
+    L = lanes(weights)
+    for i in range(0, n_queries, L):
+        n = n_queries - i
+        # so many keys are seen by the first of these queries, and so many by any of them
+        all_see, seen = first + i, min(first + i + L, n_keys)
+        for j in range(all_see, seen):
+            store(from_lane(load(weights, j, i, n), j - all_see, -np.inf), weights, j, i, n)
+        highest = filled(-np.inf, weights)
+        for j in range(seen):
+            highest = maximum(highest, load(weights, j, i, n))
+        highest = highest * scale
+        total = filled(0.0, weights)
+        for j in range(seen):
+            weight = exp(load(weights, j, i, n) * scale - highest)
+            total += weight
+            store(weight, weights, j, i, n)
+        inverse = real(1.0) / total
+        for j in range(seen):
+            store(load(weights, j, i, n) * inverse, weights, j, i, n)
+        for j in range(seen, n_keys):
+            store(filled(0.0, weights), weights, j, i, n)
 
 
 @inlined
-def _one_query(out, weights, q, k, v, scale):
-    """A single query, as in generation: dot products, for which a transposed copy of k would not pay."""
-    Tk, D = k.shape
+def _one_query(out, scratch, qkv, offsets):
+    """The last row's query alone, as in generation: a transposed copy of the keys would not pay."""
+    T, C = len(qkv), len(out)
     real = out.dtype.type
-    for j in range(Tk):
-        score = real(0.0)
-        for d in range(D):
-            score += q[d] * k[j, d]
-        weights[j] = score
-    _softmax(weights, Tk, scale)
-    for d in range(D):
-        out[d] = real(0.0)
-    for j in range(Tk):
-        for d in range(D):
-            out[d] += weights[j] * v[j, d]
+    weights = scratch[:T]
+    for h in range(len(offsets) - 1):
+        low, high = offsets[h], offsets[h + 1]
+        if low == high:
+            continue
+        scale = real(1.0 / sqrt(high - low))
+        highest = real(-np.inf)
+        for j in range(T):
+            score = real(0.0)
+            for c in range(low, high):
+                score += qkv[T - 1, c] * qkv[j, C + c]
+            weights[j] = score
+            highest = max(highest, score)
+        total = real(0.0)
+        for j in range(T):
+            weights[j] = exp((weights[j] - highest) * scale)
+            total += weights[j]
+        inverse = real(1.0) / total
+        for c in range(low, high):
+            out[c] = real(0.0)
+        for j in range(T):
+            weight = weights[j] * inverse
+            for c in range(low, high):
+                out[c] += weight * qkv[j, 2 * C + c]
 
 
 @kernel
 def attention_backward(dqkv, scratch, dout, qkv, att, offsets):
     """Gradient of `attention_forward` for whole sequences. For each sequence and head:
 
-        datt    = dout @ v.T
+        datt    = v @ dout.T
         dscores = att * (datt - sum_keys(att * datt)) / sqrt(D)
-        dq      = dscores @ k
-        dk      = dscores.T @ q
-        dv      = att.T @ dout
+        dq      = dscores.T @ k
+        dk      = dscores @ q
+        dv      = att @ dout
 
-    dqkv     (N, 3C)        written
-    scratch  (T*T+T*C,)     scratch
-    dout     (N, C)         read
-    qkv      (N, 3C)        read
-    att      (B, H, T, T)   read, as saved by the forward
-    offsets  (H+1,)  int32  read
+    dqkv     (N, 3C)         written
+    scratch  (5*T*C+32*T,)   scratch
+    dout     (N, C)          read
+    qkv      (N, 3C)         read
+    att      (B, H, T*T)     read, as saved by the forward
+    offsets  (H+1,)  int32   read
     """
     B = att.shape[0]
     C = dout.shape[1]
     T = dout.shape[0] // B
-    dscores = scratch[: T * T].reshape(T, T)
+    transposed = scratch[: 5 * T * C].reshape(5, C, T)
+    q_T, dout_T, dq_T, dk_T, dv_T = transposed[0], transposed[1], transposed[2], transposed[3], transposed[4]
     for b in range(B):
-        rows, drows = qkv[b * T : (b + 1) * T], dqkv[b * T : (b + 1) * T]
+        rows, drows, o = qkv[b * T : (b + 1) * T], dqkv[b * T : (b + 1) * T], dout[b * T : (b + 1) * T]
+        transpose(q_T, rows[:, :C])
+        transpose(dout_T, o)
         for h in range(len(offsets) - 1):
             low, high = offsets[h], offsets[h + 1]
-            D = high - low
-            if D == 0:
+            if low == high:
                 continue
-            scale = dout.dtype.type(1.0 / sqrt(D))
-            q, k, v = rows[:, low:high], rows[:, C + low : C + high], rows[:, 2 * C + low : 2 * C + high]
-            dq, dk, dv = (
-                drows[:, low:high],
-                drows[:, C + low : C + high],
-                drows[:, 2 * C + low : 2 * C + high],
-            )
-            o, weights = dout[b * T : (b + 1) * T, low:high], att[b, h]
-            v_T = scratch[T * T : T * T + D * T].reshape(D, T)
-            transpose(v_T, v)
-            for i in range(0, T, ROWS):
-                j = min(i + ROWS, T)
-                gemm(dscores[i:j, :j], o[i:j], v_T[:, :j], 0.0)
-                for t in range(i, j):
-                    _softmax_backward(dscores[t, :j], weights[t, :j], scale)
-                gemm(dq[i:j], dscores[i:j, :j], k[:j], 0.0)
-            # key i is seen by the queries from i on
-            for i in range(0, T, ROWS):
-                j = min(i + ROWS, T)
-                gemm(dk[i:j], dscores[i:, i:j].T, q[i:], 0.0)
-                gemm(dv[i:j], weights[i:, i:j].T, o[i:], 0.0)
+            scale = dout.dtype.type(1.0 / sqrt(high - low))
+            k, v = rows[:, C + low : C + high], rows[:, 2 * C + low : 2 * C + high]
+            dk, dv = drows[:, C + low : C + high], drows[:, 2 * C + low : 2 * C + high]
+            narrow = T % lanes(dout) == 0 and 2 * (high - low) <= lanes(dout)
+            for i in range(0, T, PANEL):
+                j = min(i + PANEL, T)
+                weights = att[b, h, i * T : i * T + j * (j - i)].reshape(j, j - i)
+                dscores = scratch[5 * T * C : 5 * T * C + j * (j - i)].reshape(j, j - i)
+                gemm(dscores, v[:j], dout_T[low:high, i:j], 0.0)
+                _softmax_backward(dscores, weights, i, scale)
+                gemm(dq_T[low:high, i:j], k[:j].T, dscores, 0.0)
+                if narrow:
+                    _add_dots(dk_T[low:high, :j], q_T[low:high, i:j], dscores, i)
+                    _add_dots(dv_T[low:high, :j], dout_T[low:high, i:j], weights, i)
+                else:
+                    _add_products(dk[:j], dscores, rows[i:j, low:high], i)
+                    _add_products(dv[:j], weights, o[i:j, low:high], i)
+            if narrow:
+                transpose(dk, dk_T[low:high])
+                transpose(dv, dv_T[low:high])
+        transpose(drows[:, :C], dq_T)
 
 
 @inlined
-def _softmax_backward(row, weights, scale):
-    """A row of gradients of the weights becomes the gradient of the scores; 0 where the weight is 0."""
-    total = row.dtype.type(0.0)
-    for j in range(len(row)):
-        total += weights[j] * row[j]
-    for j in range(len(row)):
-        row[j] = weights[j] * (row[j] - total) * scale
+def _add_products(out, weights, queries, first):
+    """out += weights @ queries; the keys from the first on are met for the first time."""
+    gemm(out[:first], weights[:first], queries, out[:first])
+    gemm(out[first:], weights[first:], queries, 0.0)
+
+
+@inlined
+def _add_dots(out_T, queries_T, weights, first):
+    """The same, all but the weights transposed: for a narrow head, whose products would be too thin."""
+    L = lanes(weights)
+    for j in range(0, weights.shape[0], L):
+        dots(out_T[:, j : j + L], queries_T, weights[j : j + L], j < first)
+
+
+@inlined
+def _softmax_backward(dweights, weights, first, scale):
+    """Gradients of weights, keys by the queries from the first on, become those of scores."""
+    n_keys, n_queries = dweights.shape
+    L = lanes(weights)
+    for i in range(0, n_queries, L):
+        n = n_queries - i
+        seen = min(first + i + L, n_keys)
+        total = filled(0.0, weights)
+        for j in range(seen):
+            total += load(weights, j, i, n) * load(dweights, j, i, n)
+        for j in range(seen):
+            dscore = load(weights, j, i, n) * (load(dweights, j, i, n) - total) * scale
+            store(dscore, dweights, j, i, n)
+        for j in range(seen, n_keys):
+            store(filled(0.0, weights), dweights, j, i, n)

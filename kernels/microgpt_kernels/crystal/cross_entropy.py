@@ -2,8 +2,20 @@
 
 from math import log
 
+import numpy as np
+
+from microgpt_kernels.crystal.exponential import exp
 from microgpt_kernels.crystal.jit import kernel
-from microgpt_kernels.crystal.vector import exp
+from microgpt_kernels.crystal.vector import (
+    below_lane,
+    filled,
+    lanes,
+    load,
+    max_lanes,
+    maximum,
+    store,
+    sum_lanes,
+)
 
 
 @kernel
@@ -17,17 +29,21 @@ def cross_entropy_forward(losses, probs, logits, targets):
     """
     N, V = logits.shape
     real = logits.dtype.type
+    L = lanes(logits)
     for n in range(N):
-        highest = logits[n, 0]
-        for v in range(V):
-            highest = max(highest, logits[n, v])
-        total = real(0.0)
-        for v in range(V):
-            probs[n, v] = exp(logits[n, v] - highest)
-            total += probs[n, v]
+        tops = filled(-np.inf, logits)
+        for v in range(0, V, L):
+            tops = maximum(tops, below_lane(load(logits, n, v, V - v), V - v, -np.inf))
+        highest = max_lanes(tops)
+        totals = filled(0.0, logits)
+        for v in range(0, V, L):
+            powers = exp(load(logits, n, v, V - v) - highest)
+            totals += below_lane(powers, V - v, 0.0)
+            store(powers, probs, n, v, V - v)
+        total = sum_lanes(totals)
         inverse = real(1.0) / total
-        for v in range(V):
-            probs[n, v] *= inverse
+        for v in range(0, V, L):
+            store(load(probs, n, v, V - v) * inverse, probs, n, v, V - v)
         target = targets[n]
         losses[n] = log(total) - (logits[n, target] - highest) if target >= 0 else real(0.0)
 

@@ -22,11 +22,14 @@ def embedding_forward(out, ids, table):
 def embedding_backward(dtable, dout, ids):
     """Gradient of `embedding_forward`.
 
-    dtable  (V, C)       accumulated
+    dtable  (V, C)       written
     dout    (N, C)       read
     ids     (N,)  int32  read
     """
     N, C = dout.shape
+    for i in range(len(dtable)):
+        for c in range(C):
+            dtable[i, c] = dtable.dtype.type(0.0)
     for n in range(N):
         i = ids[n]
         for c in range(C):
@@ -52,12 +55,15 @@ def position_forward(out, table, start):
 def position_backward(dtable, dout):
     """Gradient of `position_forward` for whole sequences.
 
-    dtable  (T, C)  accumulated
+    dtable  (T, C)  written
     dout    (N, C)  read
     """
     N, C = dout.shape
     T = dtable.shape[0]
-    for n in range(N):
+    for t in range(T):
+        for c in range(C):
+            dtable[t, c] = dout[t, c]
+    for n in range(T, N):
         t = n % T
         for c in range(C):
             dtable[t, c] += dout[n, c]

@@ -10,7 +10,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from microgpt_kernels.crystal.jit import INNER, N_REGISTERS, external_function, inlined
-from microgpt_kernels.crystal.vector import lanes_of, make_tile, pointer, shift, transpose_block
+from microgpt_kernels.crystal.tile import dot_block, make_tile, pointer, shift, transpose_block
+from microgpt_kernels.crystal.vector import lanes, lanes_of
 
 
 def gemm(out, a, b, start):
@@ -31,9 +32,20 @@ def transpose(out, inp):
     out[...] = inp.T
 
 
+def dots(out, a, b, add):
+    """out = a @ b.T where all have contiguous rows, out as many columns as a vector has lanes.
+
+    out    (M, L)  written, or added to
+    a      (M, K)  read; K is a multiple of L
+    b      (L, K)  read
+
+    For few rows this is faster than `gemm`, which would want a copy of b.T and fill few lanes of its tiles.
+    """
+    out[...] = out + a @ b.T if add else a @ b.T
+
+
 # Two vectors a row and as many rows as the registers hold, with room for b's vectors and a's number.
 HEIGHT = 8 if N_REGISTERS == 32 else 6
-TAIL = HEIGHT // 2
 # A panel of b of so many rows stays in the first-level cache while all rows of a pass over it.
 DEPTH = 256
 
@@ -51,7 +63,7 @@ def _lanes(typingctx, address):
 
 def _make_columns(n_vectors, masked, narrowing=1):
     """One strip of columns, top to bottom, by the tallest tiles that fit."""
-    high, mid, low = (make_tile(height, n_vectors, masked, narrowing) for height in (HEIGHT, TAIL, 1))
+    high, mid, low = (make_tile(height, n_vectors, masked, narrowing) for height in (HEIGHT, HEIGHT // 2, 1))
 
     @inlined
     def columns(c, c_row, a, a_row, a_col, b, b_row, start, start_row, M, K, width):
@@ -63,12 +75,12 @@ def _make_columns(n_vectors, masked, narrowing=1):
                 shift(start, i * begin), start_row, width,
             )  # fmt: skip
             i += HEIGHT
-        if i + TAIL <= M:
+        if i + HEIGHT // 2 <= M:
             mid(
                 shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
                 shift(start, i * begin), start_row, width,
             )  # fmt: skip
-            i += TAIL
+            i += HEIGHT // 2
         while i < M:
             low(
                 shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
@@ -156,10 +168,10 @@ def _transpose(out, inp):
     def transpose(out, inp):
         rows, columns = inp.shape
         out_row, inp_row = out.strides[0] // out.itemsize, inp.strides[0] // inp.itemsize
-        lanes = _lanes(pointer(out))
-        full_rows, full_columns = rows - rows % lanes, columns - columns % lanes
-        for i in range(0, full_rows, lanes):
-            for j in range(0, full_columns, lanes):
+        L = lanes(out)
+        full_rows, full_columns = rows - rows % L, columns - columns % L
+        for i in range(0, full_rows, L):
+            for j in range(0, full_columns, L):
                 transpose_block(
                     shift(pointer(out), j * out_row + i),
                     out_row,
@@ -171,3 +183,21 @@ def _transpose(out, inp):
                 out[j, i] = inp[i, j]
 
     return transpose
+
+
+@overload(dots, jit_options=INNER)
+def _dots(out, a, b, add):
+    def dots(out, a, b, add):
+        size = out.itemsize
+        a_row, b_row, out_row = a.strides[0] // size, b.strides[0] // size, out.strides[0] // size
+        for m in range(out.shape[0]):
+            dot_block(
+                shift(pointer(out), m * out_row),
+                pointer(b),
+                b_row,
+                shift(pointer(a), m * a_row),
+                a.shape[1],
+                add,
+            )
+
+    return dots

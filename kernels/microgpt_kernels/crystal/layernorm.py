@@ -46,11 +46,11 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     With xhat = (inp - mean) * rstd and g = dout * weight:
 
         dinp     = rstd * (g - avg_C(g) - xhat * avg_C(g * xhat))
-        dweight += sum_N(dout * xhat)
-        dbias   += sum_N(dout)
+        dweight = sum_N(dout * xhat)
+        dbias   = sum_N(dout)
 
     dinp            (N, C)  written; may share memory with dout
-    dweight, dbias  (C,)    accumulated
+    dweight, dbias  (C,)    written
     dout, inp       (N, C)  read
     weight          (C,)    read
     mean, rstd      (N,)    read, as saved by the forward
@@ -58,6 +58,9 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     N, C = inp.shape
     real = inp.dtype.type
     inv_C = real(1.0 / C)
+    for c in range(C):
+        dweight[c] = real(0.0)
+        dbias[c] = real(0.0)
     for n in range(N):
         m, s = mean[n], rstd[n]
 

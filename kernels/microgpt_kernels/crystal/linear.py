@@ -21,12 +21,12 @@ def linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight):
     """Gradient of `linear_forward`.
 
         dinp     = dout @ weight.T
-        dweight += inp.T @ dout
-        dbias   += sum_N(dout)
+        dweight = inp.T @ dout
+        dbias   = sum_N(dout)
 
     dinp     (N, K)  written
-    dweight  (K, M)  accumulated
-    dbias    (M,)    accumulated
+    dweight  (K, M)  written
+    dbias    (M,)    written
     scratch  (K*M,)  scratch; at least so many
     dout     (N, M)  read
     inp      (N, K)  read
@@ -37,14 +37,16 @@ def linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight):
     weight_T = scratch[: K * M].reshape(M, K)
     transpose(weight_T, weight)
     gemm(dinp, dout, weight_T, 0.0)
-    gemm(dweight, inp.T, dout, dweight)
-    add_rows(dbias, dout)
+    gemm(dweight, inp.T, dout, 0.0)
+    sum_rows(dbias, dout)
 
 
 @inlined
-def add_rows(total, rows):
-    """total += sum_N(rows)"""
+def sum_rows(total, rows):
+    """total = sum_N(rows)"""
     N, M = rows.shape
-    for n in range(N):
+    for m in range(M):
+        total[m] = rows[0, m]
+    for n in range(1, N):
         for m in range(M):
             total[m] += rows[n, m]

@@ -1,6 +1,7 @@
 """The rectifier."""
 
 from microgpt_kernels.crystal.jit import kernel
+from microgpt_kernels.crystal.vector import above_zero, lanes, load, maximum, store
 
 
 @kernel
@@ -11,11 +12,10 @@ def relu_forward(out, inp):
     inp  (N, F)  read
     """
     N, F = out.shape
-    zero = inp.dtype.type(0.0)
     for n in range(N):
-        for f in range(F):
-            # not max(): that would turn NaN into 0 and hide it
-            out[n, f] = zero if inp[n, f] < zero else inp[n, f]
+        for f in range(0, F, lanes(out)):
+            # NaN, of which no comparison is true, stays NaN: nothing hides it
+            store(maximum(0.0, load(inp, n, f, F - f)), out, n, f, F - f)
 
 
 @kernel
@@ -27,7 +27,7 @@ def relu_backward(dinp, dout, out):
     out   (N, F)  read, as written by the forward
     """
     N, F = out.shape
-    zero = dout.dtype.type(0.0)
     for n in range(N):
-        for f in range(F):
-            dinp[n, f] = dout[n, f] if out[n, f] > zero else zero
+        for f in range(0, F, lanes(out)):
+            kept = above_zero(load(dout, n, f, F - f), load(out, n, f, F - f))
+            store(kept, dinp, n, f, F - f)

@@ -1,7 +1,7 @@
 """Drawing the next character."""
 
+from microgpt_kernels.crystal.exponential import exp
 from microgpt_kernels.crystal.jit import inlined, kernel
-from microgpt_kernels.crystal.vector import exp
 
 
 @kernel

@@ -1,22 +1,45 @@
-"""The four things that Numba's own loops cannot say: written as LLVM vector instructions.
+"""A register full of numbers, as something that a kernel can hold in its hands: explicit SIMD for Numba.
 
-`exp` of a real number that the compiler can vectorise, `pointer` and `shift` for addresses, `make_tile` for
-the register tile of a matrix product, and `transpose_block`. LLVM splits a vector where the machine's
-registers are narrower, so all of it runs everywhere.
+    x = load(matrix, row, column, n)      as many neighbours of a row as a register has lanes
+    x * y + 0.5, maximum(x, y), exp(x)    on all lanes at once; a number beside a vector is one for each lane
+    store(x, matrix, row, column, n)
+
+Most kernels are loops that LLVM turns into vector code by itself. Those that work on the columns of a matrix,
+or on rows of a few vectors, say what they mean with these instead: no sum over the lanes, no remainder of a
+loop, no guess about what may share memory. n is how many numbers there are from the column on: lanes beyond
+are 0, and are not stored. LLVM splits a vector where the machine's registers are narrower.
+
+In plain Python a vector is a NumPy array, and everything here works on it.
 """
 
 from __future__ import annotations
 
-import math
+import operator
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.core import cgutils
+from numba.extending import lower_builtin, models, register_model, type_callable
 
-from microgpt_kernels.crystal.jit import INNER, VECTOR_BYTES
+from microgpt_kernels.crystal.jit import VECTOR_BYTES
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+
+
+class Vector(types.Type):
+    """As many numbers of this type as fill a register."""
+
+    def __init__(self, dtype: types.Float) -> None:
+        self.dtype = dtype
+        super().__init__(f"Vector({dtype})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        real = manager.lookup(vector.dtype).get_value_type()
+        super().__init__(manager, vector, ir.VectorType(real, lanes_of(vector.dtype)))
 
 
 def lanes_of(dtype: types.Float) -> int:
@@ -24,100 +47,21 @@ def lanes_of(dtype: types.Float) -> int:
     return VECTOR_BYTES // (dtype.bitwidth // 8)
 
 
-def _suffix(dtype: types.Float, lanes: int) -> str:
-    return f"v{lanes}f{dtype.bitwidth}"
-
-
-def _function(builder, name, result, arguments):
-    """Declare an LLVM function in this module, once."""
+def declared(builder, name, result, arguments):
+    """An LLVM function, declared in this module once."""
     module = builder.module
     if name in module.globals:
         return module.globals[name]
     return ir.Function(module, ir.FunctionType(result, arguments), name)
 
 
-# --- addresses ------------------------------------------------------------------------------------
+def suffix(vector: ir.VectorType) -> str:
+    """What the names of LLVM's functions say of their type: v16f32."""
+    return f"v{vector.count}f{32 if isinstance(vector.element, ir.FloatType) else 64}"
 
 
-@intrinsic
-def pointer(typingctx, array):
-    """The address of an array's first element."""
-
-    def codegen(context, builder, signature, args):
-        return context.make_array(signature.args[0])(context, builder, args[0]).data
-
-    return types.CPointer(array.dtype)(array), codegen
-
-
-@intrinsic
-def shift(typingctx, address, elements):
-    """The address so many elements further on."""
-
-    def codegen(context, builder, signature, args):
-        return builder.gep(args[0], [args[1]])
-
-    return address(address, types.intp), codegen
-
-
-# --- the exponential ------------------------------------------------------------------------------
-
-
-def exp(x):
-    """e^x in the type of x; compiled for float32 to a polynomial, which vectorises as `math.exp` does not."""
-    return np.exp(x)
-
-
-LOG2_E = 1 / math.log(2)
-# ln 2 in two parts, the first with its last 12 bits clear, so that a whole number times it is exact
-LN2_HIGH = float((np.float32(math.log(2)).view(np.uint32) & np.uint32(0xFFFFF000)).view(np.float32))
-LN2_LOW = math.log(2) - LN2_HIGH
-
-
-@intrinsic
-def _exp32(typingctx, x):
-    """e^x = 2^n e^r with n = round(x / ln 2): a polynomial in r, its exponent bits moved by n."""
-
-    def codegen(context, builder, signature, args):
-        (x,) = args
-        f32 = ir.FloatType()
-        const = lambda value: ir.Constant(f32, float(np.float32(value)))  # noqa: E731
-        call = lambda name, *xs: builder.call(_function(builder, name, f32, [f32] * len(xs)), xs)  # noqa: E731
-        inside = call("llvm.minnum.f32", call("llvm.maxnum.f32", x, const(-104.0)), const(89.0))
-        n = call("llvm.rint.f32", builder.fmul(inside, const(LOG2_E)))
-        r = call("llvm.fma.f32", n, const(-LN2_HIGH), inside)
-        r = call("llvm.fma.f32", n, const(-LN2_LOW), r)
-        power = const(1 / math.factorial(7))
-        for i in range(6, -1, -1):
-            power = call("llvm.fma.f32", power, r, const(1 / math.factorial(i)))
-        # 2^n as two factors: alone it would leave the range of exponents at both ends. With a flag of its own
-        # a product gets none of Numba's: reassoc would multiply the factors first
-        n = builder.fptosi(n, I32)
-        half = builder.ashr(n, ir.Constant(I32, 1))
-        for part in (half, builder.sub(n, half)):
-            bits = builder.shl(builder.add(part, ir.Constant(I32, 127)), ir.Constant(I32, 23))
-            power = builder.fmul(power, builder.bitcast(bits, f32), flags=("nsz",))
-        # NaN stays NaN: min and max above have dropped it
-        return builder.select(builder.fcmp_unordered("uno", x, x), x, power)
-
-    return types.float32(types.float32), codegen
-
-
-@overload(exp, jit_options=INNER)
-def _exp(x):
-    if x == types.float32:
-        return lambda x: _exp32(x)
-    return lambda x: math.exp(x)
-
-
-# --- the register tile ----------------------------------------------------------------------------
-
-
-def _at(builder, address, elements, vector):
-    """The address of the vector that starts so many elements on."""
-    return builder.bitcast(builder.gep(address, [elements]), ir.PointerType(vector))
-
-
-def _splat(builder, value, vector):
+def splat(builder, value, vector):
+    """The value in every lane."""
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(I32, 0))
     return builder.shuffle_vector(
@@ -125,134 +69,279 @@ def _splat(builder, value, vector):
     )
 
 
-def make_tile(height: int, n_vectors: int, masked: bool, narrowing: int = 1):
-    """A tile of `height` rows by `n_vectors` vectors of c = start + a @ b, held in registers.
-
-    tile(c, c_row, a, a_row, a_col, b, b_row, k, start, start_row, columns) walks k once. Rows of b and c are
-    contiguous; a may have any strides, so a transposed a costs nothing. Strides count elements. A negative
-    start_row means to start from zero. A masked tile touches only the first `columns` columns; its vectors
-    are `narrowing` times shorter than a register.
-    """
-
-    @intrinsic
-    def tile(typingctx, c, c_row, a, a_row, a_col, b, b_row, k, start, start_row, columns):
-        dtype = c.dtype
-        lanes = max(1, lanes_of(dtype) // narrowing)
-
-        def codegen(context, builder, signature, args):
-            c, c_row, a, a_row, a_col, b, b_row, k_end, start, start_row, columns = args
-            real = c.type.pointee if hasattr(c.type, "pointee") else context.get_data_type(dtype)
-            vector, mask_type = ir.VectorType(real, lanes), ir.VectorType(I1, lanes)
-            index_type = ir.VectorType(I64, lanes)
-            suffix = _suffix(dtype, lanes)
-            const = lambda value: ir.Constant(I64, value)  # noqa: E731
-            zero, align = ir.Constant(vector, [0.0] * lanes), dtype.bitwidth // 8
-            fma = _function(builder, f"llvm.fma.{suffix}", vector, [vector] * 3)
-            if masked:
-                pv = ir.PointerType(vector)
-                load_masked = _function(
-                    builder, f"llvm.masked.load.{suffix}.p0", vector, [pv, I32, mask_type, vector]
-                )
-                store_masked = _function(
-                    builder, f"llvm.masked.store.{suffix}.p0", ir.VoidType(), [vector, pv, I32, mask_type]
-                )
-                numbers = ir.Constant(index_type, list(range(lanes)))
-                mask = builder.icmp_signed("<", numbers, _splat(builder, columns, index_type))
-
-            def load(address, j):
-                place = _at(builder, address, const(j * lanes), vector)
-                if masked:
-                    return builder.call(load_masked, [place, ir.Constant(I32, align), mask, zero])
-                value = builder.load(place)
-                value.align = align
-                return value
-
-            def store(value, address, j):
-                place = _at(builder, address, const(j * lanes), vector)
-                if masked:
-                    builder.call(store_masked, [value, place, ir.Constant(I32, align), mask])
-                else:
-                    builder.store(value, place).align = align
-
-            def row(address, i, stride):
-                return builder.gep(address, [builder.mul(const(i), stride)])
-
-            rows, vectors = range(height), range(n_vectors)
-            entry = builder.block
-            read_start, loop, done = (builder.append_basic_block(n) for n in ("start", "loop", "done"))
-            a_rows = [row(a, i, a_row) for i in rows]
-            builder.cbranch(builder.icmp_signed("<", start_row, const(0)), loop, read_start)
-
-            builder.position_at_end(read_start)
-            begun = [[load(row(start, i, start_row), j) for j in vectors] for i in rows]
-            builder.branch(loop)
-
-            builder.position_at_end(loop)
-            k = builder.phi(I64)
-            sums = [[builder.phi(vector) for _ in vectors] for _ in rows]
-            b_k = builder.gep(b, [builder.mul(k, b_row)])
-            b_vectors = [load(b_k, j) for j in vectors]
-            a_k = builder.mul(k, a_col)
-            added = []
-            for i in rows:
-                a_ik = _splat(builder, builder.load(builder.gep(a_rows[i], [a_k])), vector)
-                added.append([builder.call(fma, [a_ik, b_vectors[j], sums[i][j]]) for j in vectors])
-            k_next = builder.add(k, const(1))
-            for block, first, values in (
-                (entry, const(0), None),
-                (read_start, const(0), begun),
-                (loop, k_next, added),
-            ):
-                k.add_incoming(first, block)
-                for i in rows:
-                    for j in vectors:
-                        sums[i][j].add_incoming(values[i][j] if values else zero, block)
-            builder.cbranch(builder.icmp_signed("<", k_next, k_end), loop, done)
-
-            builder.position_at_end(done)
-            for i in rows:
-                for j in vectors:
-                    store(added[i][j], row(c, i, c_row), j)
-            return context.get_dummy_value()
-
-        n = types.intp
-        return types.void(c, n, a, n, n, b, n, n, start, n, n), codegen
-
-    return tile
+def first_lanes(builder, n, count):
+    """The mask of the lanes below n."""
+    numbers = ir.VectorType(I32, count)
+    n = builder.trunc(n, I32)
+    return builder.icmp_signed("<", ir.Constant(numbers, list(range(count))), splat(builder, n, numbers))
 
 
-# --- the transposed block -------------------------------------------------------------------------
+def read(builder, address, vector, mask=None):
+    """A vector from memory, aligned to its numbers; 0 in the lanes that a mask leaves out."""
+    address = builder.bitcast(address, ir.PointerType(vector))
+    if mask is None:
+        loaded = builder.load(address)
+        loaded.align = _size(vector)
+        return loaded
+    masked = declared(
+        builder, f"llvm.masked.load.{suffix(vector)}.p0", vector, [address.type, I32, mask.type, vector]
+    )
+    zero = ir.Constant(vector, [0.0] * vector.count)
+    return builder.call(masked, [address, ir.Constant(I32, _size(vector)), mask, zero])
 
 
-@intrinsic
-def transpose_block(typingctx, out, out_row, inp, inp_row):
-    """A block as wide and high as a vector has lanes, transposed in registers.
+def write(builder, value, address, mask=None):
+    """A vector to memory; only the lanes of a mask."""
+    vector = value.type
+    address = builder.bitcast(address, ir.PointerType(vector))
+    if mask is None:
+        builder.store(value, address).align = _size(vector)
+    else:
+        name, types_ = f"llvm.masked.store.{suffix(vector)}.p0", [vector, address.type, I32, mask.type]
+        masked = declared(builder, name, ir.VoidType(), types_)
+        builder.call(masked, [value, address, ir.Constant(I32, _size(vector)), mask])
 
-    Interleaving row i with row i + n/2, for all i, log2(n) times over, is a transposition.
-    """
-    lanes = lanes_of(out.dtype)
 
-    def codegen(context, builder, signature, args):
-        out, out_row, inp, inp_row = args
-        vector = ir.VectorType(context.get_data_type(signature.args[0].dtype), lanes)
-        align = signature.args[0].dtype.bitwidth // 8
-        half = lanes // 2
+def _size(vector):
+    return 4 if isinstance(vector.element, ir.FloatType) else 8
 
-        def place(address, stride, i):
-            return _at(builder, address, builder.mul(ir.Constant(I64, i), stride), vector)
 
-        def shuffle(x, y, offset):
-            order = [n // 2 + offset + (lanes if n % 2 else 0) for n in range(lanes)]
-            return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, lanes), order))
+# --- how many lanes, and a number in each -----------------------------------------------------------
 
-        rows = []
-        for i in range(lanes):
-            rows.append(builder.load(place(inp, inp_row, i)))
-            rows[-1].align = align
-        for _ in range(lanes.bit_length() - 1):
-            rows = [shuffle(rows[i], rows[i + half], o) for i in range(half) for o in (0, half)]
-        for i in range(lanes):
-            builder.store(rows[i], place(out, out_row, i)).align = align
-        return context.get_dummy_value()
 
-    return types.void(out, types.intp, inp, types.intp), codegen
+def lanes(array):
+    """How many lanes a vector of the array's numbers has."""
+    return VECTOR_BYTES // array.itemsize
+
+
+@type_callable(lanes)
+def _type_lanes(context):
+    return lambda array: types.intp
+
+
+@lower_builtin(lanes, types.Array)
+def _lower_lanes(context, builder, signature, args):
+    return cgutils.intp_t(lanes_of(signature.args[0].dtype))
+
+
+def filled(value, array):
+    """A vector for the array's numbers with the same value in each lane."""
+    return np.full(lanes(array), value, array.dtype)
+
+
+@type_callable(filled)
+def _type_filled(context):
+    return lambda value, array: Vector(array.dtype)
+
+
+@lower_builtin(filled, types.Number, types.Array)
+def _lower_filled(context, builder, signature, args):
+    return _as_vector(context, builder, args[0], signature.args[0], signature.return_type)
+
+
+def _as_vector(context, builder, value, of_type, vector):
+    """The value itself, or a number in every lane."""
+    if of_type == vector:
+        return value
+    real = context.cast(builder, value, of_type, vector.dtype)
+    return splat(builder, real, context.get_value_type(vector))
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def load(matrix, row, column, n):
+    """The numbers of a row from a column on; 0 in the lanes from n on."""
+    loaded = np.zeros(lanes(matrix), matrix.dtype)
+    n = min(n, len(loaded))
+    loaded[:n] = matrix[row, column : column + n]
+    return loaded
+
+
+def store(vector, matrix, row, column, n):
+    """The first n lanes into a row, from a column on."""
+    n = min(n, len(vector))
+    matrix[row, column : column + n] = vector[:n]
+
+
+@type_callable(load)
+def _type_load(context):
+    return lambda matrix, row, column, n: Vector(matrix.dtype)
+
+
+@type_callable(store)
+def _type_store(context):
+    return lambda vector, matrix, row, column, n: types.none
+
+
+def _place(context, builder, signature, args, first):
+    """The address of matrix[row, column], rows being contiguous; and n."""
+    matrix_type = signature.args[first]
+    matrix = context.make_array(matrix_type)(context, builder, args[first])
+    row, column, n = (
+        context.cast(builder, args[i], signature.args[i], types.intp) for i in range(first + 1, first + 4)
+    )
+    in_row = builder.mul(column, I64(matrix_type.dtype.bitwidth // 8))
+    in_bytes = builder.add(builder.mul(row, builder.extract_value(matrix.strides, 0)), in_row)
+    return builder.gep(builder.bitcast(matrix.data, ir.PointerType(ir.IntType(8))), [in_bytes]), n
+
+
+def _whole_or_part(builder, n, count):
+    """A branch that always goes the same way is cheaper than a mask, which some machines do not have."""
+    return builder.if_else(builder.icmp_signed(">=", n, I64(count)), likely=True)
+
+
+@lower_builtin(load, types.Array, types.Integer, types.Integer, types.Integer)
+def _lower_load(context, builder, signature, args):
+    vector = context.get_value_type(signature.return_type)
+    address, n = _place(context, builder, signature, args, 0)
+    loaded = []
+    with _whole_or_part(builder, n, vector.count) as branches:
+        for branch, masked in zip(branches, (False, True), strict=True):
+            with branch:
+                mask = first_lanes(builder, n, vector.count) if masked else None
+                loaded.append((read(builder, address, vector, mask), builder.block))
+    result = builder.phi(vector)
+    for value, block in loaded:
+        result.add_incoming(value, block)
+    return result
+
+
+@lower_builtin(store, Vector, types.Array, types.Integer, types.Integer, types.Integer)
+def _lower_store(context, builder, signature, args):
+    count = args[0].type.count
+    address, n = _place(context, builder, signature, args, 1)
+    with _whole_or_part(builder, n, count) as branches:
+        for branch, masked in zip(branches, (False, True), strict=True):
+            with branch:
+                write(builder, args[0], address, first_lanes(builder, n, count) if masked else None)
+    return context.get_dummy_value()
+
+
+# --- arithmetic -----------------------------------------------------------------------------------
+
+
+def maximum(x, y):
+    """The larger of each two lanes; y where one of them is NaN."""
+    return np.where(x > y, x, y)
+
+
+def _larger(builder, x, y):
+    return builder.select(builder.fcmp_ordered(">", x, y), x, y)
+
+
+def above_zero(x, condition):
+    """x in the lanes where the condition is above 0, and 0 in the others."""
+    return np.where(condition > 0, x, np.zeros_like(x))
+
+
+def _kept(builder, x, condition):
+    zero = ir.Constant(x.type, [0.0] * x.type.count)
+    return builder.select(builder.fcmp_ordered(">", condition, zero), x, zero)
+
+
+def _type_binary(context):
+    def typer(x, y):
+        vector, other = (x, y) if isinstance(x, Vector) else (y, x)
+        fits = isinstance(vector, Vector) and (other == vector or isinstance(other, types.Number))
+        return vector if fits else None
+
+    return typer
+
+
+def _lower_binary(emit):
+    def lower(context, builder, signature, args):
+        vector = signature.return_type
+        pairs = zip(args, signature.args, strict=True)
+        return emit(builder, *(_as_vector(context, builder, value, t, vector) for value, t in pairs))
+
+    return lower
+
+
+for _function, _emit in {
+    operator.add: ir.IRBuilder.fadd,
+    operator.iadd: ir.IRBuilder.fadd,
+    operator.sub: ir.IRBuilder.fsub,
+    operator.mul: ir.IRBuilder.fmul,
+    operator.truediv: ir.IRBuilder.fdiv,
+    maximum: _larger,
+    above_zero: _kept,
+}.items():
+    type_callable(_function)(_type_binary)
+    for _types in ((Vector, Vector), (Vector, types.Number), (types.Number, Vector)):
+        lower_builtin(_function, *_types)(_lower_binary(_emit))
+
+
+# --- across the lanes -----------------------------------------------------------------------------
+
+
+def from_lane(x, n, other):
+    """x in the lanes from n on, another number in those before."""
+    return np.where(np.arange(len(x)) < n, x.dtype.type(other), x)
+
+
+def below_lane(x, n, other):
+    """x in the lanes before n, another number in those from there on."""
+    return np.where(np.arange(len(x)) < n, x, x.dtype.type(other))
+
+
+def _type_lane(context):
+    return lambda x, n, other: x
+
+
+type_callable(from_lane)(_type_lane)
+type_callable(below_lane)(_type_lane)
+
+
+def _parted(context, builder, signature, args):
+    """x, the other number as a vector, and the mask of the lanes before n."""
+    vector, n_type, other_type = signature.args
+    other = _as_vector(context, builder, args[2], other_type, vector)
+    n = context.cast(builder, args[1], n_type, types.intp)
+    return args[0], other, first_lanes(builder, n, args[0].type.count)
+
+
+@lower_builtin(from_lane, Vector, types.Integer, types.Number)
+def _lower_from_lane(context, builder, signature, args):
+    x, other, before = _parted(context, builder, signature, args)
+    return builder.select(before, other, x)
+
+
+@lower_builtin(below_lane, Vector, types.Integer, types.Number)
+def _lower_below_lane(context, builder, signature, args):
+    x, other, before = _parted(context, builder, signature, args)
+    return builder.select(before, x, other)
+
+
+def sum_lanes(x):
+    """The sum of all lanes."""
+    return x.sum()
+
+
+def max_lanes(x):
+    """The largest of all lanes."""
+    return x.max()
+
+
+def _type_reduction(context):
+    return lambda x: x.dtype
+
+
+type_callable(sum_lanes)(_type_reduction)
+type_callable(max_lanes)(_type_reduction)
+
+
+@lower_builtin(sum_lanes, Vector)
+def _lower_sum_lanes(context, builder, signature, args):
+    vector = args[0].type
+    name = f"llvm.vector.reduce.fadd.{suffix(vector)}"
+    reduce = declared(builder, name, vector.element, [vector.element, vector])
+    zero = ir.Constant(vector.element, 0.0)
+    return builder.call(reduce, [zero, args[0]], fastmath=("reassoc",))
+
+
+@lower_builtin(max_lanes, Vector)
+def _lower_max_lanes(context, builder, signature, args):
+    vector = args[0].type
+    reduce = declared(builder, f"llvm.vector.reduce.fmax.{suffix(vector)}", vector.element, [vector])
+    return builder.call(reduce, [args[0]])

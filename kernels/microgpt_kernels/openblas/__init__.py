@@ -11,7 +11,6 @@ from microgpt_kernels.crystal.adam import (
     loss_sum,
     shard_sum,
     step_record,
-    zero,
 )
 from microgpt_kernels.crystal.attention import attention_backward, attention_forward
 from microgpt_kernels.crystal.batch import batch_fill
@@ -68,6 +67,5 @@ __all__ = [
     "step_record",
     "to_device",
     "to_host",
-    "zero",
     "zeros",
 ]

@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, overload
 
 from microgpt_kernels.crystal.jit import INNER
-from microgpt_kernels.crystal.vector import pointer
+from microgpt_kernels.crystal.tile import pointer
 
 ROUTINES = {types.float32: "sgemm", types.float64: "dgemm"}
 

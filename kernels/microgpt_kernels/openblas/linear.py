@@ -1,7 +1,7 @@
 """The linear map by BLAS, and the gradients of its input, weight and bias."""
 
 from microgpt_kernels.crystal.jit import kernel
-from microgpt_kernels.crystal.linear import add_rows
+from microgpt_kernels.crystal.linear import sum_rows
 from microgpt_kernels.openblas.gemm import gemm
 
 
@@ -26,17 +26,17 @@ def linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight):
     """Gradient of `linear_forward`.
 
         dinp     = dout @ weight.T
-        dweight += inp.T @ dout
-        dbias   += sum_N(dout)
+        dweight = inp.T @ dout
+        dbias   = sum_N(dout)
 
     dinp     (N, K)  written
-    dweight  (K, M)  accumulated
-    dbias    (M,)    accumulated
+    dweight  (K, M)  written
+    dbias    (M,)    written
     scratch  (K*M,)  scratch; not used: BLAS reads a transposed factor as it lies
     dout     (N, M)  read
     inp      (N, K)  read
     weight   (K, M)  read
     """
     gemm(dinp, dout, weight, False, True, 0.0)
-    gemm(dweight, inp, dout, True, False, 1.0)
-    add_rows(dbias, dout)
+    gemm(dweight, inp, dout, True, False, 0.0)
+    sum_rows(dbias, dout)

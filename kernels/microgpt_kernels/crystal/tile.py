@@ -1,0 +1,206 @@
+"""The insides of a matrix product, where every register is spoken for: written as LLVM vector instructions.
+
+`make_tile` makes the register tile of a product, `dot_block` that of products whose factors lie side by side,
+`transpose_block` turns a square. They work on addresses: `pointer` and `shift`.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from microgpt_kernels.crystal.vector import (
+    I32,
+    I64,
+    declared,
+    first_lanes,
+    lanes_of,
+    read,
+    splat,
+    suffix,
+    write,
+)
+
+# --- addresses ------------------------------------------------------------------------------------
+
+
+@intrinsic
+def pointer(typingctx, array):
+    """The address of an array's first element."""
+
+    def codegen(context, builder, signature, args):
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
+
+
+@intrinsic
+def shift(typingctx, address, elements):
+    """The address so many elements further on."""
+
+    def codegen(context, builder, signature, args):
+        return builder.gep(args[0], [args[1]])
+
+    return address(address, types.intp), codegen
+
+
+# --- the register tile ----------------------------------------------------------------------------
+
+
+def make_tile(height: int, n_vectors: int, masked: bool, narrowing: int = 1):
+    """A tile of `height` rows by `n_vectors` vectors of c = start + a @ b, held in registers.
+
+    tile(c, c_row, a, a_row, a_col, b, b_row, k, start, start_row, columns) walks k once. Rows of b and c are
+    contiguous; a may have any strides, so a transposed a costs nothing. Strides count elements. A negative
+    start_row means to start from zero. A masked tile touches only the first `columns` columns; its vectors
+    are `narrowing` times shorter than a register.
+    """
+
+    @intrinsic
+    def tile(typingctx, c, c_row, a, a_row, a_col, b, b_row, k, start, start_row, columns):
+        dtype = c.dtype
+        lanes = max(1, lanes_of(dtype) // narrowing)
+
+        def codegen(context, builder, signature, args):
+            c, c_row, a, a_row, a_col, b, b_row, k_end, start, start_row, columns = args
+            real = c.type.pointee if hasattr(c.type, "pointee") else context.get_data_type(dtype)
+            vector = ir.VectorType(real, lanes)
+            const = lambda value: ir.Constant(I64, value)  # noqa: E731
+            zero = ir.Constant(vector, [0.0] * lanes)
+            fma = declared(builder, f"llvm.fma.{suffix(vector)}", vector, [vector] * 3)
+            mask = first_lanes(builder, columns, lanes) if masked else None
+
+            def load(address, j):
+                return read(builder, builder.gep(address, [const(j * lanes)]), vector, mask)
+
+            def store(value, address, j):
+                write(builder, value, builder.gep(address, [const(j * lanes)]), mask)
+
+            def row(address, i, stride):
+                return builder.gep(address, [builder.mul(const(i), stride)])
+
+            rows, vectors = range(height), range(n_vectors)
+            entry = builder.block
+            read_start, loop, done = (builder.append_basic_block(n) for n in ("start", "loop", "done"))
+            a_rows = [row(a, i, a_row) for i in rows]
+            builder.cbranch(builder.icmp_signed("<", start_row, const(0)), loop, read_start)
+
+            builder.position_at_end(read_start)
+            begun = [[load(row(start, i, start_row), j) for j in vectors] for i in rows]
+            builder.branch(loop)
+
+            builder.position_at_end(loop)
+            k = builder.phi(I64)
+            sums = [[builder.phi(vector) for _ in vectors] for _ in rows]
+            b_k = builder.gep(b, [builder.mul(k, b_row)])
+            b_vectors = [load(b_k, j) for j in vectors]
+            a_k = builder.mul(k, a_col)
+            added = []
+            for i in rows:
+                a_ik = splat(builder, builder.load(builder.gep(a_rows[i], [a_k])), vector)
+                added.append([builder.call(fma, [a_ik, b_vectors[j], sums[i][j]]) for j in vectors])
+            k_next = builder.add(k, const(1))
+            for block, first, values in (
+                (entry, const(0), None),
+                (read_start, const(0), begun),
+                (loop, k_next, added),
+            ):
+                k.add_incoming(first, block)
+                for i in rows:
+                    for j in vectors:
+                        sums[i][j].add_incoming(values[i][j] if values else zero, block)
+            builder.cbranch(builder.icmp_signed("<", k_next, k_end), loop, done)
+
+            builder.position_at_end(done)
+            for i in rows:
+                for j in vectors:
+                    store(added[i][j], row(c, i, c_row), j)
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.void(c, n, a, n, n, b, n, n, start, n, n), codegen
+
+    return tile
+
+
+# --- rows times rows ------------------------------------------------------------------------------
+
+
+@intrinsic
+def dot_block(typingctx, out, a, a_row, b, k, add):
+    """out[i] (+)= sum_k a[i, k] * b[k] for as many rows of a as a vector has lanes; k is a multiple of that.
+
+    Each row has a vector of sums. At the end neighbouring lanes are added, two vectors becoming one, until
+    a single vector holds the sum of each row.
+    """
+    lanes = lanes_of(out.dtype)
+
+    def codegen(context, builder, signature, args):
+        out, a, a_row, b, k_end, add = args
+        vector = ir.VectorType(context.get_data_type(signature.args[0].dtype), lanes)
+        fma = declared(builder, f"llvm.fma.{suffix(vector)}", vector, [vector] * 3)
+        rows = [builder.gep(a, [builder.mul(I64(i), a_row)]) for i in range(lanes)]
+        entry, loop, done = builder.block, *(builder.append_basic_block(n) for n in ("loop", "done"))
+        builder.branch(loop)
+
+        builder.position_at_end(loop)
+        k = builder.phi(I64)
+        sums = [builder.phi(vector) for _ in rows]
+        b_k = read(builder, builder.gep(b, [k]), vector)
+        added = [
+            builder.call(fma, [read(builder, builder.gep(row, [k]), vector), b_k, total])
+            for row, total in zip(rows, sums, strict=True)
+        ]
+        k_next = builder.add(k, I64(lanes))
+        zero = vector([0.0] * lanes)
+        for phi, first, later in zip([k, *sums], [I64(0)] + [zero] * lanes, [k_next, *added], strict=True):
+            phi.add_incoming(first, entry)
+            phi.add_incoming(later, loop)
+        builder.cbranch(builder.icmp_signed("<", k_next, k_end), loop, done)
+
+        builder.position_at_end(done)
+        even, odd = (ir.Constant(ir.VectorType(I32, lanes), list(range(o, 2 * lanes, 2))) for o in (0, 1))
+        while len(added) > 1:
+            added = [
+                builder.fadd(builder.shuffle_vector(x, y, even), builder.shuffle_vector(x, y, odd))
+                for x, y in zip(added[::2], added[1::2], strict=True)
+            ]
+        before = builder.select(add, read(builder, out, vector), zero)
+        write(builder, builder.fadd(before, added[0]), out)
+        return context.get_dummy_value()
+
+    return types.void(out, a, types.intp, b, types.intp, types.boolean), codegen
+
+
+# --- the transposed block -------------------------------------------------------------------------
+
+
+@intrinsic
+def transpose_block(typingctx, out, out_row, inp, inp_row):
+    """A block as wide and high as a vector has lanes, transposed in registers.
+
+    Interleaving row i with row i + n/2, for all i, log2(n) times over, is a transposition.
+    """
+    lanes = lanes_of(out.dtype)
+
+    def codegen(context, builder, signature, args):
+        out, out_row, inp, inp_row = args
+        vector = ir.VectorType(context.get_data_type(signature.args[0].dtype), lanes)
+        half = lanes // 2
+
+        def place(address, stride, i):
+            return builder.gep(address, [builder.mul(I64(i), stride)])
+
+        def shuffle(x, y, offset):
+            order = [n // 2 + offset + (lanes if n % 2 else 0) for n in range(lanes)]
+            return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, lanes), order))
+
+        rows = [read(builder, place(inp, inp_row, i), vector) for i in range(lanes)]
+        for _ in range(lanes.bit_length() - 1):
+            rows = [shuffle(rows[i], rows[i + half], o) for i in range(half) for o in (0, half)]
+        for i in range(lanes):
+            write(builder, rows[i], place(out, out_row, i))
+        return context.get_dummy_value()
+
+    return types.void(out, types.intp, inp, types.intp), codegen
