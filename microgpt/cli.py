@@ -232,6 +232,7 @@ def bench(
     batch_size: Annotated[int, typer.Option(help="Sequences in a step.")] = 1,
     d_model: Annotated[int, typer.Option(help="Width of the model.")] = 64,
     n_layers: Annotated[int, typer.Option(help="Layers.")] = 2,
+    d_ff: Annotated[int | None, typer.Option(help="Width of the MLP.", show_default="d_model")] = None,
     heads: Annotated[str | None, typer.Option(help="One layout.", show_default="all")] = None,
     backend: Annotated[str | None, typer.Option(help="One backend.", show_default="all usable")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads.", show_default="all cores")] = None,
@@ -248,7 +249,8 @@ def bench(
         from microgpt.bench import show
     show(
         steps, file, backend, heads, as_json=json,
-        seq_len=seq_len, batch_size=batch_size, d_model=d_model, n_layers=n_layers, threads=threads,
+        seq_len=seq_len, batch_size=batch_size, d_model=d_model, n_layers=n_layers, d_ff=d_ff,
+        threads=threads,
     )  # fmt: skip
 
 

@@ -96,22 +96,35 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
             k.cross_entropy_forward(a.losses[rows], a.probs[rows], a.logits[rows], targets[rows])
             backward(p, g, a, c, ids, targets, batch.n_targets, s, rows, seqs)
 
+    def add_up(o: Any, S: int) -> None:
+        """The gradient of the whole batch; every thread adds up a part of it."""
+        for s in shards(S):
+            k.shard_sum(o.grad, o.shards, o.bounds, s)
+
+    def update(o: Any, S: int) -> None:
+        """New parameters, likewise."""
+        for s in shards(S):
+            part = slice(s * len(o.param) // S, (s + 1) * len(o.param) // S)
+            k.adam_step(
+                o.param[part], o.m[part], o.v[part], o.grad[part], o.norm, o.lr, o.decay[part], o.clock,
+                o.beta1, o.beta2, o.eps, o.clip,
+            )  # fmt: skip
+
     # a single shard is not worth the threads, nor the time to compile for them
-    gradients = k.parallel(gradients) if n_shards > 1 else k.inline(gradients)
+    share_out = k.parallel if n_shards > 1 else k.inline
+    gradients, add_up, update = share_out(gradients), share_out(add_up), share_out(update)
 
     def step(state: Any) -> None:
-        batch, o = state.batch, state.o
+        batch, o, S = state.batch, state.o, len(state.a.scratch)
         k.batch_fill(
             batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, o.clock, state.stride
         )
         gradients(state.p, state.g, state.a, state.c, batch)
-        if len(state.a.scratch) > 1:
-            k.shard_sum(o.grad, o.shards, o.bounds)
+        if S > 1:
+            add_up(o, S)
         k.gradient_norm(o.norm, o.grad)
         k.step_record(o.log, o.clock, state.a.losses, batch.n_targets, o.norm)
-        k.adam_step(
-            o.param, o.m, o.v, o.grad, o.norm, o.lr, o.decay, o.clock, o.beta1, o.beta2, o.eps, o.clip
-        )
+        update(o, S)
         k.clock_advance(o.clock)
 
     train: Step = k.compile(step)

@@ -66,6 +66,7 @@ class Case:
 SCALARS = {
     "stride": lambda case: case.T,
     "start": lambda case: 2,
+    "part": lambda case: case.S - 1,
     "beta1": lambda case: 0.9,
     "beta2": lambda case: 0.999,
     "eps": lambda case: 1e-8,

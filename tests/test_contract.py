@@ -95,7 +95,7 @@ def test_a_wrong_argument_list_is_noticed():
     functions["shard_sum"] = lambda: None
     assert differences(SimpleNamespace(**functions)) == [
         "relu_forward(inp, out) should be relu_forward(out, inp)",
-        "shard_sum() should be shard_sum(out, shards, bounds)",
+        "shard_sum() should be shard_sum(out, shards, bounds, part)",
     ]
 
 

@@ -166,8 +166,9 @@ KERNELS = (
     ),
     # --- the optimizer ----------------------------------------------------------------------------
     # the shards' gradients lie tensor by tensor, the S copies of a tensor side by side; tensor j owns
-    # bounds[j]:bounds[j+1] of out; the copies are added in the order of the shards
-    kernel("shard_sum", written(out="P"), read(shards="S*P", bounds="int64 J+1")),
+    # bounds[j]:bounds[j+1] of out; the copies are added in the order of the shards. Of S parts of each tensor
+    # only one is written, so that as many threads as there are shards can do it
+    kernel("shard_sum", written(out="P"), read(shards="S*P", bounds="int64 J+1"), scalars("part")),
     kernel("gradient_norm", written(norm="1"), read(grad="P")),
     # slot clock[0] mod R of the log receives loss and norm; not finite: clock[1] becomes 1
     kernel(

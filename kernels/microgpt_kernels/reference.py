@@ -250,11 +250,13 @@ def cross_entropy_backward(dlogits, probs, targets, n_targets):
 # --- the optimizer --------------------------------------------------------------------------------
 
 
-def shard_sum(out, shards, bounds):
+def shard_sum(out, shards, bounds, part):
     n_shards = len(shards) // len(out)
     for low, high in pairwise(bounds):
-        copies = shards[n_shards * low : n_shards * high].reshape(n_shards, high - low)
-        out[low:high] = sum(copies)
+        size = high - low
+        copies = shards[n_shards * low : n_shards * high].reshape(n_shards, size)
+        piece = slice(part * size // n_shards, (part + 1) * size // n_shards)
+        out[low:high][piece] = sum(copies)[piece]
 
 
 def gradient_norm(norm, grad):

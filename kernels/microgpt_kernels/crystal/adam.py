@@ -7,22 +7,23 @@ from microgpt_kernels.crystal.reciprocal import reciprocal
 
 
 @kernel
-def shard_sum(out, shards, bounds):
+def shard_sum(out, shards, bounds, part):
     """Adds up the shards' gradients, always in the same order, so that no result hangs on the threads.
 
-    out     (P,)           written
+    out     (P,)           written; of S parts of each tensor only this one
     shards  (S*P,)         read; tensor by tensor, the S copies of a tensor side by side
     bounds  (J+1,)  int64  read; tensor j owns bounds[j]:bounds[j+1] of out
     """
     S = len(shards) // len(out)
     for j in range(len(bounds) - 1):
-        total = out[bounds[j] : bounds[j + 1]]
-        size = len(total)
-        first = S * bounds[j]
+        low, size = bounds[j], bounds[j + 1] - bounds[j]
+        begin, end = part * size // S, (part + 1) * size // S
+        total = out[low + begin : low + end]
         for s in range(S):
-            part = shards[first + s * size : first + (s + 1) * size]
-            for i in range(size):
-                total[i] = part[i] if s == 0 else total[i] + part[i]
+            first = S * low + s * size
+            copy = shards[first + begin : first + end]
+            for i in range(len(total)):
+                total[i] = copy[i] if s == 0 else total[i] + copy[i]
 
 
 @kernel
