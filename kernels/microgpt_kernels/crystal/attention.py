@@ -68,11 +68,13 @@ def _softmax(weights, first, scale):
         n = n_queries - i
         # so many keys are seen by the first of these queries, and so many by any of them
         all_see, seen = first + i, min(first + i + L, n_keys)
-        for j in range(all_see, seen):
-            store(from_lane(load(weights, j, i, n), j - all_see, -np.inf), weights, j, i, n)
         highest = filled(-np.inf, weights)
-        for j in range(seen):
+        for j in range(all_see):
             highest = maximum(highest, load(weights, j, i, n))
+        for j in range(all_see, seen):
+            score = from_lane(load(weights, j, i, n), j - all_see, -np.inf)
+            store(score, weights, j, i, n)
+            highest = maximum(highest, score)
         highest = highest * scale
         total = filled(0.0, weights)
         for j in range(seen):

@@ -9,8 +9,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from microgpt_kernels.crystal.jit import INNER, N_REGISTERS, external_function, inlined
-from microgpt_kernels.crystal.tile import dot_block, make_tile, pointer, shift, transpose_block
+from microgpt_kernels.crystal.jit import INNER, external_function, inlined
+from microgpt_kernels.crystal.tile import SUMS, dot_block, make_tile, pointer, shift, transpose_block
 from microgpt_kernels.crystal.vector import lanes, lanes_of
 
 
@@ -44,8 +44,6 @@ def dots(out, a, b, add):
     out[...] = out + a @ b.T if add else a @ b.T
 
 
-# Two vectors a row and as many rows as the registers hold, with room for b's vectors and a's number.
-HEIGHT = 8 if N_REGISTERS == 32 else 6
 # A panel of b of so many rows stays in the first-level cache while all rows of a pass over it.
 DEPTH = 256
 
@@ -61,28 +59,39 @@ def _lanes(typingctx, address):
     return types.intp(address), codegen
 
 
-def _make_columns(n_vectors, masked, narrowing=1):
+def _make_columns(n_vectors, masked):
     """One strip of columns, top to bottom, by the tallest tiles that fit."""
-    high, mid, low = (make_tile(height, n_vectors, masked, narrowing) for height in (HEIGHT, HEIGHT // 2, 1))
+    # more rows of a than eight would want more addresses than there are registers for
+    tall = min(8, SUMS // n_vectors)
+    half, quarter = tall // 2, tall // 4
+    of_tall, of_half, of_quarter, of_one = (
+        make_tile(height, n_vectors, masked) for height in (tall, half, quarter, 1)
+    )
 
     @inlined
     def columns(c, c_row, a, a_row, a_col, b, b_row, start, start_row, M, K, width):
         i = 0
         begin = max(start_row, 0)
-        while i + HEIGHT <= M:
-            high(
+        while i + tall <= M:
+            of_tall(
                 shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
                 shift(start, i * begin), start_row, width,
             )  # fmt: skip
-            i += HEIGHT
-        if i + HEIGHT // 2 <= M:
-            mid(
+            i += tall
+        if i + half <= M:
+            of_half(
                 shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
                 shift(start, i * begin), start_row, width,
             )  # fmt: skip
-            i += HEIGHT // 2
+            i += half
+        if i + quarter <= M:
+            of_quarter(
+                shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
+                shift(start, i * begin), start_row, width,
+            )  # fmt: skip
+            i += quarter
         while i < M:
-            low(
+            of_one(
                 shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
                 shift(start, i * begin), start_row, width,
             )  # fmt: skip
@@ -94,7 +103,6 @@ def _make_columns(n_vectors, masked, narrowing=1):
 _pairs = _make_columns(2, masked=False)
 _ones = _make_columns(1, masked=False)
 _edges = _make_columns(1, masked=True)
-_thins = _make_columns(1, masked=True, narrowing=4)
 
 
 def _signature(dtype):
@@ -120,11 +128,8 @@ def _panels(c, c_row, a, a_row, a_col, b, b_row, start, start_row, M, N, K):
             elif left >= lanes:
                 _ones(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
                 j += lanes
-            elif left > lanes // 4:
-                _edges(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
-                j += lanes
             else:
-                _thins(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
+                _edges(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
                 j += lanes
 
 

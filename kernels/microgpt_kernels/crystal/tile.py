@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
+from microgpt_kernels.crystal.jit import N_REGISTERS
 from microgpt_kernels.crystal.vector import (
     I32,
     I64,
@@ -48,74 +50,75 @@ def shift(typingctx, address, elements):
 # --- the register tile ----------------------------------------------------------------------------
 
 
-def make_tile(height: int, n_vectors: int, masked: bool, narrowing: int = 1):
+# So many vectors of sums are in registers, with room for vectors of b and a number of a.
+SUMS = 16 if N_REGISTERS == 32 else 12
+
+
+def make_tile(height: int, n_vectors: int, masked: bool):
     """A tile of `height` rows by `n_vectors` vectors of c = start + a @ b, held in registers.
 
     tile(c, c_row, a, a_row, a_col, b, b_row, k, start, start_row, columns) walks k once. Rows of b and c are
     contiguous; a may have any strides, so a transposed a costs nothing. Strides count elements. A negative
-    start_row means to start from zero. A masked tile touches only the first `columns` columns; its vectors
-    are `narrowing` times shorter than a register.
+    start_row means to start from zero. A masked tile touches only the first `columns` columns.
+
+    A sum waits for the one before. So a small tile takes several steps of k at once, each with sums of its own.
     """
+    n_steps = min(4, SUMS // (height * n_vectors))
 
     @intrinsic
     def tile(typingctx, c, c_row, a, a_row, a_col, b, b_row, k, start, start_row, columns):
         dtype = c.dtype
-        lanes = max(1, lanes_of(dtype) // narrowing)
+        lanes = lanes_of(dtype)
 
         def codegen(context, builder, signature, args):
             c, c_row, a, a_row, a_col, b, b_row, k_end, start, start_row, columns = args
-            real = c.type.pointee if hasattr(c.type, "pointee") else context.get_data_type(dtype)
-            vector = ir.VectorType(real, lanes)
-            const = lambda value: ir.Constant(I64, value)  # noqa: E731
-            zero = ir.Constant(vector, [0.0] * lanes)
+            vector = ir.VectorType(context.get_data_type(dtype), lanes)
             fma = declared(builder, f"llvm.fma.{suffix(vector)}", vector, [vector] * 3)
             mask = first_lanes(builder, columns, lanes) if masked else None
+            places = [(i, j) for i in range(height) for j in range(n_vectors)]
+            # variables on the stack, which LLVM moves to registers
+            sums = [
+                {place: cgutils.alloca_once_value(builder, vector([0.0] * lanes)) for place in places}
+                for _ in range(n_steps)
+            ]
+            a_rows = [builder.gep(a, [builder.mul(I64(i), a_row)]) for i in range(height)]
 
-            def load(address, j):
-                return read(builder, builder.gep(address, [const(j * lanes)]), vector, mask)
+            def element(matrix, row, i, j):
+                return builder.gep(matrix, [builder.add(builder.mul(I64(i), row), I64(j * lanes))])
 
-            def store(value, address, j):
-                write(builder, value, builder.gep(address, [const(j * lanes)]), mask)
+            def step(k, sums):
+                b_k = builder.gep(b, [builder.mul(k, b_row)])
+                b_vectors = [read(builder, element(b_k, b_row, 0, j), vector, mask) for j in range(n_vectors)]
+                a_k = builder.mul(k, a_col)
+                for i in range(height):
+                    a_ik = splat(builder, builder.load(builder.gep(a_rows[i], [a_k])), vector)
+                    for j in range(n_vectors):
+                        total = builder.call(fma, [a_ik, b_vectors[j], builder.load(sums[i, j])])
+                        builder.store(total, sums[i, j])
 
-            def row(address, i, stride):
-                return builder.gep(address, [builder.mul(const(i), stride)])
-
-            rows, vectors = range(height), range(n_vectors)
-            entry = builder.block
-            read_start, loop, done = (builder.append_basic_block(n) for n in ("start", "loop", "done"))
-            a_rows = [row(a, i, a_row) for i in rows]
-            builder.cbranch(builder.icmp_signed("<", start_row, const(0)), loop, read_start)
-
-            builder.position_at_end(read_start)
-            begun = [[load(row(start, i, start_row), j) for j in vectors] for i in rows]
-            builder.branch(loop)
-
-            builder.position_at_end(loop)
-            k = builder.phi(I64)
-            sums = [[builder.phi(vector) for _ in vectors] for _ in rows]
-            b_k = builder.gep(b, [builder.mul(k, b_row)])
-            b_vectors = [load(b_k, j) for j in vectors]
-            a_k = builder.mul(k, a_col)
-            added = []
-            for i in rows:
-                a_ik = splat(builder, builder.load(builder.gep(a_rows[i], [a_k])), vector)
-                added.append([builder.call(fma, [a_ik, b_vectors[j], sums[i][j]]) for j in vectors])
-            k_next = builder.add(k, const(1))
-            for block, first, values in (
-                (entry, const(0), None),
-                (read_start, const(0), begun),
-                (loop, k_next, added),
-            ):
-                k.add_incoming(first, block)
-                for i in rows:
-                    for j in vectors:
-                        sums[i][j].add_incoming(values[i][j] if values else zero, block)
-            builder.cbranch(builder.icmp_signed("<", k_next, k_end), loop, done)
-
-            builder.position_at_end(done)
-            for i in rows:
-                for j in vectors:
-                    store(added[i][j], row(c, i, c_row), j)
+            for of_step in sums[1:]:
+                for place in places:
+                    builder.store(vector([0.0] * lanes), of_step[place])
+            with builder.if_else(builder.icmp_signed("<", start_row, I64(0))) as (from_zero, from_start):
+                with from_zero:
+                    for place in places:
+                        builder.store(vector([0.0] * lanes), sums[0][place])
+                with from_start:
+                    for i, j in places:
+                        begun = read(builder, element(start, start_row, i, j), vector, mask)
+                        builder.store(begun, sums[0][i, j])
+            k_whole = builder.sub(k_end, builder.srem(k_end, I64(n_steps)))
+            with cgutils.for_range_slice(builder, I64(0), k_whole, I64(n_steps), I64) as (k, _):
+                for n, of_step in enumerate(sums):
+                    step(builder.add(k, I64(n)), of_step)
+            if n_steps > 1:
+                with cgutils.for_range_slice(builder, k_whole, k_end, I64(1), I64) as (k, _):
+                    step(k, sums[0])
+            for i, j in places:
+                total, *others = (builder.load(of_step[i, j]) for of_step in sums)
+                for other in others:
+                    total = builder.fadd(total, other)
+                write(builder, total, element(c, c_row, i, j), mask)
             return context.get_dummy_value()
 
         n = types.intp
