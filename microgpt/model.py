@@ -25,6 +25,7 @@ def build(k: ModuleType) -> tuple[Step, Step]:
     def forward(p: Any, a: Any, c: Any, ids: Any, s: Any, rows: Any, seen: Any, seqs: Any) -> None:
         """From ids (N,) to a.logits[rows]."""
         L = len(p.ln1_w)
+        branch = a.branch[rows]
         k.embedding_forward(a.x[0, rows], ids[rows], p.tok)
         if len(p.pos) > 0:
             k.position_forward(a.x[0, rows], p.pos, rows.start)
@@ -37,16 +38,16 @@ def build(k: ModuleType) -> tuple[Step, Step]:
             if c.cos.shape[1] > 0:
                 k.rope_forward(a.qkv[l, rows], c.cos[l], c.sin[l], c.offsets[l], rows.start)
             k.attention_forward(a.heads[l, rows], a.att[l, seqs], a.scratch[s], a.qkv[l, seen], c.offsets[l])
-            k.linear_forward(a.branch[rows], a.heads[l, rows], p.proj_w[l], p.proj_b[l])
-            k.residual_forward(a.mid[l, rows], a.x[l, rows], a.branch[rows])
+            k.linear_forward(branch, a.heads[l, rows], p.proj_w[l], p.proj_b[l])
+            k.residual_forward(a.mid[l, rows], a.x[l, rows], branch)
             # next x = mid + down(relu(up(layernorm(mid))))
             k.layernorm_forward(
                 a.ln2[l, rows], a.mean2[l, rows], a.rstd2[l, rows], a.mid[l, rows], p.ln2_w[l], p.ln2_b[l]
             )
             k.linear_forward(a.hidden[l, rows], a.ln2[l, rows], p.up_w[l], p.up_b[l])
             k.relu_forward(a.hidden[l, rows], a.hidden[l, rows])
-            k.linear_forward(a.branch[rows], a.hidden[l, rows], p.down_w[l], p.down_b[l])
-            k.residual_forward(a.x[l + 1, rows], a.mid[l, rows], a.branch[rows])
+            k.linear_forward(branch, a.hidden[l, rows], p.down_w[l], p.down_b[l])
+            k.residual_forward(a.x[l + 1, rows], a.mid[l, rows], branch)
         k.layernorm_forward(a.lnf[rows], a.meanf[rows], a.rstdf[rows], a.x[L, rows], p.lnf_w, p.lnf_b)
         k.linear_forward(a.logits[rows], a.lnf[rows], p.head_w, p.head_b)
 
@@ -55,51 +56,44 @@ def build(k: ModuleType) -> tuple[Step, Step]:
     ) -> None:
         """From a.probs[rows], which it overwrites, to g[s]. Read it from below beside `forward`."""
         L = len(p.ln1_w)
-        k.cross_entropy_backward(a.probs[rows], a.probs[rows], targets[rows], n_targets)
-        k.linear_backward(
-            a.dbranch[rows], g.head_w[s], g.head_b[s], a.scratch[s], a.probs[rows], a.lnf[rows], p.head_w
-        )
+        scratch, dlogits, dx, dbranch = a.scratch[s], a.probs[rows], a.dx[rows], a.dbranch[rows]
+        dqkv, dheads, dhidden = a.dqkv[rows], a.dheads[rows], a.dhidden[rows]
+        k.cross_entropy_backward(dlogits, dlogits, targets[rows], n_targets)
+        k.linear_backward(dbranch, g.head_w[s], g.head_b[s], scratch, dlogits, a.lnf[rows], p.head_w)
         k.layernorm_backward(
-            a.dx[rows], g.lnf_w[s], g.lnf_b[s], a.dbranch[rows],
-            a.x[L, rows], p.lnf_w, a.meanf[rows], a.rstdf[rows],
-        )  # fmt: skip
+            dx, g.lnf_w[s], g.lnf_b[s], dbranch, a.x[L, rows], p.lnf_w, a.meanf[rows], a.rstdf[rows]
+        )
         for l in range(L - 1, -1, -1):
             # dx is the gradient of the next x; it flows past the branch, and through it
             k.linear_backward(
-                a.dhidden[rows], g.down_w[s, l], g.down_b[s, l], a.scratch[s],
-                a.dx[rows], a.hidden[l, rows], p.down_w[l],
-            )  # fmt: skip
-            k.relu_backward(a.dhidden[rows], a.dhidden[rows], a.hidden[l, rows])
+                dhidden, g.down_w[s, l], g.down_b[s, l], scratch, dx, a.hidden[l, rows], p.down_w[l]
+            )
+            k.relu_backward(dhidden, dhidden, a.hidden[l, rows])
             k.linear_backward(
-                a.dbranch[rows], g.up_w[s, l], g.up_b[s, l], a.scratch[s],
-                a.dhidden[rows], a.ln2[l, rows], p.up_w[l],
-            )  # fmt: skip
+                dbranch, g.up_w[s, l], g.up_b[s, l], scratch, dhidden, a.ln2[l, rows], p.up_w[l]
+            )
             k.layernorm_backward(
-                a.dbranch[rows], g.ln2_w[s, l], g.ln2_b[s, l], a.dbranch[rows],
+                dbranch, g.ln2_w[s, l], g.ln2_b[s, l], dbranch,
                 a.mid[l, rows], p.ln2_w[l], a.mean2[l, rows], a.rstd2[l, rows],
             )  # fmt: skip
-            k.residual_backward(a.dx[rows], a.dbranch[rows])
+            k.residual_backward(dx, dbranch)
             # dx is the gradient of mid
             k.linear_backward(
-                a.dheads[rows], g.proj_w[s, l], g.proj_b[s, l], a.scratch[s],
-                a.dx[rows], a.heads[l, rows], p.proj_w[l],
-            )  # fmt: skip
-            k.attention_backward(
-                a.dqkv[rows], a.scratch[s], a.dheads[rows], a.qkv[l, rows], a.att[l, seqs], c.offsets[l]
+                dheads, g.proj_w[s, l], g.proj_b[s, l], scratch, dx, a.heads[l, rows], p.proj_w[l]
             )
+            k.attention_backward(dqkv, scratch, dheads, a.qkv[l, rows], a.att[l, seqs], c.offsets[l])
             if c.cos.shape[1] > 0:
-                k.rope_backward(a.dqkv[rows], c.cos[l], c.sin[l], c.offsets[l])
+                k.rope_backward(dqkv, c.cos[l], c.sin[l], c.offsets[l])
             k.linear_backward(
-                a.dbranch[rows], g.qkv_w[s, l], g.qkv_b[s, l], a.scratch[s],
-                a.dqkv[rows], a.ln1[l, rows], p.qkv_w[l],
-            )  # fmt: skip
+                dbranch, g.qkv_w[s, l], g.qkv_b[s, l], scratch, dqkv, a.ln1[l, rows], p.qkv_w[l]
+            )
             k.layernorm_backward(
-                a.dbranch[rows], g.ln1_w[s, l], g.ln1_b[s, l], a.dbranch[rows],
+                dbranch, g.ln1_w[s, l], g.ln1_b[s, l], dbranch,
                 a.x[l, rows], p.ln1_w[l], a.mean1[l, rows], a.rstd1[l, rows],
             )  # fmt: skip
-            k.residual_backward(a.dx[rows], a.dbranch[rows])
+            k.residual_backward(dx, dbranch)
         if len(p.pos) > 0:
-            k.position_backward(g.pos[s], a.dx[rows])
-        k.embedding_backward(g.tok[s], a.dx[rows], ids[rows])
+            k.position_backward(g.pos[s], dx)
+        k.embedding_backward(g.tok[s], dx, ids[rows])
 
     return k.inline(forward), k.inline(backward)

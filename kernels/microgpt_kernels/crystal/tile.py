@@ -61,7 +61,7 @@ def make_tile(height: int, n_vectors: int, masked: bool):
     contiguous; a may have any strides, so a transposed a costs nothing. Strides count elements. A negative
     start_row means to start from zero. A masked tile touches only the first `columns` columns.
 
-    A sum waits for the one before. So a small tile takes several steps of k at once, each with sums of its own.
+    A sum waits for the one before: a small tile takes several steps of k at once, each with sums of its own.
     """
     n_steps = min(4, SUMS // (height * n_vectors))
 
