@@ -13,7 +13,8 @@ from microgpt_kernels.contract import PANEL
 from microgpt_kernels.crystal.exponential import exp
 from microgpt_kernels.crystal.gemm import dots, gemm, transpose
 from microgpt_kernels.crystal.jit import inlined, kernel
-from microgpt_kernels.crystal.vector import filled, from_lane, lanes, load, maximum, store
+from microgpt_kernels.crystal.softmax import softmax_row
+from microgpt_kernels.crystal.vector import filled, from_lane, lanes, load, maximum, store, sum_lanes
 
 
 @kernel
@@ -37,7 +38,7 @@ def attention_forward(out, att, scratch, qkv, offsets):
     Tq, T = out.shape[0] // B, qkv.shape[0] // B
     if Tq < T:
         for t in range(Tq):
-            _one_query(out[t], scratch, qkv[: T - Tq + t + 1], offsets)
+            _one_query(out, t, scratch, qkv[: T - Tq + t + 1], offsets)
         return
     q_T, out_T = scratch[: C * T].reshape(C, T), scratch[C * T : 2 * C * T].reshape(C, T)
     for b in range(B):
@@ -89,34 +90,26 @@ def _softmax(weights, first, scale):
 
 
 @inlined
-def _one_query(out, scratch, qkv, offsets):
-    """The last row's query alone, as in generation: a transposed copy of the keys would not pay."""
-    T, C = len(qkv), len(out)
-    real = out.dtype.type
-    weights = scratch[:T]
+def _one_query(out, t, scratch, qkv, offsets):
+    """The last row's query alone, as in generation: there is no column of queries to fill the lanes."""
+    T, C = len(qkv), out.shape[1]
+    L = lanes(out)
+    weights = scratch[:T].reshape(1, T)
     for h in range(len(offsets) - 1):
         low, high = offsets[h], offsets[h + 1]
         if low == high:
             continue
-        scale = real(1.0 / sqrt(high - low))
-        highest = real(-np.inf)
         for j in range(T):
-            score = real(0.0)
-            for c in range(low, high):
-                score += qkv[T - 1, c] * qkv[j, C + c]
-            weights[j] = score
-            highest = max(highest, score)
-        total = real(0.0)
-        for j in range(T):
-            weights[j] = exp((weights[j] - highest) * scale)
-            total += weights[j]
-        inverse = real(1.0) / total
-        for c in range(low, high):
-            out[c] = real(0.0)
-        for j in range(T):
-            weight = weights[j] * inverse
-            for c in range(low, high):
-                out[c] += weight * qkv[j, 2 * C + c]
+            scores = filled(0.0, out)
+            for c in range(low, high, L):
+                scores += load(qkv, T - 1, c, high - c) * load(qkv, j, C + c, high - c)
+            weights[0, j] = sum_lanes(scores)
+        softmax_row(weights, weights, 0, out.dtype.type(1.0 / sqrt(high - low)))
+        for c in range(low, high, L):
+            values = filled(0.0, out)
+            for j in range(T):
+                values += load(qkv, j, 2 * C + c, high - c) * weights[0, j]
+            store(values, out, t, c, high - c)
 
 
 @kernel

@@ -2,20 +2,8 @@
 
 from math import log
 
-import numpy as np
-
-from microgpt_kernels.crystal.exponential import exp
 from microgpt_kernels.crystal.jit import kernel
-from microgpt_kernels.crystal.vector import (
-    below_lane,
-    filled,
-    lanes,
-    load,
-    max_lanes,
-    maximum,
-    store,
-    sum_lanes,
-)
+from microgpt_kernels.crystal.softmax import softmax_row
 
 
 @kernel
@@ -27,23 +15,9 @@ def cross_entropy_forward(losses, probs, logits, targets):
     logits   (N, V)        read
     targets  (N,)   int32  read
     """
-    N, V = logits.shape
     real = logits.dtype.type
-    L = lanes(logits)
-    for n in range(N):
-        tops = filled(-np.inf, logits)
-        for v in range(0, V, L):
-            tops = maximum(tops, below_lane(load(logits, n, v, V - v), V - v, -np.inf))
-        highest = max_lanes(tops)
-        totals = filled(0.0, logits)
-        for v in range(0, V, L):
-            powers = exp(load(logits, n, v, V - v) - highest)
-            totals += below_lane(powers, V - v, 0.0)
-            store(powers, probs, n, v, V - v)
-        total = sum_lanes(totals)
-        inverse = real(1.0) / total
-        for v in range(0, V, L):
-            store(load(probs, n, v, V - v) * inverse, probs, n, v, V - v)
+    for n in range(len(logits)):
+        highest, total = softmax_row(probs, logits, n, real(1.0))
         target = targets[n]
         losses[n] = log(total) - (logits[n, target] - highest) if target >= 0 else real(0.0)
 

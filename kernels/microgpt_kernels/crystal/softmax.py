@@ -1,0 +1,40 @@
+"""The softmax of a row, which the loss and the single query of generation have in common."""
+
+import numpy as np
+
+from microgpt_kernels.crystal.exponential import exp
+from microgpt_kernels.crystal.jit import inlined
+from microgpt_kernels.crystal.vector import (
+    below_lane,
+    filled,
+    lanes,
+    load,
+    max_lanes,
+    maximum,
+    store,
+    sum_lanes,
+)
+
+
+@inlined
+def softmax_row(out, inp, n, scale):
+    """out[n] = softmax(scale * inp[n]), for scale > 0; the two may be the same array.
+
+    Returns what it is made of, out[n] = e^(scale * inp[n] - highest) / total: highest and total.
+    """
+    C = inp.shape[1]
+    L = lanes(inp)
+    tops = filled(-np.inf, inp)
+    for c in range(0, C, L):
+        tops = maximum(tops, below_lane(load(inp, n, c, C - c), C - c, -np.inf))
+    highest = max_lanes(tops) * scale
+    totals = filled(0.0, inp)
+    for c in range(0, C, L):
+        powers = exp(load(inp, n, c, C - c) * scale - highest)
+        totals += below_lane(powers, C - c, 0.0)
+        store(powers, out, n, c, C - c)
+    total = sum_lanes(totals)
+    inverse = inp.dtype.type(1.0) / total
+    for c in range(0, C, L):
+        store(load(out, n, c, C - c) * inverse, out, n, c, C - c)
+    return highest, total
