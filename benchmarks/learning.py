@@ -50,9 +50,10 @@ STARTS: dict[str, dict[str, Init]] = {
 def trainer(text: Text, seed: int, **options: Any) -> Trainer:
     config = TrainConfig(file=str(text.path), seed=seed, **options)
     k = load(config.backend)
-    k.set_threads(choose_threads(config))
+    model = config.model(len(text.vocabulary))
+    k.set_threads(choose_threads(config, model))
     ids, _ = split(text.ids, config.val_fraction)
-    return Trainer(k, config.model(len(text.vocabulary)), config, ids, Budget(None))
+    return Trainer(k, model, config, ids, Budget(None))
 
 
 def start_from(made: Trainer, start: dict[str, Init]) -> None:

@@ -63,9 +63,10 @@ def measure(
     for name in usable(backend):
         k = load_backend(name)
         for config in configs:
-            n_threads = choose_threads(config)
+            model = config.model(n_characters)
+            n_threads = choose_threads(config, model)
             k.set_threads(n_threads)
-            trainer = Trainer(k, config.model(n_characters), config, ids, Budget(config.memory_cap_bytes))
+            trainer = Trainer(k, model, config, ids, Budget(config.memory_cap_bytes))
             with announced(display, f"compiling {name} for this machine; later starts skip this"):
                 trainer.compile()
             begin, total, done = time.perf_counter(), 0.0, 0

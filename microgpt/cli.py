@@ -110,7 +110,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = TrainConfig.seed,
     dtype: Annotated[str, typer.Option(help=f"{' or '.join(DTYPES)}.")] = TrainConfig.dtype,
     threads: Annotated[
-        int | None, typer.Option(help="At most one for each shard of the batch.", show_default="all cores")
+        int | None,
+        typer.Option(
+            help="At most one for each of a batch's 4 shards.", show_default="all cores; 1 for small steps"
+        ),
     ] = None,
     memory_cap: Annotated[str, typer.Option(help="Like 2GiB; none: no cap.")] = TrainConfig.memory_cap,
     out: Annotated[
@@ -235,7 +238,7 @@ def bench(
     d_ff: Annotated[int | None, typer.Option(help="Width of the MLP.", show_default="d_model")] = None,
     heads: Annotated[str | None, typer.Option(help="One layout.", show_default="all")] = None,
     backend: Annotated[str | None, typer.Option(help="One backend.", show_default="all usable")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads.", show_default="all cores")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads.", show_default="as train")] = None,
     roofline: Annotated[
         bool,
         typer.Option("--roofline", help="One step kernel by kernel, and how near each is to its limit."),

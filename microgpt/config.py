@@ -69,6 +69,18 @@ class ModelConfig:
             "R": T if self.positions == "rope" else 0,
         }
 
+    def flop_per_step(self, batch_size: int) -> int:
+        """Floating-point operations of a training step's matrix products, and of nothing else.
+
+        A linear map from K to M channels is 2*N*K*M forward and twice that backward. Attention is counted
+        causal, (T+1)/2 keys for a query on the average: two products forward, four backward.
+        """
+        T = self.seq_len
+        C, F, L, V = (self.sizes[letter] for letter in "CFLV")
+        linear = 3 * 2 * batch_size * T * (L * (3 * C * C + C * C + 2 * C * F) + C * V)
+        attention = (2 + 4) * 2 * batch_size * (T * (T + 1) // 2) * C * L
+        return linear + attention
+
 
 @dataclass(frozen=True)
 class TrainConfig:

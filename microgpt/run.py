@@ -93,7 +93,7 @@ def train(config: TrainConfig, reporter: Reporter, saved: SavedState | None = No
             raise MicrogptError(
                 f"all {config.steps} steps of this run are done; to go on, add --steps with a larger number"
             )
-    threads = choose_threads(config)
+    threads = choose_threads(config, model)
     out = choose_directory(config, resuming=saved is not None)
     config = dataclasses.replace(config.resolved(), out=str(out))
     run = Run(k, config, model, text, out)

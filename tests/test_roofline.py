@@ -79,6 +79,7 @@ def test_the_products_of_a_step(batch_size):
     seen = sum(t + 1 for t in range(T))  # pairs of a query and a key
     forward = batch_size * (T * weights + L * 2 * seen * C)
     assert sum(work(call).flop for call in step(batch_size=batch_size)) == 2 * 3 * forward
+    assert configure().model(V).flop_per_step(batch_size) == 2 * 3 * forward
 
 
 def test_the_bytes_of_a_call():

@@ -191,8 +191,15 @@ def test_weights_that_are_not_finite_replace_no_checkpoint(file, tmp_path, monke
 
 def test_threads_are_decided_once(monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
-    counts = [machine.choose_threads(TrainConfig(file="x", batch_size=B)) for B in (1, 2, 3, 100)]
-    assert counts == [1, 2, 3, 3]
-    assert machine.choose_threads(TrainConfig(file="x", batch_size=4, threads=2)) == 2
+
+    def chosen(**options):
+        config = TrainConfig(file="x", **options)
+        return machine.choose_threads(config, config.model(65))
+
+    assert [chosen(batch_size=B) for B in (1, 2, 3, 100)] == [1, 2, 3, 3]
+    assert chosen(batch_size=4, threads=2) == 2
+    # a step that is over before a second thread has begun; who asks for threads gets them
+    small = {"batch_size": 4, "d_model": 16, "n_layers": 1, "seq_len": 16}
+    assert [chosen(**small), chosen(**small, threads=3)] == [1, 3]
     with pytest.raises(MicrogptError, match="--threads 4: this machine has 3 cores to give"):
-        machine.choose_threads(TrainConfig(file="x", batch_size=4, threads=4))
+        chosen(batch_size=4, threads=4)

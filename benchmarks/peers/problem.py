@@ -81,13 +81,5 @@ class Problem:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of a step's matrix products, and of nothing else.
-
-        A linear map from K to M channels is 2*N*K*M forward and twice that backward. Attention is counted
-        causal, (T+1)/2 keys for a query on the average: two products forward, four backward.
-        """
-        B, T = self.config.batch_size, self.config.seq_len
-        C, F, L, V = (self.model.sizes[letter] for letter in "CFLV")
-        linear = 3 * 2 * B * T * (L * (3 * C * C + C * C + 2 * C * F) + C * V)
-        attention = (2 + 4) * 2 * B * T * (T + 1) // 2 * C * L
-        return linear + attention
+        """Floating-point operations of a step's matrix products."""
+        return self.model.flop_per_step(self.config.batch_size)
