@@ -96,12 +96,12 @@ def show(
     header = (
         f"{'heads':<12} {'backend':<9} {'threads':>7} {'steps':>6} {'loss':>7} {'time':>9} {'steps/s':>9}"
     )
-    if not as_json:
-        print(header)
-    for row in measure(steps, file, backend, heads, display, **options):
+    for number, row in enumerate(measure(steps, file, backend, heads, display, **options)):
         if as_json:
             print(json.dumps(asdict(row)), flush=True)
         else:
+            if number == 0:  # not above an error
+                print(header)
             print(
                 f"{row.heads:<12} {row.backend:<9} {row.threads:>7} {row.steps:>6} {row.loss:>7.4f} "
                 f"{row.seconds:>7.3f} s {row.steps_per_s:>9,.0f}",

@@ -283,6 +283,7 @@ def test_bench():
     assert len(narrow.stdout.splitlines()) == 9
     assert narrow.stderr.count("without pyramid: the pyramid head layout needs") == 1
     assert fails(*tiny, "--batch-size", 0, code=2) == "--batch-size must be at least 1, not 0"
+    assert fails(*tiny, "--backend", "blas").startswith("there is no backend 'blas'; there are ")
 
 
 def test_corpus(here):
