@@ -2,8 +2,8 @@
 
 The error is below one unit in the last place, in float32 and float64, for one number and for a vector of them
 (tests/test_arithmetic.py goes over the whole range), and below 1.3 on a processor without fused multiply-add;
-infinities and NaN are right too. What would be denormal becomes 0: such numbers are slow, on some processors a
-hundred times, and nothing here needs them.
+infinities and NaN are right too. What would be denormal becomes 0: such numbers are slow, on some processors
+a hundred times, and nothing here needs them.
 """
 
 from __future__ import annotations
