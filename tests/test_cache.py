@@ -32,6 +32,8 @@ state = State(**{"first": np.ones((1, 3)), "second": np.ones((1, 3))})
 steps(1, state)
 print(state.first.sum(), state.second.sum(), len(steps.stats.cache_hits))
 """
+# with Python's own cache, as users have it: the second process finds bytecode where the first had the source
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def run(tmp_path):
         return subprocess.run(
             [sys.executable, "-c", PROGRAM],
             cwd=tmp_path,
-            env={**os.environ, **cache, "FIELDS": fields},
+            env={**ENVIRONMENT, **cache, "FIELDS": fields},
             capture_output=True,
             text=True,
             check=True,

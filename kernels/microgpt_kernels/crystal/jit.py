@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import marshal
 import os
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,23 @@ def external_function(function, symbol, signature):
     return types.ExternalFunction(symbol, signature)
 
 
+def _normalised(function):
+    """The function with a copy of its code that is the same in every process.
+
+    Numba's cache goes by the pickled contents of closures, functions among them, and a pickle shows which
+    equal constants are one object: not the same in code just compiled as in code that Python had in its own cache.
+    Version 0 of marshal knows no such sharing.
+    """
+    function.__code__ = marshal.loads(marshal.dumps(function.__code__, 0))
+    return function
+
+
 def inline(function):
     """A function that is used inside a step, merged into whatever calls it before anything is compiled.
 
     LLVM works through a callee's code once more with each caller: merged, a step compiles twice as fast.
     """
-    merged = njit(inline="always", **INNER)(function)
+    merged = njit(inline="always", **INNER)(_normalised(function))
     if not numba.config.DISABLE_JIT:
         # Numba's cache goes by the contents of closures, this name and the function's code among them; the
         # random name that a dispatcher has otherwise would be a new one in every process
@@ -89,7 +101,7 @@ def inline(function):
 def parallel(function):
     """The same for a function with a loop over `shards`, whose turns may run in threads of their own."""
     function.parallel = True  # Numba's cache goes by the function's contents, and would take the two for one
-    return register_jitable(parallel=PARALLEL, **INNER)(function)
+    return register_jitable(parallel=PARALLEL, **INNER)(_normalised(function))
 
 
 def compile(step):

@@ -76,7 +76,7 @@ def make_tile(height: int, n_vectors: int, masked: bool):
             fma = declared(builder, f"llvm.fma.{suffix(vector)}", vector, [vector] * 3)
             mask = first_lanes(builder, columns, lanes) if masked else None
             places = [(i, j) for i in range(height) for j in range(n_vectors)]
-            # variables on the stack, which LLVM moves to registers
+            # variables on the stack, zero to begin with, which LLVM moves to registers
             sums = [
                 {place: cgutils.alloca_once_value(builder, vector([0.0] * lanes)) for place in places}
                 for _ in range(n_steps)
@@ -96,17 +96,10 @@ def make_tile(height: int, n_vectors: int, masked: bool):
                         total = builder.call(fma, [a_ik, b_vectors[j], builder.load(sums[i, j])])
                         builder.store(total, sums[i, j])
 
-            for of_step in sums[1:]:
-                for place in places:
-                    builder.store(vector([0.0] * lanes), of_step[place])
-            with builder.if_else(builder.icmp_signed("<", start_row, I64(0))) as (from_zero, from_start):
-                with from_zero:
-                    for place in places:
-                        builder.store(vector([0.0] * lanes), sums[0][place])
-                with from_start:
-                    for i, j in places:
-                        begun = read(builder, element(start, start_row, i, j), vector, mask)
-                        builder.store(begun, sums[0][i, j])
+            with builder.if_then(builder.icmp_signed(">=", start_row, I64(0))):
+                for i, j in places:
+                    begun = read(builder, element(start, start_row, i, j), vector, mask)
+                    builder.store(begun, sums[0][i, j])
             k_whole = builder.sub(k_end, builder.srem(k_end, I64(n_steps)))
             with cgutils.for_range_slice(builder, I64(0), k_whole, I64(n_steps), I64) as (k, _):
                 for n, of_step in enumerate(sums):
