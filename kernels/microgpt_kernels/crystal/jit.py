@@ -77,9 +77,9 @@ def external_function(function, symbol, signature):
 def _normalised(function):
     """The function with a copy of its code that is the same in every process.
 
-    Numba's cache goes by the pickled contents of closures, functions among them, and a pickle shows which
-    equal constants are one object: not the same in code just compiled as in code that Python had in its own cache.
-    Version 0 of marshal knows no such sharing.
+    Numba's cache goes by the pickled contents of closures, functions among them. A pickle shows which equal
+    constants are one object, and that is not the same in code just compiled as in code that Python had in its
+    own cache. Version 0 of marshal knows no such sharing.
     """
     function.__code__ = marshal.loads(marshal.dumps(function.__code__, 0))
     return function
