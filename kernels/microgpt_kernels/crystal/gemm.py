@@ -6,12 +6,11 @@ Called from plain Python both do the same thing row by row, so that a debugger c
 from __future__ import annotations
 
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 
 from microgpt_kernels.crystal.jit import INNER, external_function, inlined
 from microgpt_kernels.crystal.tile import SUMS, dot_block, make_tile, pointer, shift, transpose_block
-from microgpt_kernels.crystal.vector import lanes, lanes_of
+from microgpt_kernels.crystal.vector import lanes
 
 
 def gemm(out, a, b, start):
@@ -46,17 +45,6 @@ def dots(out, a, b, add):
 
 # A panel of b of so many rows stays in the first-level cache while all rows of a pass over it.
 DEPTH = 256
-
-
-@intrinsic
-def _lanes(typingctx, address):
-    """The lanes of a vector of this type, as a constant."""
-    lanes = lanes_of(address.dtype)
-
-    def codegen(context, builder, signature, args):
-        return cgutils.intp_t(lanes)
-
-    return types.intp(address), codegen
 
 
 def _make_columns(n_vectors, masked):
@@ -112,7 +100,7 @@ def _signature(dtype):
 
 def _panels(c, c_row, a, a_row, a_col, b, b_row, start, start_row, M, N, K):
     """c = start + a @ b on addresses; strides count elements."""
-    lanes = _lanes(c)
+    L = lanes(c)
     for k in range(0, K, DEPTH):
         depth = min(DEPTH, K - k)
         if k > 0:
@@ -122,15 +110,15 @@ def _panels(c, c_row, a, a_row, a_col, b, b_row, start, start_row, M, N, K):
             cj, bj, sj = shift(c, j), shift(b, k * b_row + j), shift(start, j)
             ak = shift(a, k * a_col)
             left = N - j
-            if left >= 2 * lanes:
+            if left >= 2 * L:
                 _pairs(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
-                j += 2 * lanes
-            elif left >= lanes:
+                j += 2 * L
+            elif left >= L:
                 _ones(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
-                j += lanes
+                j += L
             else:
                 _edges(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
-                j += lanes
+                j += L
 
 
 # Compiled on its own and called by address: as part of each kernel, the tiles would be optimised again with

@@ -110,7 +110,7 @@ def _size(vector):
 
 
 def lanes(array):
-    """How many lanes a vector of the array's numbers has."""
+    """How many lanes a vector of the array's numbers has; compiled code may ask by an address too."""
     return VECTOR_BYTES // array.itemsize
 
 
@@ -120,6 +120,7 @@ def _type_lanes(context):
 
 
 @lower_builtin(lanes, types.Array)
+@lower_builtin(lanes, types.CPointer)
 def _lower_lanes(context, builder, signature, args):
     return cgutils.intp_t(lanes_of(signature.args[0].dtype))
 
