@@ -51,7 +51,7 @@ def trainer(text: Text, seed: int, **options: Any) -> Trainer:
     config = TrainConfig(file=str(text.path), seed=seed, **options)
     k = load(config.backend)
     model = config.model(len(text.vocabulary))
-    k.set_threads(choose_threads(config, model))
+    k.set_threads(choose_threads(k, config, model))
     ids, _ = split(text.ids, config.val_fraction)
     return Trainer(k, model, config, ids, Budget(None))
 

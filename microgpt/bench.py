@@ -64,7 +64,7 @@ def measure(
         k = load_backend(name)
         for config in configs:
             model = config.model(n_characters)
-            n_threads = choose_threads(config, model)
+            n_threads = choose_threads(k, config, model)
             k.set_threads(n_threads)
             trainer = Trainer(k, model, config, ids, Budget(config.memory_cap_bytes))
             with announced(display, f"compiling {name} for this machine; later starts skip this"):

@@ -22,8 +22,6 @@ ORDERS = ("sequential", "shuffled")
 SCHEDULES = ("constant", "cosine")
 DTYPES = ("float32", "float64")
 
-# A batch is cut into so many shards at the most; see `TrainConfig.n_shards`.
-MAX_SHARDS = 4
 # far above what any run can use, far below where float32 overflows
 LARGE = 1e6
 
@@ -185,11 +183,10 @@ class TrainConfig:
             out=self.out or str(Path("runs") / Path(self.file).stem),
         )
 
-    @property
-    def n_shards(self) -> int:
-        """Into how many shards the batch is cut: a function of the batch size alone, so that one seed gives
-        one loss curve whatever the number of threads."""
-        return min(self.batch_size, MAX_SHARDS)
+    def n_shards(self, most: int) -> int:
+        """Into how many shards the batch is cut, by a backend that cuts it into so many at the most: nothing
+        else decides, so that one seed gives one loss curve whatever the number of threads."""
+        return min(self.batch_size, most)
 
     @property
     def memory_cap_bytes(self) -> int | None:

@@ -35,13 +35,13 @@ def load_backend(name: str) -> ModuleType:
 WORTH_SHARING = 10_000_000
 
 
-def choose_threads(config: TrainConfig, model: ModelConfig) -> int:
+def choose_threads(k: ModuleType, config: TrainConfig, model: ModelConfig) -> int:
     """As many as asked for, else all cores if the step is worth it; never more than there are shards."""
     cores = available_cores()
     if config.threads is not None and config.threads > cores:
         raise MicrogptError(f"--threads {config.threads}: this machine has {cores} cores to give")
     worth_it = cores if model.flop_per_step(config.batch_size) >= WORTH_SHARING else 1
-    return min(config.threads or worth_it, config.n_shards)
+    return min(config.threads or worth_it, config.n_shards(k.max_shards()))
 
 
 def available_cores() -> int:

@@ -81,7 +81,9 @@ def build(k: ModuleType) -> tuple[Step, Step]:
             k.linear_backward(
                 dheads, g.proj_w[s, l], g.proj_b[s, l], scratch, dx, a.heads[l, rows], p.proj_w[l]
             )
-            k.attention_backward(dqkv, scratch, dheads, a.qkv[l, rows], a.att[l, seqs], c.offsets[l])
+            k.attention_backward(
+                dqkv, scratch, a.att[l, seqs], dheads, a.heads[l, rows], a.qkv[l, rows], c.offsets[l]
+            )
             if c.cos.shape[1] > 0:
                 k.rope_backward(dqkv, c.cos[l], c.sin[l], c.offsets[l])
             k.linear_backward(

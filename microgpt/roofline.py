@@ -53,7 +53,7 @@ PRODUCTS: dict[str, tuple[int, str, Callable[..., int]]] = {
     "attention_backward": (4, "BHNC", lambda B, H, N, C: C * N * (N // B + 1) // 2),
 }
 # how often an array passes through memory
-PASSES = {"written": 1, "causal": 1, "accumulated": 2, "updated": 2, "scratch": 0, "read": 1}
+PASSES = {"written": 1, "causal": 1, "accumulated": 2, "updated": 2, "scratch": 0, "consumed": 1, "read": 1}
 # What a kernel needs of an array, where that is not all: causal attention has half of its weights; rotation
 # leaves the values alone; of what is only looked up it is too little to count.
 NEEDED = {

@@ -93,7 +93,7 @@ def train(config: TrainConfig, reporter: Reporter, saved: SavedState | None = No
             raise MicrogptError(
                 f"all {config.steps} steps of this run are done; to go on, add --steps with a larger number"
             )
-    threads = choose_threads(config, model)
+    threads = choose_threads(k, config, model)
     out = choose_directory(config, resuming=saved is not None)
     config = dataclasses.replace(config.resolved(), out=str(out))
     run = Run(k, config, model, text, out)
@@ -138,7 +138,7 @@ class Run:
             heads=format_layout(self.model.heads),
             backend=self.config.backend,
             threads=threads,
-            shards=self.config.n_shards,
+            shards=len(self.trainer.state.a.scratch),
             memory=self.budget.held,
             out=str(self.out),
             steps=self.config.steps,

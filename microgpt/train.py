@@ -46,7 +46,8 @@ class Trainer:
         self.walk = Walk(len(ids), config.seq_len, stride, config.batch_size)
         self.tensors = table(model.sizes)
 
-        S, P, dtype = config.n_shards, count(self.tensors), model.dtype
+        budget.book(k.overhead(), "the backend's own use", "use another --backend")
+        S, P, dtype = config.n_shards(k.max_shards()), count(self.tensors), model.dtype
 
         def real(shape: tuple[int, ...], what: str, remedy: str = SMALLER) -> Array:
             return budget.zeros(k, shape, dtype, what, remedy)

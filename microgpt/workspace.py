@@ -108,7 +108,7 @@ def activations(
     """The arena for so many sequences of T positions; without `training` it has no room for gradients."""
     T, C, F, V = (sizes[letter] for letter in "TCFV")
     N = n_sequences * T
-    scratch = max(3 * C * C, C * F, C * V, (5 * C + PANEL) * T, 2 * V)
+    scratch = max(3 * C * C, C * F, C * V, (6 * C + PANEL) * T, 2 * V)
     letters = {**sizes, "B": n_sequences, "N": N, "S": n_shards, "G": N if training else 0, "X": scratch}
     arrays = []
     for name, hint in get_type_hints(Activations, include_extras=True).items():

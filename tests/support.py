@@ -178,7 +178,7 @@ def arguments(kernel, case, dtype, seed=0):
     values = {a.name: generate(kernel, a, case, dtype, rng) for a in kernel.arguments}
     forward = BY_NAME.get(kernel.name.replace("_backward", "_forward"), kernel)
     written = {a.name for a in forward.arguments if a.mode in WRITTEN}
-    saved = [a.name for a in kernel.arguments if a.mode == "read" and a.name in written]
+    saved = [a.name for a in kernel.arguments if a.mode in ("read", "consumed") and a.name in written]
     if saved:
         before = {a.name: generate(forward, a, case, dtype, rng) for a in forward.arguments}
         given = {a.name: values[a.name] for a in forward.arguments if a.name in values and a.mode == "read"}
@@ -260,6 +260,8 @@ def judge(kernel, function, case, dtype, share=None, seed=0):
         assert placed[name].guards_hold(), f"{where}: written outside of the array"
         if mode == "read":
             assert (share and name in share) or placed[name].bytes() == before[name], f"{where} was changed"
+        elif mode == "consumed":
+            assert (placed[name].array[values[name] == 0] == 0).all(), f"{where} is no longer 0 where it was"
         elif argument.kind in INTEGERS:
             assert np.array_equal(placed[name].array, expected[name]), f"{where} is wrong"
         elif mode != "scratch":
@@ -271,7 +273,8 @@ def judge(kernel, function, case, dtype, share=None, seed=0):
 class OneShard(TrainConfig):
     """A run that does not cut its batch: compiled in half the time."""
 
-    n_shards = 1
+    def n_shards(self, most):
+        return 1
 
 
 compiled_training = functools.cache(build_training)
@@ -285,6 +288,6 @@ def make_trainer(backend, config, ids, vocabulary, param):
     """
     k = load(backend)
     trainer = Trainer(k, config.model(vocabulary), config, ids, Budget(None))
-    trainer._steps = compiled_training(k, config.n_shards)
+    trainer._steps = compiled_training(k, len(trainer.state.a.scratch))
     k.from_host(trainer.state.o.param, param)
     return trainer

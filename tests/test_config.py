@@ -206,8 +206,8 @@ def test_the_cosine_falls_from_the_rate_to_its_lowest():
 
 def test_shards_depend_on_the_batch_alone():
     sizes = (1, 2, 3, 4, 5, 64)
-    assert [TrainConfig(file="x", batch_size=B).n_shards for B in sizes] == [1, 2, 3, 4, 4, 4]
-    assert {TrainConfig(file="x", batch_size=8, threads=t).n_shards for t in (1, 2, 7)} == {4}
+    assert [TrainConfig(file="x", batch_size=B).n_shards(4) for B in sizes] == [1, 2, 3, 4, 4, 4]
+    assert {TrainConfig(file="x", batch_size=8, threads=t).n_shards(4) for t in (1, 2, 7)} == {4}
 
 
 # --- parameters

@@ -10,7 +10,7 @@ from microgpt_kernels import BACKENDS, BackendError, load
 from microgpt_kernels.contract import KERNELS, VERBS, differences, shape_of
 from support import BY_NAME, CPU_BACKENDS
 
-MODES = ("written", "causal", "accumulated", "updated", "scratch", "read", "scalar")
+MODES = ("written", "causal", "accumulated", "updated", "scratch", "consumed", "read", "scalar")
 
 
 def every_function(backend):

@@ -52,10 +52,15 @@ def write_beyond(array):
     as_strided(array, (array.size + 1,), (array.itemsize,))[-1] = 0
 
 
+def spoil_zeros(array):
+    array[array == 0] = 1
+
+
 DAMAGE = {
     "written": (zero, scale, negate, swap_rows, spoil_one, write_beyond),
     "read": (add_to_one, write_beyond),
     "scratch": (write_beyond,),
+    "consumed": (write_beyond, spoil_zeros),
 }
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from microgpt_kernels import load
 
 from microgpt import machine, run
 from microgpt.checkpoint import load_model, load_state
@@ -194,7 +195,7 @@ def test_threads_are_decided_once(monkeypatch):
 
     def chosen(**options):
         config = TrainConfig(file="x", **options)
-        return machine.choose_threads(config, config.model(65))
+        return machine.choose_threads(load("reference"), config, config.model(65))
 
     assert [chosen(batch_size=B) for B in (1, 2, 3, 100)] == [1, 2, 3, 3]
     assert chosen(batch_size=4, threads=2) == 2

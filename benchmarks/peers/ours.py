@@ -15,7 +15,7 @@ from .systems import Advance
 
 def program(problem: Problem, threads: int, backend: str) -> Advance:
     k = load_backend(backend)
-    k.set_threads(min(threads, problem.config.n_shards))
+    k.set_threads(min(threads, problem.config.n_shards(k.max_shards())))
     trainer = Trainer(k, problem.model, problem.config, problem.ids, Budget(None))
 
     def advance(n: int) -> Array:

@@ -6,7 +6,7 @@ import importlib
 from types import ModuleType
 from typing import NamedTuple
 
-BACKENDS = ("crystal", "openblas", "cublas", "reference")
+BACKENDS = ("crystal", "openblas", "cublas", "cublas-tf32", "reference")
 
 
 class BackendError(Exception):
@@ -22,13 +22,13 @@ def load(name: str) -> ModuleType:
 
     if name not in BACKENDS:
         raise BackendError(f"there is no backend {name!r}; there are {', '.join(BACKENDS)}")
+    if name.startswith("cublas"):
+        from microgpt_kernels import nvidia
+
+        nvidia.check(name)  # before anything heavy is imported
     try:
-        backend = importlib.import_module(f"microgpt_kernels.{name}")
+        backend = importlib.import_module(f"microgpt_kernels.{name.replace('-', '_')}")
     except ModuleNotFoundError as error:
-        if error.name == f"microgpt_kernels.{name}":
-            raise BackendError(
-                f"the backend {name!r} is not part of this version; use crystal or openblas"
-            ) from None
         raise BackendError(
             f"the backend {name!r} needs the package {error.name!r}: pip install {error.name}"
         ) from None

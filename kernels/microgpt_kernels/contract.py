@@ -10,14 +10,16 @@ Letters, used everywhere in this project:
     J  tensors of parameters     Q  chunks of the text      R  slots of a log      X  anything
 
 Learned matrices are `(in, out)`; arrays are row-major. Arguments stand in this order: what is written,
-what is accumulated or updated, what is read (`dout` first among those), then scalars. Sizes come from the
-arrays. Gradients are written: each parameter is used once in the model, and each shard has its own.
+what is accumulated or updated, scratch, what is consumed, what is read (`dout` first), then scalars. Sizes
+come from the arrays. Gradients are written: each parameter is used once in the model, and each shard has its
+own.
 
     written      every element is overwritten; what was there does not matter
     causal       overwritten for the keys up to each query's own position; 0 beyond, before and after
     accumulated  added to
     updated      read and overwritten
     scratch      holds nothing before and nothing of use after
+    consumed     read; holds nothing of use after, but what was 0 still is
     read         not touched
 
 Two arguments may share memory only where `may_share` says so. Kernels work on real arrays of one dtype,
@@ -69,6 +71,7 @@ causal = _arguments("causal")
 accumulated = _arguments("accumulated")
 updated = _arguments("updated")
 scratch = _arguments("scratch")
+consumed = _arguments("consumed")
 read = _arguments("read")
 
 
@@ -144,8 +147,9 @@ KERNELS = (
     kernel(
         "attention_backward",
         written(dqkv="N 3C"),
-        scratch(scratch="5*T*C+32*T"),
-        read(dout="N C", qkv="N 3C", att="B H T*T", offsets="int32 H+1"),
+        scratch(scratch="6*T*C+32*T"),
+        consumed(att="B H T*T"),
+        read(dout="N C", out="N C", qkv="N 3C", offsets="int32 H+1"),
     ),
     kernel("residual_forward", written(out="N C"), read(inp="N C", branch="N C")),
     kernel("residual_backward", accumulated(dinp="N C"), read(dbranch="N C")),
@@ -219,6 +223,10 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "compile": ("step",),
     # with what it runs: versions, threads, device
     "describe": (),
+    # bytes that the backend holds for itself, besides the arrays it is asked for
+    "overhead": (),
+    # into how many shards a batch is cut at the most: the same on every machine, or its results would not be
+    "max_shards": (),
     # how many threads a compiled step may use
     "set_threads": ("n_threads",),
     # range over the shards of a batch, each of which may run in a thread of its own

@@ -49,6 +49,14 @@ def compile(step):
     return steps
 
 
+def max_shards():
+    return 4
+
+
+def overhead():
+    return 0
+
+
 def set_threads(n_threads):
     """NumPy decides for itself."""
 
@@ -188,10 +196,12 @@ def attention_forward(out, att, scratch, qkv, offsets):
             out[b, :, low:high] = weights.T @ v
 
 
-def attention_backward(dqkv, scratch, dout, qkv, att, offsets):
+def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
+    """A query's sum_keys(att * datt), for the softmax, is sum_D(dout * out) (Dao et al. 2022, B.2)."""
     B, C = len(att), dout.shape[1]
     T = len(dout) // B
-    dqkv, dout, qkv = dqkv.reshape(B, T, 3 * C), dout.reshape(B, T, C), qkv.reshape(B, T, 3 * C)
+    dqkv, qkv = dqkv.reshape(B, T, 3 * C), qkv.reshape(B, T, 3 * C)
+    dout, out = dout.reshape(B, T, C), out.reshape(B, T, C)
     for b in range(B):
         for h in range(len(offsets) - 1):
             low, high = offsets[h], offsets[h + 1]
@@ -200,8 +210,9 @@ def attention_backward(dqkv, scratch, dout, qkv, att, offsets):
             q, k, v = (qkv[b, :, i * C + low : i * C + high] for i in range(3))
             dq, dk, dv = (dqkv[b, :, i * C + low : i * C + high] for i in range(3))
             weights, d = np.hstack([panel for _, panel in panels(att[b, h], T)]), dout[b, :, low:high]
+            total = (d * out[b, :, low:high]).sum(axis=1)
             dweights = v @ d.T
-            dscores = weights * (dweights - (weights * dweights).sum(axis=0))
+            dscores = weights * (dweights - total)
             dscores /= np.sqrt(high - low)
             dq[...] = dscores.T @ k
             dk[...] = dscores @ q

@@ -17,10 +17,10 @@ from microgpt_kernels.crystal.embedding import (
     position_backward,
     position_forward,
 )
-from microgpt_kernels.crystal.jit import compile, describe, inline, parallel, set_threads, shards
+from microgpt_kernels.crystal.jit import compile, describe, inline, max_shards, parallel, set_threads, shards
 from microgpt_kernels.crystal.layernorm import layernorm_backward, layernorm_forward
 from microgpt_kernels.crystal.linear import linear_backward, linear_forward
-from microgpt_kernels.crystal.memory import from_host, to_device, to_host, zeros
+from microgpt_kernels.crystal.memory import from_host, overhead, to_device, to_host, zeros
 from microgpt_kernels.crystal.relu import relu_backward, relu_forward
 from microgpt_kernels.crystal.residual import residual_backward, residual_forward
 from microgpt_kernels.crystal.rope import rope_backward, rope_forward
@@ -46,6 +46,8 @@ __all__ = [
     "linear_backward",
     "linear_forward",
     "loss_sum",
+    "max_shards",
+    "overhead",
     "parallel",
     "position_backward",
     "position_forward",

@@ -113,31 +113,37 @@ def _one_query(out, t, scratch, qkv, offsets):
 
 
 @kernel
-def attention_backward(dqkv, scratch, dout, qkv, att, offsets):
+def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
     """Gradient of `attention_forward` for whole sequences. For each sequence and head:
 
         datt    = v @ dout.T
-        dscores = att * (datt - sum_keys(att * datt)) / sqrt(D)
+        dscores = att * (datt - sum_D(dout * out).T) / sqrt(D)
         dq      = dscores.T @ k
         dk      = dscores @ q
         dv      = att @ dout
 
     dqkv     (N, 3C)         written
-    scratch  (5*T*C+32*T,)   scratch
+    scratch  (6*T*C+32*T,)   scratch
+    att      (B, H, T*T)     consumed; as saved by the forward
     dout     (N, C)          read
+    out      (N, C)          read; what the forward has written
     qkv      (N, 3C)         read
-    att      (B, H, T*T)     read, as saved by the forward
     offsets  (H+1,)  int32   read
+
+    A softmax's gradient needs sum_keys(att * datt) of each query. That is sum_D(dout * out), which is shorter
+    (Dao et al. 2022, appendix B.2).
     """
     B = att.shape[0]
     C = dout.shape[1]
     T = dout.shape[0] // B
-    transposed = scratch[: 5 * T * C].reshape(5, C, T)
-    q_T, dout_T, dq_T, dk_T, dv_T = transposed[0], transposed[1], transposed[2], transposed[3], transposed[4]
+    transposed = scratch[: 6 * T * C].reshape(6, C, T)
+    q_T, dout_T, out_T = transposed[0], transposed[1], transposed[2]
+    dq_T, dk_T, dv_T = transposed[3], transposed[4], transposed[5]
     for b in range(B):
         rows, drows, o = qkv[b * T : (b + 1) * T], dqkv[b * T : (b + 1) * T], dout[b * T : (b + 1) * T]
         transpose(q_T, rows[:, :C])
         transpose(dout_T, o)
+        transpose(out_T, out[b * T : (b + 1) * T])
         for h in range(len(offsets) - 1):
             low, high = offsets[h], offsets[h + 1]
             if low == high:
@@ -149,9 +155,9 @@ def attention_backward(dqkv, scratch, dout, qkv, att, offsets):
             for i in range(0, T, PANEL):
                 j = min(i + PANEL, T)
                 weights = att[b, h, i * T : i * T + j * (j - i)].reshape(j, j - i)
-                dscores = scratch[5 * T * C : 5 * T * C + j * (j - i)].reshape(j, j - i)
+                dscores = scratch[6 * T * C : 6 * T * C + j * (j - i)].reshape(j, j - i)
                 gemm(dscores, v[:j], dout_T[low:high, i:j], 0.0)
-                _softmax_backward(dscores, weights, i, scale)
+                _softmax_backward(dscores, weights, dout_T[low:high, i:j], out_T[low:high, i:j], i, scale)
                 gemm(dq_T[low:high, i:j], k[:j].T, dscores, 0.0)
                 if narrow:
                     _add_dots(dk_T[low:high, :j], q_T[low:high, i:j], dscores, i)
@@ -181,7 +187,7 @@ def _add_dots(out_T, queries_T, weights, first):
 
 
 @inlined
-def _softmax_backward(dweights, weights, first, scale):
+def _softmax_backward(dweights, weights, dout_T, out_T, first, scale):
     """Gradients of weights, keys by the queries from the first on, become those of scores."""
     n_keys, n_queries = dweights.shape
     L = lanes(weights)
@@ -189,8 +195,8 @@ def _softmax_backward(dweights, weights, first, scale):
         n = n_queries - i
         seen = min(first + i + L, n_keys)
         total = filled(0.0, weights)
-        for j in range(seen):
-            total += load(weights, j, i, n) * load(dweights, j, i, n)
+        for c in range(len(out_T)):
+            total += load(dout_T, c, i, n) * load(out_T, c, i, n)
         for j in range(seen):
             dscore = load(weights, j, i, n) * (load(dweights, j, i, n) - total) * scale
             store(dscore, dweights, j, i, n)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-import os
-from pathlib import Path
 from typing import Any
 
 import llvmlite
 import numba
 import numpy as np
-import platformdirs
 from llvmlite import binding
 from numba import cfunc, njit, prange, types
 from numba.extending import register_jitable
 
-import microgpt_kernels
+from microgpt_kernels import cache
 
 # reassoc lets sums be split over the lanes of a vector, contract fuses a*b+c, arcp and nsz are cheap.
 # Never nnan or ninf: isfinite would stop working. Not a set: it goes into the cache's keys, and the order of
@@ -40,21 +37,8 @@ PARALLEL = {
 }  # fmt: skip
 
 
-def cache_directory() -> Path:
-    """A folder named by everything that goes into the machine code.
-
-    Numba's own cache notices an edit of a kernel's file, but not of the other files it calls.
-    """
-    root = Path(os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_path("microgpt"))
-    digest = hashlib.sha256()
-    for version in (numba.__version__, llvmlite.__version__, np.__version__):
-        digest.update(version.encode())
-    for source in sorted(Path(microgpt_kernels.__file__).parent.rglob("*.py")):
-        digest.update(source.read_bytes())
-    return root / digest.hexdigest()[:16]
-
-
-numba.config.CACHE_DIR = str(cache_directory())
+# Numba's own cache notices an edit of a kernel's file, but not of the other files it calls
+numba.config.CACHE_DIR = str(cache.directory(numba.__version__, llvmlite.__version__, np.__version__))
 
 kernel = njit(cache=True, **OPTIONS)
 # what only compiled code calls needs no door for Python, and compiles faster without
@@ -119,6 +103,11 @@ def compile(step):
     digest = hashlib.sha256(repr(states).encode()).hexdigest()[:8]
     steps.__qualname__ = f"{step.__module__}.{step.__qualname__}.{digest}"
     return njit(cache=True, **OPTIONS)(steps)
+
+
+def max_shards():
+    """As many as the cores of a small machine."""
+    return 4
 
 
 def set_threads(n_threads):

@@ -1,0 +1,73 @@
+"""An array on the GPU: where it begins, its shape and its dtype. Its memory is row-major and without gaps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+class Array:
+    """A part of a buffer on a device, or all of it.
+
+    Rows and runs of rows are views of the same memory: array[l], array[l, low:high]. A single number is read
+    from the device, for which the host waits.
+    """
+
+    __slots__ = ("buffer", "device", "dtype", "pointer", "shape")
+
+    def __init__(self, device: Any, buffer: Any, pointer: int, shape: tuple[int, ...], dtype: Any) -> None:
+        self.device, self.buffer, self.pointer = device, buffer, pointer
+        self.shape, self.dtype = tuple(map(int, shape)), np.dtype(dtype)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """In bytes, of each axis."""
+        return tuple(math.prod(self.shape[axis + 1 :]) * self.dtype.itemsize for axis in range(self.ndim))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def reshape(self, *shape: int) -> Array:
+        """The same memory in another shape of the same size; one length may be -1."""
+        if -1 in shape:
+            known = math.prod(n for n in shape if n != -1)
+            shape = tuple(self.size // known if n == -1 else n for n in shape)
+        if math.prod(shape) != self.size:
+            raise ValueError(f"{self.shape} cannot become {shape}")
+        return Array(self.device, self.buffer, self.pointer, shape, self.dtype)
+
+    def __getitem__(self, index: Any) -> Any:
+        pointer, rest = self.pointer, list(self.shape)
+        for place, each in enumerate(index if isinstance(index, tuple) else (index,)):
+            stride = math.prod(rest[1:]) * self.dtype.itemsize
+            if isinstance(each, slice):
+                start, stop, step = each.indices(rest[0])
+                if step != 1 or (isinstance(index, tuple) and place != len(index) - 1):
+                    raise IndexError(f"[{index}]: only the last index can be a slice, and its step is 1")
+                pointer, rest[0] = pointer + start * stride, max(0, stop - start)
+            else:
+                n = rest.pop(0)
+                if not -n <= each < n:
+                    raise IndexError(f"index {each} is out of bounds for an axis of {n}")
+                pointer += int(each) % n * stride
+        view = Array(self.device, self.buffer, pointer, tuple(rest), self.dtype)
+        return view if rest or not self.shape else self.device.read_one(view)
+
+
+def flat(array: Array) -> Array:
+    """All numbers of an array in a row."""
+    return array.reshape(array.size)

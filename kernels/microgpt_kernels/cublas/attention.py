@@ -1,0 +1,345 @@
+"""Causal attention for heads of any width (Vaswani et al. 2017, equation 1), all heads in one launch.
+
+A block has one panel of PANEL queries of one head, in one sequence: a wide head takes longer, and a narrow
+one costs no launch of its own. Everything is made of tiles: matrix products cut into squares of PANEL by
+PANEL numbers, with 64 threads that hold 4 by 4 of them each. Attention is kept transposed, keys by queries.
+"""
+
+from math import exp, inf, sqrt
+
+from numba import cuda
+
+from microgpt_kernels.contract import PANEL
+from microgpt_kernels.cublas.array import flat
+from microgpt_kernels.cublas.jit import inlined, kernel
+from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, block_max, block_sum, blocks, lane, warp_sum
+
+# of a tile each thread holds EACH by EACH numbers
+EACH = 4
+SIDE = PANEL // EACH
+TILE_THREADS = SIDE * SIDE
+TILE_WARPS = TILE_THREADS // WARP
+# rows of a tile begin at multiples of 16 bytes, so that 4 numbers are one load
+PADDED = PANEL + 4
+
+
+def attention_forward(out, att, scratch, qkv, offsets):
+    """For each sequence and head:
+
+        att = softmax(k @ q.T / sqrt(D)) over the keys up to the query's own position
+        out = att.T @ v
+
+    out      (N, C)         written; the heads side by side
+    att      (B, H, T*T)    causal; panels of queries, keys by queries; saved for the backward pass
+    scratch  (2*T*C,)       scratch; not used
+    qkv      (N, 3C)        read
+    offsets  (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1] of q, of k and of v
+
+    With fewer rows in out than in qkv there is one sequence, the queries are its last rows, and nothing is
+    saved. Heads of width 0 are skipped.
+    """
+    (B, H, _), C = att.shape, out.shape[1]
+    Tq, T = len(out) // B, len(qkv) // B
+    if Tq < T:
+        _last_queries_kernel.launch((Tq, H), THREADS, out, qkv, offsets)
+        return
+    grid = blocks(T, PANEL), H, B
+    _attention_forward_kernel.launch(grid, TILE_THREADS, flat(out), flat(att), flat(qkv), offsets, T, C)
+
+
+def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
+    """Gradient of `attention_forward` for whole sequences. For each sequence and head:
+
+        datt    = v @ dout.T
+        dscores = att * (datt - sum_D(dout * out).T) / sqrt(D)
+        dq      = dscores.T @ k
+        dk      = dscores @ q
+        dv      = att @ dout
+
+    dqkv     (N, 3C)         written
+    scratch  (6*T*C+32*T,)   scratch; not used
+    att      (B, H, T*T)     consumed; as saved by the forward; dscores take its place
+    dout     (N, C)          read
+    out      (N, C)          read; what the forward has written
+    qkv      (N, 3C)         read
+    offsets  (H+1,)  int32   read
+    """
+    (B, H, _), C = att.shape, out.shape[1]
+    T = len(out) // B
+    grid = blocks(T, PANEL), H, B
+    dqkv, att, dout, out, qkv = map(flat, (dqkv, att, dout, out, qkv))
+    _weigh_queries_kernel.launch(grid, TILE_THREADS, dqkv, 2 * C, att, dout, C, offsets, T, C)
+    _attention_backward_kernel.launch(grid, TILE_THREADS, dqkv, att, dout, out, qkv, offsets, T, C)
+    _weigh_queries_kernel.launch(grid, TILE_THREADS, dqkv, C, att, qkv, 3 * C, offsets, T, C)
+
+
+# --- tiles ----------------------------------------------------------------------------------------
+# A matrix in an array of one dimension is where it begins and how far its rows are apart.
+
+
+@inlined
+def _load(tile, values, begin, stride, n_rows, n_columns):
+    """tile = the first rows and columns of a matrix, filled up with zeros."""
+    column = lane()
+    for row in range(cuda.threadIdx.x // WARP, PANEL, TILE_WARPS):
+        inside = row < n_rows and column < n_columns
+        tile[row, column] = values[begin + row * stride + column] if inside else tile.dtype.type(0.0)
+
+
+@inlined
+def _load_transposed(tile, values, begin, stride, n_rows, n_columns):
+    """tile.T = the first rows and columns of a matrix, filled up with zeros."""
+    column = lane()
+    for row in range(cuda.threadIdx.x // WARP, PANEL, TILE_WARPS):
+        inside = row < n_rows and column < n_columns
+        tile[column, row] = values[begin + row * stride + column] if inside else tile.dtype.type(0.0)
+
+
+@inlined
+def _corner():
+    """The row and the column of a tile where this thread's part of it begins.
+
+    With & for %, which would ask for the sign, the compiler sees that a row of four numbers is aligned.
+    """
+    return cuda.threadIdx.x // SIDE * EACH, (cuda.threadIdx.x & (SIDE - 1)) * EACH
+
+
+@inlined
+def _clear(sums):
+    for i in range(EACH):
+        for j in range(EACH):
+            sums[i, j] = sums.dtype.type(0.0)
+
+
+@inlined
+def _add_product(sums, a, b, depth):
+    """sums += this thread's part of a.T @ b, over the first `depth` rows of both tiles.
+
+    Begins when all threads have written their parts of a and b, and ends when all have read them.
+    """
+    i, j = _corner()
+    cuda.syncthreads()
+    for d in range(depth):
+        for r in range(EACH):
+            for c in range(EACH):
+                sums[r, c] += a[d, i + r] * b[d, j + c]
+    cuda.syncthreads()
+
+
+@inlined
+def _dots(
+    sums, a, b, rows, rows_begin, rows_stride, n_rows, columns, columns_begin, columns_stride, n_columns, D
+):
+    """sums = this thread's part of rows @ columns.T, both matrices of D columns; a and b are tiles to use."""
+    _clear(sums)
+    for d in range(0, D, PANEL):
+        depth = min(PANEL, D - d)
+        _load_transposed(a, rows, rows_begin + d, rows_stride, n_rows, depth)
+        _load_transposed(b, columns, columns_begin + d, columns_stride, n_columns, depth)
+        _add_product(sums, a, b, depth)
+
+
+@inlined
+def _weigh_keys(
+    sums, a, b, out, out_begin, out_stride, weights, weights_begin, n, n_keys, x, x_begin, x_stride, D
+):
+    """out = weights.T @ x: for each of n queries D columns of sums over the keys.
+
+    weights  a panel, n_keys by n
+    """
+    i, j = _corner()
+    for d in range(0, D, PANEL):
+        _clear(sums)
+        for key in range(0, n_keys, PANEL):
+            depth = min(PANEL, n_keys - key)
+            _load(a, weights, weights_begin + key * n, n, depth, n)
+            _load(b, x, x_begin + key * x_stride + d, x_stride, depth, D - d)
+            _add_product(sums, a, b, depth)
+        for r in range(EACH):
+            for c in range(EACH):
+                if i + r < n and d + j + c < D:
+                    out[out_begin + (i + r) * out_stride + d + j + c] = sums[r, c]
+
+
+# --- kernels --------------------------------------------------------------------------------------
+# q, k and v are columns 0, C and 2C of rows of 3C numbers
+
+
+@kernel
+def _attention_forward_kernel(out, att, qkv, offsets, T, C):
+    """Block (panel, head, sequence)."""
+    a = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
+    b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
+    sums = cuda.local.array((EACH, EACH), out.dtype)
+    first, h, sequence = _panel(), cuda.blockIdx.y, cuda.blockIdx.z
+    low, D = offsets[h], offsets[h + 1] - offsets[h]
+    if D == 0:
+        return
+    real = out.dtype.type
+    scale = real(1.0) / sqrt(real(D))
+    n = min(PANEL, T - first)
+    n_keys = first + n
+    panel = (sequence * cuda.gridDim.y + h) * T * T + first * T
+    row = sequence * T
+    i, j = _corner()
+    for key in range(0, n_keys, PANEL):
+        _dots(
+            sums, a, b,
+            qkv, (row + key) * 3 * C + C + low, 3 * C, n_keys - key,
+            qkv, (row + first) * 3 * C + low, 3 * C, n, D,
+        )  # fmt: skip
+        for r in range(EACH):
+            for c in range(EACH):
+                if key + i + r < n_keys and j + c < n:
+                    seen = key + i + r <= first + j + c
+                    att[panel + (key + i + r) * n + j + c] = sums[r, c] * scale if seen else real(-inf)
+    cuda.syncthreads()
+    _softmax(att, panel, n, n_keys, a)
+    _weigh_keys(
+        sums, a, b, out, (row + first) * C + low, C,
+        att, panel, n, n_keys, qkv, row * 3 * C + 2 * C + low, 3 * C, D,
+    )  # fmt: skip
+
+
+@inlined
+def _panel():
+    """The first query of this block's panel. The longest come first, so that none is left to the end."""
+    return (cuda.gridDim.x - 1 - cuda.blockIdx.x) * PANEL
+
+
+@inlined
+def _softmax(att, panel, n, n_keys, shared):
+    """The scores of a panel, n_keys by n, become weights; a lane has a query, the warps share its keys."""
+    query, warp = lane(), cuda.threadIdx.x // WARP
+    real = att.dtype.type
+    highest = real(-inf)
+    if query < n:
+        for key in range(warp, n_keys, TILE_WARPS):
+            score = att[panel + key * n + query]
+            highest = score if score > highest else highest
+    shared[warp, query] = highest
+    cuda.syncthreads()
+    for other in range(TILE_WARPS):
+        highest = shared[other, query] if shared[other, query] > highest else highest
+    cuda.syncthreads()
+    total = real(0.0)
+    if query < n:
+        for key in range(warp, n_keys, TILE_WARPS):
+            weight = exp(att[panel + key * n + query] - highest)
+            att[panel + key * n + query] = weight
+            total += weight
+    shared[warp, query] = total
+    cuda.syncthreads()
+    total = real(0.0)
+    for other in range(TILE_WARPS):
+        total += shared[other, query]
+    if query < n:
+        for key in range(warp, n_keys, TILE_WARPS):
+            att[panel + key * n + query] /= total
+    cuda.syncthreads()
+
+
+@kernel
+def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, T, C):
+    """att becomes dscores, from which dq follows. Block (panel, head, sequence)."""
+    a = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
+    b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
+    totals = cuda.shared.array(PANEL, out.dtype)
+    sums = cuda.local.array((EACH, EACH), out.dtype)
+    first, h, sequence = _panel(), cuda.blockIdx.y, cuda.blockIdx.z
+    low, D = offsets[h], offsets[h + 1] - offsets[h]
+    if D == 0:
+        return
+    real = out.dtype.type
+    scale = real(1.0) / sqrt(real(D))
+    n = min(PANEL, T - first)
+    n_keys = first + n
+    panel = (sequence * cuda.gridDim.y + h) * T * T + first * T
+    row = sequence * T
+    for query in range(cuda.threadIdx.x // WARP, n, TILE_WARPS):
+        begin, total = (row + first + query) * C + low, real(0.0)
+        for c in range(lane(), D, WARP):
+            total += dout[begin + c] * out[begin + c]
+        totals[query] = warp_sum(total)
+    i, j = _corner()
+    for key in range(0, n_keys, PANEL):
+        _dots(
+            sums, a, b,
+            qkv, (row + key) * 3 * C + 2 * C + low, 3 * C, n_keys - key,
+            dout, (row + first) * C + low, C, n, D,
+        )  # fmt: skip
+        for r in range(EACH):
+            for c in range(EACH):
+                if key + i + r < n_keys and j + c < n:
+                    place = panel + (key + i + r) * n + j + c
+                    att[place] *= (sums[r, c] - totals[j + c]) * scale
+    cuda.syncthreads()
+    _weigh_keys(
+        sums, a, b, dqkv, (row + first) * 3 * C + low, 3 * C,
+        att, panel, n, n_keys, qkv, row * 3 * C + C + low, 3 * C, D,
+    )  # fmt: skip
+
+
+@kernel
+def _weigh_queries_kernel(out, column, att, x, x_stride, offsets, T, C):
+    """out = weights @ x: for each key of a head D columns of sums over the queries that see it.
+
+    Block (panel of keys, head, sequence). out is D columns of dqkv from `column` on, x of rows of x_stride
+    numbers, weights what att holds.
+    """
+    a = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
+    b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
+    sums = cuda.local.array((EACH, EACH), out.dtype)
+    key, h, sequence = cuda.blockIdx.x * PANEL, cuda.blockIdx.y, cuda.blockIdx.z
+    low, D = offsets[h], offsets[h + 1] - offsets[h]
+    head = (sequence * cuda.gridDim.y + h) * T * T
+    row = sequence * T
+    n_keys = min(PANEL, T - key)
+    i, j = _corner()
+    for d in range(0, D, PANEL):
+        _clear(sums)
+        for first in range(key, T, PANEL):
+            n = min(PANEL, T - first)
+            _load_transposed(a, att, head + first * T + key * n, n, n_keys, n)
+            _load(b, x, (row + first) * x_stride + low + d, x_stride, n, D - d)
+            _add_product(sums, a, b, n)
+        for r in range(EACH):
+            for c in range(EACH):
+                if i + r < n_keys and d + j + c < D:
+                    out[(row + key + i + r) * 3 * C + column + low + d + j + c] = sums[r, c]
+
+
+@kernel
+def _last_queries_kernel(out, qkv, offsets):
+    """Block (query, head). THREADS keys at a time: what came before shrinks as a larger score appears."""
+    weights = cuda.shared.array(THREADS, out.dtype)
+    shared = cuda.shared.array(WARPS, out.dtype)
+    C, T = out.shape[1], len(qkv)
+    query, h, thread = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
+    low, high = offsets[h], offsets[h + 1]
+    if low == high:
+        return
+    real = out.dtype.type
+    scale = real(1.0) / sqrt(real(high - low))
+    n_keys = T - len(out) + query + 1
+    highest, total = real(-inf), real(0.0)
+    for first in range(0, n_keys, THREADS):
+        key = first + thread
+        score = real(-inf)
+        if key < n_keys:
+            score = real(0.0)
+            for c in range(low, high):
+                score += qkv[n_keys - 1, c] * qkv[key, C + c]
+            score *= scale
+        before, highest = highest, max(highest, block_max(score, shared))
+        weights[thread] = exp(score - highest)
+        shrink = exp(before - highest)
+        total = total * shrink + block_sum(weights[thread], shared)
+        for c in range(low + thread, high, THREADS):
+            value = out[query, c] * shrink if first > 0 else real(0.0)
+            for i in range(min(THREADS, n_keys - first)):
+                value += weights[i] * qkv[first + i, 2 * C + c]
+            out[query, c] = value
+        cuda.syncthreads()
+    for c in range(low + thread, high, THREADS):
+        out[query, c] /= total

@@ -1,0 +1,160 @@
+"""The GPU: its memory, its one stream of work, and graphs of work recorded from that stream."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from microgpt_kernels import BackendError
+from microgpt_kernels.cublas import blas as cublas
+from microgpt_kernels.cublas import jit
+from microgpt_kernels.cublas.array import Array
+
+# for the sums of parts of an array, before these are added up
+PARTIAL_BYTES = 16 << 20
+
+
+class Device:
+    """One GPU. All that it is asked to do happens one after the other.
+
+    core, driver  cuda.core, cuda.bindings.driver
+    blas          cuBLAS, by the names of nvmath.bindings.cublas
+    """
+
+    def __init__(self, core: ModuleType, driver: ModuleType, blas: Any) -> None:
+        self.core, self.driver, self.blas = core, driver, blas
+        self.gpu = core.Device()
+        self.gpu.set_current()
+        self.stream = self.gpu.create_stream()  # one that waits for no other
+        self.handle = blas.create()
+        blas.set_stream(self.handle, int(self.stream.handle))
+        # its own would be allocated in the midst of a capture
+        self._blas_workspace = self.zeros((cublas.WORKSPACE_BYTES,), np.uint8)
+        blas.set_workspace(self.handle, self._blas_workspace.pointer, cublas.WORKSPACE_BYTES)
+        self._partial = self.zeros((PARTIAL_BYTES,), np.uint8)
+        self._loaded: dict[tuple[jit.Kernel, jit.Signature], Any] = {}
+        # while true, kernels are compiled and loaded, and none is launched
+        self.rehearsing = False
+        # how often the host has waited for a number: what does that cannot be captured
+        self.n_reads = 0
+
+    @property
+    def capability(self) -> tuple[int, int]:
+        """The compute capability: (9, 0) for Hopper."""
+        return tuple(self.gpu.compute_capability)
+
+    # --- memory -----------------------------------------------------------------------------------
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """A zeroed array. Raises BackendError where the GPU has no room for it."""
+        n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if n_bytes == 0:
+            return Array(self, None, 0, shape, dtype)
+        free, total = self._checked(self.driver.cuMemGetInfo())
+        if n_bytes > free:
+            raise BackendError(
+                f"out of GPU memory: {n_bytes / 2**20:,.0f} MiB are asked for, and {free / 2**20:,.0f} of "
+                f"{total / 2**20:,.0f} MiB are free; use a smaller model, --batch-size or --seq-len"
+            )
+        buffer = self.gpu.allocate(n_bytes, stream=self.stream)
+        buffer.fill(0, stream=self.stream)
+        return Array(self, buffer, int(buffer.handle), shape, dtype)
+
+    def partial(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Room for sums of parts, which the next kernel that asks for it takes over.
+
+        Raises ValueError beyond PARTIAL_BYTES.
+        """
+        room = Array(self, self._partial.buffer, self._partial.pointer, shape, dtype)
+        if room.nbytes > PARTIAL_BYTES:
+            raise ValueError(
+                f"{shape} of {np.dtype(dtype)} exceed the {PARTIAL_BYTES} bytes for partial sums"
+            )
+        return room
+
+    def upload(self, array: Array, values: np.ndarray) -> None:
+        """array = values"""
+        values = np.ascontiguousarray(np.broadcast_to(values, array.shape), array.dtype)
+        if values.nbytes:
+            self._checked(
+                self.driver.cuMemcpyHtoDAsync(
+                    array.pointer, values.ctypes.data, values.nbytes, self.stream.handle
+                )
+            )
+            self.stream.sync()  # or `values` might be gone before it is read
+
+    def download(self, array: Array) -> np.ndarray:
+        """The values of an array once all work asked for so far is done."""
+        values = np.empty(array.shape, array.dtype)
+        if values.nbytes:
+            self._checked(
+                self.driver.cuMemcpyDtoHAsync(
+                    values.ctypes.data, array.pointer, values.nbytes, self.stream.handle
+                )
+            )
+        self.stream.sync()
+        return values
+
+    def read_one(self, array: Array) -> Any:
+        """The number in an array of no dimensions."""
+        self.n_reads += 1
+        return self.download(array)[()]
+
+    def _checked(self, answer: tuple[Any, ...]) -> Any:
+        """What a function of the driver has answered, without its error code."""
+        error, *values = answer
+        if int(error) != 0:
+            raise BackendError(f"the GPU's driver fails with {error}")
+        return values
+
+    # --- work -------------------------------------------------------------------------------------
+
+    def launch(self, kernel: jit.Kernel, grid: Any, block: int, arguments: tuple[Any, ...]) -> None:
+        """Ask for a kernel: `grid` blocks of so many threads. An empty grid is no work."""
+        key = kernel, jit.signature(arguments)
+        if key not in self._loaded:
+            binary = jit.cubin(*key, self.capability)
+            self._loaded[key] = self.core.ObjectCode.from_cubin(binary).get_kernel(kernel.name)
+        if self.rehearsing or 0 in (grid if isinstance(grid, tuple) else (grid,)):
+            return
+        config = self.core.LaunchConfig(grid=grid, block=block)
+        self.core.launch(self.stream, config, self._loaded[key], *jit.packed(arguments))
+
+    def capture(self, work: Callable[[], None]) -> Any:
+        """A graph of all that `work` asks for, which is not done now."""
+        builder = self.stream.create_graph_builder()
+        builder.begin_building()
+        try:
+            work()
+        finally:
+            builder.end_building()
+        graph = builder.complete()
+        graph.upload(self.stream)
+        return graph
+
+    def replay(self, graph: Any) -> None:
+        """Ask for all that was captured."""
+        graph.launch(self.stream)
+
+    def describe(self) -> str:
+        """The GPU and the versions of what drives it."""
+        _, total = self._checked(self.driver.cuMemGetInfo())
+        major, minor = self.capability
+        version = self.blas.get_version(self.handle)
+        return (
+            f"{self.gpu.name}, compute capability {major}.{minor}, {total / 2**30:.0f} GiB, "
+            f"cuBLAS {version // 10000}.{version // 100 % 100}"
+        )
+
+
+@functools.cache
+def current() -> Device:
+    """The GPU of this process: the first that CUDA_VISIBLE_DEVICES leaves."""
+    import cuda.core
+    from cuda.bindings import driver
+
+    return Device(cuda.core, driver, cublas.load())

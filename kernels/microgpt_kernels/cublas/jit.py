@@ -1,0 +1,131 @@
+"""How a kernel written for numba.cuda becomes machine code for a kind of GPU, and how it gets its arguments.
+
+numba.cuda compiles to PTX, NVIDIA's linker makes that a cubin, and the cubin is kept in a cache: a later
+start compiles nothing. All of it works without a GPU, so that tests can look at every kernel's machine code.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from microgpt_kernels import cache
+from microgpt_kernels.cublas.array import Array
+
+# 'float32[2]' for an array of two dimensions, 'int64' for a number
+Signature = tuple[str, ...]
+
+# a function for kernels to use, merged into them
+inlined = cuda.jit(device=True, inline="always")
+
+
+class Kernel:
+    """A function that threads of a GPU run, each for itself; `cuda.threadIdx` and such tell them apart."""
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        functools.update_wrapper(self, function)
+        self.function, self.name = function, function.__name__
+
+    def launch(self, grid: int | tuple[int, ...], block: int, *arguments: Any) -> None:
+        """Run `grid` blocks of `block` threads.
+
+        arguments  arrays, integers, and NumPy's real numbers: a Python float would be a float64
+        """
+        device = next(argument.device for argument in arguments if isinstance(argument, Array))
+        device.launch(self, grid, block, arguments)
+
+
+kernel = Kernel
+
+
+def signature(arguments: tuple[Any, ...]) -> Signature:
+    """The types of a kernel's arguments."""
+    return tuple(map(_spelled, arguments))
+
+
+def _spelled(argument: Any) -> str:
+    if isinstance(argument, Array):
+        return f"{argument.dtype}[{argument.ndim}]"
+    if isinstance(argument, np.generic):
+        return str(argument.dtype)
+    if type(argument) is int:
+        return "int64"
+    raise TypeError(f"a kernel takes arrays, integers and NumPy's numbers, not {type(argument).__name__}")
+
+
+def packed(arguments: tuple[Any, ...]) -> list[Any]:
+    """The arguments as numba.cuda's kernels expect them.
+
+    An array is handed over as what its owner is (nothing, twice), its size, the size of an element, its
+    address, its shape and its strides, eight bytes each.
+    """
+    numbers: list[Any] = []
+    for argument in arguments:
+        if isinstance(argument, Array):
+            numbers += [0, 0, argument.size, argument.dtype.itemsize, argument.pointer]
+            numbers += [*argument.shape, *argument.strides]
+        else:
+            numbers.append(argument)
+    return numbers
+
+
+def cubin(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> bytes:
+    """A kernel's machine code, from the cache if it is there. Its entry has the kernel's name."""
+    stored = _cache()
+    key = f"{kernel.__module__}.{kernel.name}({', '.join(types)}) for {capability}"
+    binary = stored.get(key)
+    if binary is None:
+        binary, _ = link(kernel.name, ptx(kernel, types, capability), capability)
+        stored[key] = binary
+    return binary
+
+
+@functools.cache
+def _cache() -> Any:
+    from cuda.core.utils import FileStreamProgramCache
+
+    versions = (
+        metadata.version(package) for package in ("numba-cuda", "numba", "cuda-core", "cuda-bindings")
+    )
+    return FileStreamProgramCache(cache.directory(*versions) / "cublas")
+
+
+def ptx(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> str:
+    """A kernel in NVIDIA's portable assembly. Its entry has the kernel's name."""
+    # numba-cuda 0.30.4 uses a name that NumPy 2.5 has dropped
+    if not hasattr(np, "row_stack"):
+        np.row_stack = np.vstack
+    text, _ = cuda.compile(
+        kernel.function,
+        tuple(map(_numba_type, types)),
+        device=False,
+        abi="numba",
+        cc=capability,
+        output="ptx",
+    )
+    # numba's own name counts what it has compiled before
+    entry = re.search(r"\.visible \.entry\s+(\S+)\(", text)[1]
+    return text.replace(entry, kernel.name)
+
+
+def _numba_type(spelled: str) -> Any:
+    from numba import from_dtype, types
+
+    name, _, rest = spelled.partition("[")
+    number = from_dtype(np.dtype(name))
+    return types.Array(number, int(rest[:-1]), "C") if rest else number
+
+
+def link(name: str, text: str, capability: tuple[int, int]) -> tuple[bytes, str]:
+    """A cubin, and the assembler's report of registers and spills."""
+    from cuda.core import Linker, LinkerOptions, ObjectCode
+
+    options = LinkerOptions(arch="sm_{}{}".format(*capability), ptxas_options=["-v"])
+    linker = Linker(ObjectCode.from_ptx(text.encode(), name=name), options=options)
+    return linker.link("cubin").code, linker.get_info_log()

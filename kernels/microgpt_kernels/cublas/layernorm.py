@@ -1,0 +1,115 @@
+"""Layer normalisation (Ba et al. 2016, equation 4)."""
+
+from math import sqrt
+
+from numba import cuda
+
+from microgpt_kernels.cublas.jit import kernel
+from microgpt_kernels.cublas.sums import DEEP, ROWS, SQUARE, add_up, n_parts, sum_of_columns
+from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, lane, warp_row, warp_sum
+from microgpt_kernels.reference import LAYERNORM_EPS
+
+
+def layernorm_forward(out, mean, rstd, inp, weight, bias):
+    """out = weight * (inp - mean) * rstd + bias, with rstd = 1 / sqrt(variance + eps), row by row.
+
+    out           (N, C)  written
+    mean, rstd    (N,)    written
+    inp           (N, C)  read
+    weight, bias  (C,)    read
+    """
+    eps = inp.dtype.type(LAYERNORM_EPS)
+    _layernorm_forward_kernel.launch(
+        blocks(len(inp), WARPS), THREADS, out, mean, rstd, inp, weight, bias, eps
+    )
+
+
+@kernel
+def _layernorm_forward_kernel(out, mean, rstd, inp, weight, bias, eps):
+    """A warp normalises a row."""
+    N, C = inp.shape
+    real = inp.dtype.type
+    n = warp_row()
+    if n >= N:
+        return
+    total = real(0.0)
+    for c in range(lane(), C, WARP):
+        total += inp[n, c]
+    average = warp_sum(total) / real(C)
+    # the squares of differences, not the difference of squares, which would cancel
+    total = real(0.0)
+    for c in range(lane(), C, WARP):
+        total += (inp[n, c] - average) * (inp[n, c] - average)
+    scale = real(1.0) / sqrt(warp_sum(total) / real(C) + eps)
+    for c in range(lane(), C, WARP):
+        out[n, c] = weight[c] * ((inp[n, c] - average) * scale) + bias[c]
+    if lane() == 0:
+        mean[n] = average
+        rstd[n] = scale
+
+
+def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
+    """Gradient of `layernorm_forward`. With xhat = (inp - mean) * rstd and g = dout * weight:
+
+        dinp    = rstd * (g - avg_C(g) - xhat * avg_C(g * xhat))
+        dweight = sum_N(dout * xhat)
+        dbias   = sum_N(dout)
+
+    dinp            (N, C)  written; may share memory with dout
+    dweight, dbias  (C,)    written
+    dout, inp       (N, C)  read
+    weight          (C,)    read
+    mean, rstd      (N,)    read, as saved by the forward
+    """
+    (N, C), real = inp.shape, inp.dtype
+    n = n_parts(N, ROWS, 2 * C, real.itemsize)
+    parts = dweight.reshape(1, C), dbias.reshape(1, C)
+    if n > 1:
+        room = inp.device.partial((2, n, C), real)
+        parts = room[0], room[1]
+    # first, as dinp may be written where dout is
+    _layernorm_sums_kernel.launch((blocks(C, WARP), n), SQUARE, *parts, dout, inp, mean, rstd)
+    if n > 1:
+        add_up(dweight, parts[0])
+        add_up(dbias, parts[1])
+    _layernorm_backward_kernel.launch(blocks(N, WARPS), THREADS, dinp, dout, inp, weight, mean, rstd)
+
+
+@kernel
+def _layernorm_sums_kernel(dweight, dbias, dout, inp, mean, rstd):
+    """Block (columns, part of the rows)."""
+    shared = cuda.shared.array((DEEP, WARP), dweight.dtype)
+    N, C = inp.shape
+    real = inp.dtype.type
+    part, n_parts = cuda.blockIdx.y, cuda.gridDim.y
+    c = cuda.blockIdx.x * WARP + cuda.threadIdx.x % WARP
+    begin, end = part * N // n_parts, (part + 1) * N // n_parts
+    weight_sum, bias_sum = real(0.0), real(0.0)
+    if c < C:
+        for n in range(begin + cuda.threadIdx.x // WARP, end, DEEP):
+            weight_sum += dout[n, c] * ((inp[n, c] - mean[n]) * rstd[n])
+            bias_sum += dout[n, c]
+    weight_sum = sum_of_columns(weight_sum, shared)
+    bias_sum = sum_of_columns(bias_sum, shared)
+    if cuda.threadIdx.x < WARP and c < C:
+        dweight[part, c] = weight_sum
+        dbias[part, c] = bias_sum
+
+
+@kernel
+def _layernorm_backward_kernel(dinp, dout, inp, weight, mean, rstd):
+    """A warp has a row."""
+    N, C = inp.shape
+    real = inp.dtype.type
+    n = warp_row()
+    if n >= N:
+        return
+    g_sum, gx_sum = real(0.0), real(0.0)
+    for c in range(lane(), C, WARP):
+        g = dout[n, c] * weight[c]
+        g_sum += g
+        gx_sum += g * ((inp[n, c] - mean[n]) * rstd[n])
+    g_average, gx_average = warp_sum(g_sum) / real(C), warp_sum(gx_sum) / real(C)
+    for c in range(lane(), C, WARP):
+        xhat = (inp[n, c] - mean[n]) * rstd[n]
+        dinp[n, c] = rstd[n] * (dout[n, c] * weight[c] - g_average - xhat * gx_average)

@@ -1,0 +1,37 @@
+"""Arrays on the GPU, and their way there and back."""
+
+from microgpt_kernels.cublas import device
+from microgpt_kernels.cublas.blas import WORKSPACE_BYTES
+from microgpt_kernels.cublas.device import PARTIAL_BYTES
+
+
+def zeros(shape, dtype):
+    """A zeroed array on the GPU."""
+    return device.current().zeros(shape, dtype)
+
+
+def to_device(values):
+    """A copy of a NumPy array on the GPU."""
+    array = zeros(values.shape, values.dtype)
+    from_host(array, values)
+    return array
+
+
+def to_host(array):
+    """A copy of an array as a NumPy array, once all work asked for so far is done."""
+    return array.device.download(array)
+
+
+def from_host(array, values):
+    """array = values"""
+    array.device.upload(array, values)
+
+
+def overhead():
+    """cuBLAS's workspace, and that for partial sums."""
+    return WORKSPACE_BYTES + PARTIAL_BYTES
+
+
+def describe():
+    """The GPU and the versions of what drives it."""
+    return device.current().describe()

@@ -1,0 +1,47 @@
+"""Rotary positions (Su et al. 2021): pairs of columns of q and k turn with the position of their row."""
+
+from numba import cuda
+
+from microgpt_kernels.cublas.jit import kernel
+from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, lane, warp_row
+
+
+def rope_forward(qkv, cos, sin, offsets, start):
+    """Turns columns (2j, 2j+1) of each head of q and k by position * 10000^(-2j/D) (equation 34).
+
+    qkv       (N, 3C)        updated; row n stands at position (start + n) mod T
+    cos, sin  (T, C)         read; of the angle of the pair to which a column belongs
+    offsets   (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1]
+    """
+    _rotate(qkv, cos, sin, offsets, start, 1.0)
+
+
+def rope_backward(dqkv, cos, sin, offsets):
+    """Gradient of `rope_forward` for whole sequences: the rotation back.
+
+    dqkv      (N, 3C)        updated
+    cos, sin  (T, C)         read
+    offsets   (H+1,)  int32  read
+    """
+    _rotate(dqkv, cos, sin, offsets, 0, -1.0)
+
+
+def _rotate(qkv, cos, sin, offsets, start, direction):
+    grid = blocks(len(qkv), WARPS), len(offsets) - 1
+    _rotate_kernel.launch(grid, THREADS, qkv, cos, sin, offsets, start, qkv.dtype.type(direction))
+
+
+@kernel
+def _rotate_kernel(qkv, cos, sin, offsets, start, direction):
+    """Block (rows, head); a warp turns a row of a head, a lane pairs of columns."""
+    n, h = warp_row(), cuda.blockIdx.y
+    T, C = cos.shape
+    if n < len(qkv):
+        t = (start + n) % T
+        # a head of odd width leaves its last column as it is
+        for c in range(offsets[h] + 2 * lane(), offsets[h + 1] - 1, 2 * WARP):
+            for first in (0, C):  # q, then k
+                x, y = qkv[n, first + c], qkv[n, first + c + 1]
+                turn = direction * sin[t, c]
+                qkv[n, first + c] = x * cos[t, c] - y * turn
+                qkv[n, first + c + 1] = x * turn + y * cos[t, c]

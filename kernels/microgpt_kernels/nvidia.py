@@ -1,0 +1,91 @@
+"""What a backend for NVIDIA GPUs needs of a machine, asked in a moment: nothing heavy is imported."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from importlib import metadata
+from importlib.util import find_spec
+
+from microgpt_kernels import BackendError
+
+# of the modules that do the work, the package that brings each
+PACKAGES = {"numba_cuda": "numba-cuda", "cuda.core": "cuda-core", "cuda.pathfinder": "cuda-pathfinder"}
+OLDEST_CUDA = 12  # the oldest for which there is an extra
+REMEDY = "pip install 'microgpt-numba[cuda{}]'"
+
+
+def open_driver() -> ctypes.CDLL:
+    """The driver's library. Raises OSError where there is none."""
+    return ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+
+
+def check(backend: str, driver_library: Callable[[], ctypes.CDLL] = open_driver) -> None:
+    """Raises BackendError with the first thing that is missing and how to get it."""
+    missing = _missing_of_the_driver(driver_library) or _missing_package()
+    if missing:
+        raise BackendError(f"the backend {backend!r} {missing}")
+    supported, needed = driver_version(driver_library), toolkit_version()
+    if supported // 1000 < needed:
+        way_out = f", or {REMEDY.format(supported // 1000)}" if supported // 1000 >= OLDEST_CUDA else ""
+        raise BackendError(
+            f"the backend {backend!r} needs a newer NVIDIA driver: this one supports CUDA "
+            f"{readable(supported)}, and the packages installed here are those of CUDA {needed}; update the "
+            f"driver{way_out}"
+        )
+
+
+def _missing_of_the_driver(driver_library: Callable[[], ctypes.CDLL]) -> str | None:
+    try:
+        library = driver_library()
+    except OSError:
+        return "needs an NVIDIA GPU, and this machine has no NVIDIA driver; use crystal or openblas"
+    error = library.cuInit(0)
+    n_devices = ctypes.c_int()
+    if error == 0:
+        error = library.cuDeviceGetCount(ctypes.byref(n_devices))
+    # 100 is the driver's word for no device
+    if error == 100 or (error == 0 and n_devices.value == 0):
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        why = f" (CUDA_VISIBLE_DEVICES is {hidden!r})" if hidden is not None else ""
+        return f"needs an NVIDIA GPU, and the driver shows none{why}; use crystal or openblas"
+    if error:
+        return f"needs an NVIDIA driver that works, and this one fails with CUDA error {error}; reinstall it"
+    return None
+
+
+def _missing_package() -> str | None:
+    for module, package in PACKAGES.items():
+        if not _is_there(module):
+            return f"needs the package {package!r}: {REMEDY.format(13)}, or cuda12 for an older driver"
+    return None
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False
+
+
+def driver_version(driver_library: Callable[[], ctypes.CDLL] = open_driver) -> int:
+    """The newest CUDA that the driver supports: 12040 for 12.4."""
+    version = ctypes.c_int()
+    driver_library().cuDriverGetVersion(ctypes.byref(version))
+    return version.value
+
+
+def toolkit_version() -> int:
+    """The major version of the CUDA that the installed packages are of."""
+    for package in ("cuda-toolkit", "cuda-bindings"):
+        try:
+            return int(metadata.version(package).partition(".")[0])
+        except metadata.PackageNotFoundError:
+            continue
+    return OLDEST_CUDA
+
+
+def readable(version: int) -> str:
+    """12040 -> '12.4'"""
+    return f"{version // 1000}.{version % 1000 // 10}"

@@ -1,0 +1,52 @@
+"""The GPU backend for tests: simulated everywhere, and on the GPU itself where there is one."""
+
+import numpy as np
+import pytest
+from microgpt_kernels import BackendError, load, nvidia
+
+SIMULATED, REAL = "simulated cublas", "cublas"
+# for parametrised tests; those on the GPU are skipped, with the reason, where there is none
+GPU_BACKENDS = (SIMULATED, pytest.param(REAL, marks=pytest.mark.gpu))
+
+
+def gpu_backend(name, monkeypatch):
+    """The backend, simulated or not; else the test is skipped."""
+    if name == REAL:
+        try:
+            return load(REAL)
+        except BackendError as error:
+            pytest.skip(str(error))
+    for package in ("numba_cuda", "greenlet"):
+        pytest.importorskip(package, reason=f"a simulated GPU needs the package {package}")
+    from simulator import simulate
+
+    monkeypatch.setattr(nvidia, "check", lambda name: None)
+    simulate(monkeypatch)
+    return load(REAL)
+
+
+def device():
+    """The GPU that `gpu_backend` has chosen."""
+    from microgpt_kernels.cublas import device
+
+    return device.current()
+
+
+class Hosted:
+    """A backend on a device as one whose kernels take NumPy arrays: they are copied there and back."""
+
+    def __init__(self, k):
+        self.k = k
+
+    def __getattr__(self, name):
+        kernel, k = getattr(self.k, name), self.k
+
+        def called(*arguments):
+            # one array twice is one array there, too
+            there = {id(a): k.to_device(a) for a in arguments if isinstance(a, np.ndarray)}
+            kernel(*(there.get(id(a), a) for a in arguments))
+            for array in arguments:
+                if isinstance(array, np.ndarray):
+                    array[...] = k.to_host(there[id(array)])
+
+        return called
