@@ -27,6 +27,12 @@ build-release: build
         done
     done
 
+# the same with the backend `cublas`, for an NVIDIA driver of CUDA 13, or 12: `just build-cuda 12`
+build-cuda cuda="13":
+    {{python}} -m venv .venv
+    {{bin}}/pip install -q -e ".[dev,cuda{{cuda}}]"
+    {{bin}}/microgpt backends
+
 # train with positional arguments: FILE STEPS HEADS BACKEND SEQ_LEN, inside `ulimit -v` (KiB)
 run file="data/input.txt" steps="1000" heads="uniform" backend="crystal" seq_len="128" limit="8388608":
     ulimit -v {{limit}} && {{bin}}/microgpt train "{{file}}" --steps {{steps}} --heads "{{heads}}" \
@@ -39,6 +45,21 @@ test *arguments:
 # the tests of one backend
 test-backend name:
     {{bin}}/pytest -k {{name}}
+
+# all that needs a GPU: the tests, NVIDIA's checks of memory and races, and the speeds
+test-gpu:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    {{bin}}/python -c "import microgpt_kernels as m; print(m.load('cublas').describe())"
+    {{bin}}/pytest -m gpu
+    if command -v compute-sanitizer >/dev/null; then
+        for tool in memcheck racecheck; do
+            compute-sanitizer --tool $tool --error-exitcode 1 {{bin}}/python -m benchmarks.gpu --sanitize
+        done
+    else
+        echo "compute-sanitizer, which checks memory and races, is not here: it comes with the CUDA toolkit" >&2
+    fi
+    {{bin}}/python -m benchmarks.gpu
 
 # formatting, lint and types
 lint:

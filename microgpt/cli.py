@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from microgpt_kernels import BACKENDS
+from microgpt_kernels import BACKENDS, BackendError
 
 from microgpt import __version__
 from microgpt.config import DTYPES, ORDERS, POSITIONS, SCHEDULES, TrainConfig, read_toml
@@ -40,6 +40,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             sys.stdout.flush()  # here its errors are still ours
         except MicrogptError as error:
             _stop(str(error), error.exit_code)
+        except BackendError as error:
+            _stop(str(error), 1)
         except KeyboardInterrupt:
             _stop("interrupted", INTERRUPTED)
         except BrokenPipeError:

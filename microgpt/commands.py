@@ -131,11 +131,12 @@ def info(run: Path, *, as_json: bool) -> None:
 def backends(*, as_json: bool) -> None:
     """Which backends can run here."""
     rows = [microgpt_kernels.status(name) for name in microgpt_kernels.BACKENDS]
+    width = max(map(len, microgpt_kernels.BACKENDS))
     for row in rows:
         if as_json:
             print(json.dumps(row._asdict()))
         else:
-            print(f"{row.name:<10} {'yes' if row.usable else 'no ':<4} {row.detail}")
+            print(f"{row.name:<{width}}  {'yes' if row.usable else 'no':<3}  {row.detail}")
 
 
 def corpus(name: str, out: Path, *, as_json: bool) -> None:

@@ -81,19 +81,19 @@ class View:
     def __len__(self):
         return self.shape[0]
 
-    def _checked(self, index):
-        for each, n in zip(index if type(index) is tuple else (index,), self.shape, strict=True):
-            if not 0 <= each < n:
-                raise IndexError(f"index {index} in an array of {self.shape}")
-        return index
+    # NumPy refuses what is too large, but takes what is below 0 from the end
 
     def __getitem__(self, index):
         if type(index) is slice:
             return View(self.values[index])
-        return self.values[self._checked(index)]
+        if (min(index) if type(index) is tuple else index) < 0:
+            raise IndexError(f"index {index} in an array of {self.shape}")
+        return self.values[index]
 
     def __setitem__(self, index, value):
-        self.values[self._checked(index)] = value
+        if (min(index) if type(index) is tuple else index) < 0:
+            raise IndexError(f"index {index} in an array of {self.shape}")
+        self.values[index] = value
 
 
 # --- a block of threads -------------------------------------------------------------------------------

@@ -41,11 +41,10 @@ class Array:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def reshape(self, *shape: int) -> Array:
-        """The same memory in another shape of the same size; one length may be -1."""
-        if -1 in shape:
-            known = math.prod(n for n in shape if n != -1)
-            shape = tuple(self.size // known if n == -1 else n for n in shape)
+    def reshape(self, *shape: Any) -> Array:
+        """The same memory in another shape of the same size, given as lengths or as a tuple of them."""
+        if isinstance(shape[0], tuple):
+            (shape,) = shape
         if math.prod(shape) != self.size:
             raise ValueError(f"{self.shape} cannot become {shape}")
         return Array(self.device, self.buffer, self.pointer, shape, self.dtype)

@@ -211,31 +211,28 @@ def _panel():
 def _softmax(att, panel, n, n_keys, shared):
     """The scores of a panel, n_keys by n, become weights; a lane has a query, the warps share its keys."""
     query, warp = lane(), cuda.threadIdx.x // WARP
+    first, end, step = panel + warp * n + query, panel + n_keys * n if query < n else 0, TILE_WARPS * n
     real = att.dtype.type
     highest = real(-inf)
-    if query < n:
-        for key in range(warp, n_keys, TILE_WARPS):
-            score = att[panel + key * n + query]
-            highest = score if score > highest else highest
+    for place in range(first, end, step):
+        highest = att[place] if att[place] > highest else highest
     shared[warp, query] = highest
     cuda.syncthreads()
     for other in range(TILE_WARPS):
         highest = shared[other, query] if shared[other, query] > highest else highest
     cuda.syncthreads()
     total = real(0.0)
-    if query < n:
-        for key in range(warp, n_keys, TILE_WARPS):
-            weight = exp(att[panel + key * n + query] - highest)
-            att[panel + key * n + query] = weight
-            total += weight
+    for place in range(first, end, step):
+        weight = exp(att[place] - highest)
+        att[place] = weight
+        total += weight
     shared[warp, query] = total
     cuda.syncthreads()
     total = real(0.0)
     for other in range(TILE_WARPS):
         total += shared[other, query]
-    if query < n:
-        for key in range(warp, n_keys, TILE_WARPS):
-            att[panel + key * n + query] /= total
+    for place in range(first, end, step):
+        att[place] /= total
     cuda.syncthreads()
 
 

@@ -98,9 +98,6 @@ def _cache() -> Any:
 
 def ptx(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> str:
     """A kernel in NVIDIA's portable assembly. Its entry has the kernel's name."""
-    # numba-cuda 0.30.4 uses a name that NumPy 2.5 has dropped
-    if not hasattr(np, "row_stack"):
-        np.row_stack = np.vstack
     text, _ = cuda.compile(
         kernel.function,
         tuple(map(_numba_type, types)),

@@ -1,0 +1,129 @@
+"""The GPU kernels' machine code: it takes no GPU to compile it and to look at it."""
+
+import re
+
+import numpy as np
+import pytest
+from gpu import SIMULATED, Hosted, device, gpu_backend
+from microgpt_kernels.contract import KERNELS
+from support import CASES, Case, arguments, call
+
+pytest.importorskip("numba_cuda", reason="compiling for a GPU needs the package numba-cuda")
+pytest.importorskip("cuda.core", reason="compiling for a GPU needs the package cuda-core")
+
+CAPABILITIES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)]
+# of a thread: a multiprocessor has 65,536, so that 6 blocks of attention's 64 threads fit, or 5 in float64
+MOST_REGISTERS = {"float32": 160, "float64": 176}
+# sums that take several parts, and all the kinds of ids
+LARGE = Case(B=3, T=800, widths=(3, 1), V=3, F=2, M=2, P=5000, X=9000)
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    """Every kernel with every combination of types that a run can ask for."""
+    from microgpt_kernels.cublas import jit
+
+    asked = set()
+    with pytest.MonkeyPatch.context() as patch:
+        k = gpu_backend(SIMULATED, patch)
+        patch.setattr(
+            jit, "cubin", lambda kernel, types, capability: asked.add((kernel, types)) or (kernel, types)
+        )
+        device().rehearsing = True
+        hosted = Hosted(k)
+        for dtype in ("float32", "float64"):
+            for case in (CASES["three"], CASES["seven"], LARGE):
+                for kernel in KERNELS:
+                    values = arguments(kernel, case, dtype)
+                    call(kernel, getattr(hosted, kernel.name), values)
+                    if kernel.name == "batch_fill":
+                        for kind in (np.uint16, np.uint32):
+                            ids = values["ids"].astype(kind)
+                            call(kernel, hosted.batch_fill, values | {"ids": ids})
+            # generation, whose queries are fewer than the keys
+            out, att, qkv = (np.zeros(shape, dtype) for shape in ((1, 4), (1, 2, 9), (3, 12)))
+            hosted.attention_forward(out, att, out, qkv, np.array([0, 1, 4], np.int32))
+    return sorted(asked, key=lambda pair: (pair[0].name, pair[1]))
+
+
+def test_all_kernels_are_here(kernels):
+    """Or the tests below would look at some of them only."""
+    import sys
+
+    from microgpt_kernels.cublas.jit import Kernel
+
+    modules = [module for name, module in sys.modules.items() if name.startswith("microgpt_kernels.cublas.")]
+    defined = {
+        value.name for module in modules for value in vars(module).values() if isinstance(value, Kernel)
+    }
+    assert {kernel.name for kernel, _ in kernels} == defined
+    assert len(defined) > 25
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda pair: "{}.{}".format(*pair))
+def test_every_kernel_compiles_to_code_that_wastes_nothing(kernels, capability):
+    from microgpt_kernels.cublas import jit
+
+    for kernel, types in kernels:
+        name = f"{kernel.name}({', '.join(types)})"
+        text = jit.ptx(kernel, types, capability)
+        binary, report = jit.link(kernel.name, text, capability)
+        assert binary.startswith(b"\x7fELF"), name
+        # a number as Python writes it, and `int / int`, are float64: slow, and 64 times so on most GPUs
+        doubled = any("float64" in each for each in types)
+        assert doubled or ".f64" not in text, f"{name} computes in float64"
+        stack = re.search(
+            r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", report
+        )
+        assert stack.groups() == ("0", "0", "0"), f"{name} spills registers into memory: {stack[0]}"
+        n_registers = int(re.search(r"Used (\d+) registers", report)[1])
+        assert n_registers <= MOST_REGISTERS["float64" if doubled else "float32"], (
+            f"{name}: {n_registers} registers"
+        )
+
+
+def test_arguments_are_packed_as_the_machine_code_expects(kernels):
+    """numba.cuda's way to pass an array is nowhere documented: eight bytes for each of these numbers."""
+    from microgpt_kernels.cublas import jit
+    from microgpt_kernels.cublas.array import Array
+
+    sizes = {"u64": 8, "s64": 8, "b64": 8, "f64": 8, "f32": 4, "b32": 4, "u32": 4, "s32": 4}
+    for kernel, types in kernels:
+        values = []
+        for spelled in types:
+            name, _, rest = spelled.partition("[")
+            number = 1 if name == "int64" else np.dtype(name).type(1)
+            values.append(Array(None, None, 4096, (2,) * int(rest[:-1]), name) if rest else number)
+        text = jit.ptx(kernel, types, (9, 0))
+        head = text[text.index(".visible .entry") : text.index("{")]
+        expected = [sizes[kind] for kind in re.findall(r"\.param \.(?:align \d+ \.)?(\w+)", head)]
+        packed = jit.packed(tuple(values))
+        assert [4 if isinstance(each, np.float32) else 8 for each in packed] == expected, kernel.name
+
+
+def test_tiles_are_read_four_numbers_at_a_time(kernels):
+    """The products of attention would wait for memory otherwise."""
+    from microgpt_kernels.cublas import jit
+
+    for kernel, types in kernels:
+        if "_attention_" in kernel.name and "float32[1]" in types:
+            text = jit.ptx(kernel, types, (9, 0))
+            assert text.count("ld.shared.v4.f32") >= 4, kernel.name
+            assert text.count("fma.rn.f32") >= 32, kernel.name
+
+
+def test_machine_code_is_kept(kernels, tmp_path, monkeypatch):
+    from microgpt_kernels.cublas import jit
+
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    jit._cache.cache_clear()
+    try:
+        kernel, types = kernels[0]
+        first = jit.cubin(kernel, types, (8, 0))
+        monkeypatch.setattr(jit, "ptx", lambda *arguments: pytest.fail("compiled again"))
+        jit._cache.cache_clear()
+        assert jit.cubin(kernel, types, (8, 0)) == first
+        with pytest.raises(pytest.fail.Exception):
+            jit.cubin(kernel, types, (9, 0))
+    finally:
+        jit._cache.cache_clear()

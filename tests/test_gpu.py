@@ -1,0 +1,329 @@
+"""The GPU backend as a whole, simulated and on a GPU: steps, graphs, memory, the way to a CPU and back."""
+
+import numpy as np
+import pytest
+from gpu import GPU_BACKENDS, REAL, SIMULATED, device, gpu_backend
+from microgpt_kernels import load, reference
+from support import relative_error
+from typer.testing import CliRunner
+
+from microgpt import cli, run
+from microgpt.checkpoint import load_model, load_state
+from microgpt.config import TrainConfig
+from microgpt.errors import MicrogptError
+from microgpt.evaluate import Evaluator
+from microgpt.generate import Generator, Sampling
+from microgpt.run import Run
+from microgpt.text import read_text
+from microgpt.train import Trainer
+from microgpt.workspace import Budget, place
+
+TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 3
+IDS = np.frombuffer(TEXT.encode(), np.uint8) % 11
+V = 11
+OPTIONS = {
+    "seq_len": 6, "batch_size": 3, "d_model": 6, "n_layers": 1, "d_ff": 5, "heads": "1+2+3",
+    "order": "shuffled", "lr": 0.001, "clip": 0.5, "weight_decay": 0.1, "warmup": 3,
+}  # fmt: skip
+# of a run's losses and parameters
+TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+N_STEPS = 3
+
+
+@pytest.fixture(params=GPU_BACKENDS)
+def k(request, monkeypatch):
+    return gpu_backend(request.param, monkeypatch)
+
+
+@pytest.fixture
+def simulated(monkeypatch):
+    return gpu_backend(SIMULATED, monkeypatch)
+
+
+def make(k, budget=None, **options):
+    config = TrainConfig(file="x", **(OPTIONS | options))
+    return Trainer(k, config.model(V), config, IDS, budget or Budget(None))
+
+
+def result(trainer, losses):
+    """All that a run leaves."""
+    return [losses.loss, losses.grad_norm, *(trainer.host(name) for name in ("param", "m", "v"))]
+
+
+def same(one, other):
+    return all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
+
+
+# --- training ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_layers": 2, "heads": "1+2+3|6"},
+        {"positions": "rope", "heads": "3+1+2"},
+        {"positions": "none", "heads": "ones", "batch_size": 1},
+    ],
+    ids=["learned", "rope", "ones"],
+)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_a_run_agrees_with_the_reference(k, dtype, options):
+    """Graph and all: the first step is run as it is, the second captured, the others replayed."""
+    runs = []
+    for backend in (reference, k):
+        trainer = make(backend, dtype=dtype, **options)
+        runs.append(result(trainer, trainer.advance(N_STEPS)))
+    for actual, expected in zip(runs[1], runs[0], strict=True):
+        assert relative_error(actual, expected) <= TOLERANCE[dtype]
+
+
+def test_the_graph_does_what_the_eager_steps_do(k):
+    graph, eager = make(k), make(k)
+    eager._steps = type("Eager", (), {"__call__": lambda self, n, state: graph._steps.eager(n, state)})()
+    assert same(result(graph, graph.advance(N_STEPS)), result(eager, eager.advance(N_STEPS)))
+
+
+def test_two_runs_agree_bit_for_bit(k):
+    one, other = (make(k, batch_size=1, seq_len=34) for _ in range(2))
+    assert same(result(one, one.advance(2)), result(other, other.advance(2)))
+
+
+def test_the_order_of_threads_changes_nothing(simulated):
+    """Between two barriers no thread may read what another writes: else another order would show it."""
+    runs = []
+    for order in (1, -1):
+        device().core.order = order
+        # more than one panel of attention, and than one block of a kernel
+        trainer = make(simulated, batch_size=1, seq_len=36)
+        runs.append(result(trainer, trainer.advance(2)))
+    assert same(*runs)
+
+
+def test_compiling_takes_no_step(k):
+    trainer = make(k)
+    before = [trainer.host(name) for name in ("param", "m", "v")]
+    trainer.compile()
+    assert trainer.step == 0
+    assert same(before, [trainer.host(name) for name in ("param", "m", "v")])
+
+
+def test_after_compiling_nothing_is_left_to_compile(simulated, monkeypatch):
+    """Or a step would wait for it, and be measured with it."""
+    trainer = make(simulated)
+    trainer.compile()
+    assert device().core.launches == []
+    monkeypatch.setattr(device().core.ObjectCode, "from_cubin", lambda binary: pytest.fail(str(binary)))
+    trainer.advance(2)
+
+
+def test_steps_are_replayed_without_a_word_from_the_host(simulated, monkeypatch):
+    trainer = make(simulated, order="sequential", batch_size=1)
+    trainer.advance(2)
+    monkeypatch.setattr(device(), "launch", lambda *arguments: pytest.fail("a launch outside of the graph"))
+    before = device().n_reads
+    trainer.advance(3)
+    assert device().n_reads == before
+    assert trainer.step == 5
+
+
+def test_another_state_is_captured_anew(k):
+    """bench and evaluation use one compiled step for several runs."""
+    alone, expected = make(k), None
+    expected = result(alone, alone.advance(N_STEPS))
+    one, other = make(k), make(k, heads="6")
+    one._steps = other._steps
+    one.advance(N_STEPS - 1)
+    other.advance(1)
+    assert same(expected[2:], result(one, one.advance(1))[2:])
+
+
+def test_no_number_is_summed_up_in_an_order_of_chance():
+    """The only additions to memory that several threads share would be atomic ones."""
+    from pathlib import Path
+
+    import microgpt_kernels.cublas as package
+
+    for source in Path(package.__file__).parent.glob("*.py"):
+        assert "cuda.atomic" not in source.read_text(), source
+
+
+# --- evaluation and generation ------------------------------------------------------------------------
+
+
+def test_evaluation_and_generation_agree_with_the_reference(k):
+    config = make(reference, dtype="float64").model
+    param = np.random.default_rng(3).normal(size=make(reference).state.o.param.shape)
+    results = []
+    for backend in (reference, k):
+        budget = Budget(None)
+        _, p, c = place(backend, budget, config, param)
+        score = Evaluator(backend, config, p, c, budget, IDS).score()
+        generator = Generator(backend, config, p, c, budget)
+        # past the end of the window, with and without limits
+        texts = [
+            np.concatenate(list(generator.stream(IDS[:3], 9, sampling, chunk=4)))
+            for sampling in (Sampling(temperature=0.0), Sampling(top_k=4, top_p=0.9, seed=5))
+        ]
+        results.append((score, texts))
+    assert relative_error([results[1][0].nats], [results[0][0].nats]) <= 1e-9
+    assert results[1][0].characters == results[0][0].characters
+    assert same(results[1][1], results[0][1])
+
+
+# --- checkpoints --------------------------------------------------------------------------------------
+
+
+class Silent:
+    def __getattr__(self, name):
+        return lambda *arguments: None
+
+
+def trained(tmp_path, out, backend, steps, saved=None, **options):
+    """A run directory."""
+    file = tmp_path / "text.txt"
+    file.write_text(TEXT)
+    config = TrainConfig(
+        **(
+            OPTIONS
+            | {"file": str(file), "backend": backend, "steps": steps, "out": str(tmp_path / out)}
+            | options
+        )
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "SAMPLE_LENGTH", 3)
+        run.train(config, Silent(), saved)
+    return tmp_path / out
+
+
+@pytest.mark.parametrize("order", [("cublas", "reference"), ("reference", "cublas")], ids="-".join)
+def test_a_run_goes_on_on_another_backend(k, tmp_path, order):
+    """Half of it on a GPU, half on a CPU, beside all of it on the CPU."""
+    there = trained(tmp_path, "half", order[0], 2, dtype="float64")
+    trained(tmp_path, "half", order[1], 4, load_state(there), dtype="float64")
+    whole = load_state(trained(tmp_path, "whole", "reference", 4, dtype="float64"))
+    resumed = load_state(tmp_path / "half")
+    assert resumed.step == whole.step == 4
+    for name in ("m", "v"):
+        assert relative_error(getattr(resumed, name), getattr(whole, name)) <= 1e-9
+    assert relative_error(resumed.model.param, whole.model.param) <= 1e-9
+
+
+def test_what_is_saved_is_what_the_device_holds(k, tmp_path):
+    """Arrays once lived on host and device, and `save` wrote the host's, as old as the run."""
+    out = trained(tmp_path, "run", "cublas", 2)
+    config = TrainConfig(**(OPTIONS | {"file": str(tmp_path / "text.txt"), "backend": "cublas", "steps": 2}))
+    text = read_text(tmp_path / "text.txt")
+    again = Run(k, config, config.model(len(text.vocabulary)), text, tmp_path / "again").trainer
+    at_start = again.host("param")
+    again.advance(2)
+    saved = load_state(out)
+    assert np.array_equal(load_model(out).param, again.host("param"))
+    assert same((saved.m, saved.v), (again.host("m"), again.host("v")))
+    assert not np.array_equal(at_start, again.host("param"))
+
+
+# --- memory -------------------------------------------------------------------------------------------
+
+
+def test_the_budget_counts_what_lies_on_the_device(simulated):
+    """All but the counters and the head offsets, which are a few bytes each."""
+    held = device().core.memory.held()
+    budget = Budget(None)
+    trainer = make(simulated, budget)
+    on_device = device().core.memory.held() - held
+    assert 0 <= on_device - (budget.held - simulated.overhead()) < 40_000
+    assert held == simulated.overhead()
+    assert trainer.step == 0
+
+
+def test_arrays_that_nobody_holds_are_given_back(simulated):
+    held = device().core.memory.held()
+    # the last run's graph needs its arrays until another is captured
+    make(simulated).advance(1)
+    after_one = device().core.memory.held()
+    for _ in range(2):
+        make(simulated).advance(1)
+    assert device().core.memory.held() == after_one > held
+
+
+def test_nothing_is_allocated_once_a_run_has_begun(simulated):
+    trainer = make(simulated)
+    trainer.advance(1)
+    held = device().core.memory.held()
+    trainer.advance(2)
+    assert device().core.memory.held() == held
+
+
+def test_a_gpu_that_is_full_says_so(simulated, tmp_path, monkeypatch):
+    file = tmp_path / "text.txt"
+    file.write_text(TEXT)
+    device().core.memory.total = device().core.memory.held() + 5000
+    answer = CliRunner().invoke(
+        cli.app, ["train", str(file), "--backend", "cublas", "--seq-len", "8", "--out", str(tmp_path / "out")]
+    )
+    assert answer.exit_code == 1
+    assert "out of GPU memory: " in answer.stderr
+    assert "use a smaller model, --batch-size or --seq-len" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_cap_holds_for_the_workspaces_too(simulated):
+    with pytest.raises(
+        MicrogptError, match=r"48.0 MiB for the backend's own use do not fit, .* another --backend"
+    ):
+        make(simulated, Budget(40 << 20))
+
+
+# --- arrays ---------------------------------------------------------------------------------------------
+
+
+def test_an_array_is_cut_as_numpys_are(k):
+    values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    array = k.to_device(values)
+    for index in (1, -1, (0, slice(1, 3)), slice(1, 2), (1, 2), (1, slice(2, 2)), slice(-1, None)):
+        assert np.array_equal(k.to_host(array[index]), values[index]), index
+        assert array[index].shape == values[index].shape
+    assert array[1, 2, 3] == 23
+    assert np.array_equal(k.to_host(array.reshape(4, 6)), values.reshape(4, 6))
+    assert (array.ndim, array.size, array.nbytes, array.strides) == (3, 24, 96, (48, 16, 4))
+
+
+@pytest.mark.parametrize("index", [(slice(0, 1), 1), slice(0, 2, 2), 2, -3, (0, 0, 4)])
+def test_what_would_leave_gaps_or_the_array_is_refused(k, index):
+    with pytest.raises(IndexError):
+        k.zeros((2, 3, 4), np.float32)[index]
+
+
+def test_a_new_array_is_zero_and_values_are_converted(k):
+    array = k.zeros((3,), np.float32)
+    assert np.array_equal(k.to_host(array), np.zeros(3))
+    k.from_host(array, np.array([1, 2, 3]))
+    assert k.to_host(array).tolist() == [1, 2, 3]
+    assert k.to_host(k.zeros((0, 4), np.int64)).shape == (0, 4)
+
+
+def test_a_kernel_takes_no_number_of_python(simulated):
+    from microgpt_kernels.cublas import jit
+
+    with pytest.raises(TypeError, match="not float"):
+        jit.signature((1.0,))
+
+
+# --- TF32 -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("backend", "mode"), [("cublas", 0), ("cublas-tf32", 3)])
+def test_tf32_is_there_for_who_asks(simulated, backend, mode):
+    k = load(backend)
+    make(k).advance(1)
+    assert device().blas.math_modes == {mode}
+    assert ("TF32" in k.describe()) == (mode == 3)
+
+
+@pytest.mark.gpu
+def test_tf32_learns_what_float32_learns(monkeypatch):
+    gpu_backend(REAL, monkeypatch)
+    runs = [make(load(name), dtype="float32") for name in ("cublas", "cublas-tf32")]
+    losses = [trainer.advance(50).loss for trainer in runs]
+    assert relative_error(losses[1], losses[0]) <= 0.02

@@ -1,0 +1,186 @@
+"""What the GPU backend says where something is missing, and how it speaks to cuBLAS without nvmath-python."""
+
+import ctypes
+import inspect
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+from microgpt_kernels import BackendError, load, nvidia, status
+
+
+class DriverLibrary:
+    """libcuda as far as it is asked, with these answers."""
+
+    def __init__(self, error=0, n_devices=1, version=13000):
+        self.error, self.n_devices, self.version = error, n_devices, version
+
+    def cuInit(self, flags):  # noqa: N802
+        return self.error
+
+    def cuDeviceGetCount(self, n):  # noqa: N802
+        n._obj.value = self.n_devices
+        return 0
+
+    def cuDriverGetVersion(self, version):  # noqa: N802
+        version._obj.value = self.version
+        return 0
+
+
+def answer(library=None, packages=True, toolkit="13.5.0", monkeypatch=None):
+    """The sentence that `check` gives; None where nothing is missing."""
+
+    def open_driver():
+        if library is None:
+            raise OSError("libcuda.so.1: cannot open shared object file")
+        return library
+
+    def version(package):
+        if toolkit is None:
+            raise metadata.PackageNotFoundError(package)
+        return toolkit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            nvidia, "find_spec", lambda module: object() if packages is True or module in packages else None
+        )
+        patch.setattr(nvidia.metadata, "version", version)
+        try:
+            nvidia.check("cublas", open_driver)
+        except BackendError as error:
+            return str(error).removeprefix("the backend 'cublas' ")
+    return None
+
+
+def test_a_machine_with_everything_is_accepted():
+    assert answer(DriverLibrary()) is None
+    assert answer(DriverLibrary(version=12090), toolkit="12.9.1") is None
+    # a driver newer than the packages
+    assert answer(DriverLibrary(version=13000), toolkit="12.9.1") is None
+
+
+def test_what_is_missing_is_named():
+    assert answer() == "needs an NVIDIA GPU, and this machine has no NVIDIA driver; use crystal or openblas"
+    none = "needs an NVIDIA GPU, and the driver shows none; use crystal or openblas"
+    assert answer(DriverLibrary(n_devices=0)) == answer(DriverLibrary(error=100)) == none
+    assert answer(DriverLibrary(error=803)) == (
+        "needs an NVIDIA driver that works, and this one fails with CUDA error 803; reinstall it"
+    )
+    assert answer(DriverLibrary(), packages=()) == (
+        "needs the package 'numba-cuda': pip install 'microgpt-numba[cuda13]', or cuda12 for an older driver"
+    )
+    assert "'cuda-core'" in answer(DriverLibrary(), packages=("numba_cuda", "cuda.pathfinder"))
+
+
+def test_a_hidden_gpu_is_told_from_none(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "shows none (CUDA_VISIBLE_DEVICES is '')" in answer(DriverLibrary(n_devices=0))
+
+
+def test_an_old_driver_is_told_what_would_work():
+    said = answer(DriverLibrary(version=12040))
+    assert "this one supports CUDA 12.4, and the packages installed here are those of CUDA 13" in said
+    assert said.endswith("update the driver, or pip install 'microgpt-numba[cuda12]'")
+    # there is no extra for CUDA 11
+    assert answer(DriverLibrary(version=11040)).endswith("; update the driver")
+
+
+def test_a_machine_without_a_gpu_is_told_so_at_once():
+    """And nothing of CUDA or Numba is imported for it."""
+    if status("cublas").usable:
+        pytest.skip("this machine has a GPU")
+    code = (
+        "import sys, microgpt_kernels as m; row = m.status('cublas'); assert not row.usable; "
+        "assert not {'numba', 'cuda', 'numba_cuda', 'numpy'} & set(sys.modules); print(row.detail)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"the backend 'cublas' needs [^\n]+\n", said)
+    for name in ("cublas", "cublas-tf32"):
+        with pytest.raises(BackendError, match=f"the backend '{name}' needs"):
+            load(name)
+
+
+# --- cuBLAS by ctypes ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def blas():
+    pytest.importorskip("numba_cuda", reason="the GPU backend needs the package numba-cuda")
+    from microgpt_kernels.cublas import blas
+
+    return blas
+
+
+class Recorder:
+    """A library whose functions succeed and are written down."""
+
+    def __init__(self, status=0):
+        self.calls, self.status = [], status
+
+    def __getattr__(self, name):
+        def called(*arguments):
+            self.calls.append((name, [getattr(each, "value", each) for each in arguments]))
+            return self.status
+
+        return called
+
+
+def test_the_twin_has_nvmaths_functions_and_arguments(blas):
+    """As far as the backend uses them."""
+    nvmath = pytest.importorskip("nvmath.bindings.cublas", reason="nvmath-python is not installed")
+    for name in ("create", "get_version", "set_stream", "set_workspace", "set_math_mode", "sgemm", "dgemm"):
+        described = re.match(r"\w+\((.*?)\)", getattr(nvmath, name).__doc__)[1]
+        n_arguments = len(described.split(",")) if described else 0
+        if name.endswith("gemm"):
+            assert n_arguments == len(inspect.signature(blas.Cublas._gemm).parameters) - 2
+        else:
+            assert n_arguments == len(inspect.signature(getattr(blas.Cublas, name)).parameters) - 1
+    assert (nvmath.Operation.N, nvmath.Operation.T) == (blas.NO_TRANSPOSE, blas.TRANSPOSE)
+    assert nvmath.Math.DEFAULT_MATH == blas.DEFAULT_MATH
+    assert nvmath.Math.TF32_TENSOR_OP_MATH == blas.TF32_MATH
+
+
+def test_the_twin_passes_arguments_in_cublass_order(blas):
+    library = Recorder()
+    twin = blas.Cublas(library)
+    twin.sgemm(7, 0, 1, 2, 3, 4, 50, 60, 5, 70, 6, 80, 90, 8)
+    twin.dgemm(7, 0, 1, 2, 3, 4, 50, 60, 5, 70, 6, 80, 90, 8)
+    twin.set_workspace(7, 1 << 40, 1 << 33)
+    assert library.calls == [
+        ("cublasSgemm_v2", [7, 0, 1, 2, 3, 4, 50, 60, 5, 70, 6, 80, 90, 8]),
+        ("cublasDgemm_v2", [7, 0, 1, 2, 3, 4, 50, 60, 5, 70, 6, 80, 90, 8]),
+        ("cublasSetWorkspace_v2", [7, 1 << 40, 1 << 33]),
+    ]
+
+
+def test_the_twin_reports_errors(blas):
+    with pytest.raises(RuntimeError, match="cublasSetMathMode failed with cuBLAS status 15"):
+        blas.Cublas(Recorder(15)).set_math_mode(7, 3)
+
+
+def test_the_twin_finds_its_functions_in_the_library(blas):
+    pathfinder = pytest.importorskip("cuda.pathfinder", reason="cuda-pathfinder is not installed")
+    try:
+        found = pathfinder.load_nvidia_dynamic_lib("cublas")
+    except pathfinder.DynamicLibNotFoundError as error:
+        pytest.skip(f"cuBLAS is not installed: {error}")
+    library = ctypes.CDLL(found.abs_path)
+    for name in re.findall(r'"(cublas[A-Z]\w+)"', inspect.getsource(blas.Cublas)):
+        assert getattr(library, name)
+    version = ctypes.c_int()
+    assert library.cublasGetProperty(0, ctypes.byref(version)) == 0
+    assert version.value >= 12
+
+
+def test_a_missing_cublas_is_named(blas, monkeypatch):
+    pathfinder = pytest.importorskip("cuda.pathfinder", reason="cuda-pathfinder is not installed")
+
+    def fail(name):
+        raise pathfinder.DynamicLibNotFoundError(name)
+
+    monkeypatch.setattr(pathfinder, "load_nvidia_dynamic_lib", fail)
+    with pytest.raises(BackendError, match=r"needs the library cuBLAS: pip install 'cuda-toolkit\[cublas\]'"):
+        blas.load()
+    monkeypatch.undo()
