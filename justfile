@@ -54,12 +54,12 @@ test-gpu:
     {{bin}}/pytest -m gpu
     if command -v compute-sanitizer >/dev/null; then
         for tool in memcheck racecheck; do
-            compute-sanitizer --tool $tool --error-exitcode 1 {{bin}}/python -m benchmarks.gpu --sanitize
+            compute-sanitizer --tool $tool --error-exitcode 1 {{bin}}/python -m benchmarks.gpu_steps --sanitize
         done
     else
         echo "compute-sanitizer, which checks memory and races, is not here: it comes with the CUDA toolkit" >&2
     fi
-    {{bin}}/python -m benchmarks.gpu
+    {{bin}}/python -m benchmarks.gpu_steps
 
 # formatting, lint and types
 lint:

@@ -244,6 +244,10 @@ def measure(
     sizes = {"B": config.batch_size, **model.sizes}
     for name in usable(backend):
         k = load_backend(name)
+        if k.to_device(ids) is not ids:
+            if backend is None:
+                continue  # it was not asked for
+            raise UsageError(f"--roofline measures what runs on the CPU, and {name} does not")
         k.set_threads(1)
         trainer = Trainer(k, model, config, ids, Budget(config.memory_cap_bytes))
         with announced(display, f"compiling {name} and each of its kernels; later starts skip this"):

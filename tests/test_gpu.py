@@ -1,5 +1,7 @@
 """The GPU backend as a whole, simulated and on a GPU: steps, graphs, memory, the way to a CPU and back."""
 
+import json
+
 import numpy as np
 import pytest
 from gpu import GPU_BACKENDS, REAL, SIMULATED, device, gpu_backend
@@ -275,6 +277,30 @@ def test_the_cap_holds_for_the_workspaces_too(simulated):
         make(simulated, Budget(40 << 20))
 
 
+# --- other commands -------------------------------------------------------------------------------------
+
+
+def test_generate_eval_and_bench_run_on_the_gpu(k, tmp_path):
+    out = str(trained(tmp_path, "run", "cublas", 1))
+
+    def output(*arguments):
+        answer = CliRunner().invoke(cli.app, [*arguments, "--json"], catch_exceptions=False)
+        assert answer.exit_code == 0, answer.stderr
+        return json.loads(answer.stdout)
+
+    ours, theirs = (output("generate", out, "--length", "4", "--backend", b) for b in ("cublas", "reference"))
+    assert ours["text"] == theirs["text"]
+    text = str(tmp_path / "text.txt")
+    ours, theirs = (output("eval", out, text, "--backend", b) for b in ("cublas", "reference"))
+    assert ours["nats_per_character"] == pytest.approx(theirs["nats_per_character"], rel=1e-5)
+    tiny = ["--heads", "1+2", "--d-model", "3", "--n-layers", "1", "--seq-len", "4", "--backend", "cublas"]
+    row = output("bench", "2", "--file", text, *tiny)
+    assert (row["backend"], row["threads"], row["steps"]) == ("cublas", 1, 2)
+    answer = CliRunner().invoke(cli.app, ["bench", "2", "--file", text, *tiny, "--roofline"])
+    assert answer.exit_code == 2
+    assert "--roofline measures what runs on the CPU, and cublas does not" in answer.stderr
+
+
 # --- arrays ---------------------------------------------------------------------------------------------
 
 
@@ -327,3 +353,21 @@ def test_tf32_learns_what_float32_learns(monkeypatch):
     runs = [make(load(name), dtype="float32") for name in ("cublas", "cublas-tf32")]
     losses = [trainer.advance(50).loss for trainer in runs]
     assert relative_error(losses[1], losses[0]) <= 0.02
+
+
+# --- the benchmark ------------------------------------------------------------------------------------------
+
+
+def test_the_benchmark_of_steps_counts_them(simulated, monkeypatch):
+    """With a simulated GPU its times mean nothing, but everything that it does is done."""
+    import gpu_steps
+
+    monkeypatch.setattr(gpu_steps, "SECONDS", 0)
+    row = gpu_steps.measure("tiny", "cublas", OPTIONS, rounds=1, beside_cpu=False)
+    before, trainer = len(device().core.launches), make(simulated)
+    trainer._steps.eager(1, trainer.state)
+    n_products = 3 * (4 * trainer.model.n_layers + 1)
+    assert row.launches == len(device().core.launches) - before + n_products
+    assert row.step_us > 0 < row.floor_us
+    assert row.gflops > 0 < row.peak_gflops
+    assert gpu_steps.line(row).startswith("tiny      cublas ")

@@ -96,7 +96,7 @@ def test_a_machine_without_a_gpu_is_told_so_at_once():
         "assert not {'numba', 'cuda', 'numba_cuda', 'numpy'} & set(sys.modules); print(row.detail)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert re.fullmatch(r"the backend 'cublas' needs [^\n]+\n", said)
+    assert re.fullmatch(r"needs [^\n]+\n", said)
     for name in ("cublas", "cublas-tf32"):
         with pytest.raises(BackendError, match=f"the backend '{name}' needs"):
             load(name)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from microgpt_kernels import BACKENDS
 from peers import ours, table
 from peers.__main__ import measure
 from peers.agreement import FIRST, FIRST_TOLERANCE, TOLERANCE, DisagreementError, check
@@ -65,13 +66,13 @@ def test_one_other_loss_is_refused(losses, step, factor):
 
 def test_who_cannot_run_says_why_and_the_others_are_measured(problem, monkeypatch, capsys):
     monkeypatch.setitem(SYSTEMS, "reference", System("ours", "reference", ""))
-    monkeypatch.setitem(SYSTEMS, "absent", System("ours", "cublas", ""))
+    monkeypatch.setitem(SYSTEMS, "absent", System("ours", "none", ""))
     rows = measure("tiny", problem, ["reference", "absent"], [1], rounds=2, seconds=0.02)
     capsys.readouterr()
     table.show(rows, problem, as_json=True)
     lines = {line["system"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
     assert list(lines) == ["reference", "absent", "sgemm"]
-    assert "'cublas' is not part of this version" in lines["absent"]["reason"]
+    assert lines["absent"]["reason"] == "there is no backend 'none'; there are " + ", ".join(BACKENDS)
     assert lines["absent"]["steps_per_s"] is None
     assert 0 < lines["reference"]["min"] <= lines["reference"]["steps_per_s"] <= lines["reference"]["max"]
     assert lines["reference"]["of_peak"] == pytest.approx(

@@ -51,5 +51,5 @@ def status(name: str) -> Status:
     try:
         backend = load(name)
     except BackendError as error:
-        return Status(name, False, str(error))
+        return Status(name, False, str(error).removeprefix(f"the backend {name!r} "))
     return Status(name, True, backend.describe())

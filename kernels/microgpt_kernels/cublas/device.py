@@ -41,6 +41,8 @@ class Device:
         self.rehearsing = False
         # how often the host has waited for a number: what does that cannot be captured
         self.n_reads = 0
+        # how often a kernel or a matrix product was asked for
+        self.n_asked = 0
 
     @property
     def capability(self) -> tuple[int, int]:
@@ -121,6 +123,7 @@ class Device:
             self._loaded[key] = self.core.ObjectCode.from_cubin(binary).get_kernel(kernel.name)
         if self.rehearsing or 0 in (grid if isinstance(grid, tuple) else (grid,)):
             return
+        self.n_asked += 1
         config = self.core.LaunchConfig(grid=grid, block=block)
         self.core.launch(self.stream, config, self._loaded[key], *jit.packed(arguments))
 

@@ -28,6 +28,7 @@ def gemm(out, a, b, transpose_a=False, transpose_b=False, accumulate=False, tf32
     product = blas.sgemm if out.dtype == "float32" else blas.dgemm
     if device.rehearsing:
         return
+    device.n_asked += 1
     blas.set_math_mode(handle, TF32_MATH if tf32 else DEFAULT_MATH)
     # a row-major array is its own transpose to BLAS, which is asked for out.T = op(b).T @ op(a).T
     product(
