@@ -60,6 +60,7 @@ test-gpu:
         echo "compute-sanitizer, which checks memory and races, is not here: it comes with the CUDA toolkit" >&2
     fi
     {{bin}}/python -m benchmarks.gpu_steps
+    {{bin}}/python -m benchmarks.peers --gpu
 
 # formatting, lint and types
 lint:

@@ -16,7 +16,10 @@ V = 65
 @pytest.mark.parametrize(("seq_len", "length"), [(128, 100), (32, 10_000), (128, 10_000)])
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_generate(benchmark, backend, seq_len, length):
-    k = load(backend)
+    generate(benchmark, load(backend), seq_len, length)
+
+
+def generate(benchmark, k, seq_len, length):
     k.set_threads(1)
     config = TrainConfig(file="none", seq_len=seq_len).model(V)
     tensors = table(config.sizes)

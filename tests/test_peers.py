@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from microgpt_kernels import BACKENDS
 from peers import ours, table
-from peers.__main__ import measure
+from peers.__main__ import KNOWN, measure
 from peers.agreement import FIRST, FIRST_TOLERANCE, TOLERANCE, DisagreementError, check
 from peers.problem import Problem
-from peers.systems import SYSTEMS, System
+from peers.systems import GPU_SYSTEMS, SYSTEMS, System, ours_beside
 from peers.turns import Runner
+
+from microgpt.errors import MicrogptError
 
 N_STEPS = 20
 TINY = {"seq_len": 8, "batch_size": 3, "d_model": 16, "d_ff": 24, "heads": "2x8"}
@@ -42,6 +44,24 @@ def test_a_peer_trains_our_model(problem, losses, name, package):
     check({"ours": losses, name: np.concatenate(parts)})
 
 
+@pytest.mark.parametrize("variant", ["cuda-eager", "cuda-graph-tf32"])
+def test_pytorch_without_a_gpu_says_why(problem, variant):
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'microgpt-numba[peers]'")
+    if torch.cuda.is_available():
+        pytest.skip("PyTorch has a GPU here")
+    runner = Runner(System("pytorch", variant, ""), problem, 1)
+    with pytest.raises(MicrogptError, match="PyTorch finds no GPU: "):
+        runner.run(1)
+    runner.close()
+
+
+def test_a_gpus_systems_stand_beside_ours_of_the_same_precision():
+    assert {name: ours_beside(name) for name in GPU_SYSTEMS} == {
+        name: "cublas-tf32" if "tf32" in name else "cublas" for name in GPU_SYSTEMS
+    }
+    assert {ours_beside(name) for name in SYSTEMS} == {"crystal"}
+
+
 @pytest.mark.parametrize(
     "change", [{"clip": 0.0}, {"lr": 3.03e-4}, {"beta2": 0.99}, {"seed": 1}, {"heads": "1x16"}, {"stride": 7}]
 )
@@ -65,9 +85,9 @@ def test_one_other_loss_is_refused(losses, step, factor):
 
 
 def test_who_cannot_run_says_why_and_the_others_are_measured(problem, monkeypatch, capsys):
-    monkeypatch.setitem(SYSTEMS, "reference", System("ours", "reference", ""))
-    monkeypatch.setitem(SYSTEMS, "absent", System("ours", "none", ""))
-    rows = measure("tiny", problem, ["reference", "absent"], [1], rounds=2, seconds=0.02)
+    monkeypatch.setitem(KNOWN, "reference", System("ours", "reference", ""))
+    monkeypatch.setitem(KNOWN, "absent", System("ours", "none", ""))
+    rows = measure("tiny", problem, ["reference", "absent", "sgemm"], [1], rounds=2, seconds=0.02)
     capsys.readouterr()
     table.show(rows, problem, as_json=True)
     lines = {line["system"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}

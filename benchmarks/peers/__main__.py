@@ -1,6 +1,7 @@
 """Our backends beside PyTorch and JAX: the same model, in turns.
 
     python -m benchmarks.peers [FILE] [--sizes ...] [--systems ...] [--rounds 5] [--threads 2] [--json]
+    python -m benchmarks.peers --gpu
 
 Every system has a process of its own for each number of threads, and trains the same float32 model from the
 same initial values on the same batches, with the same Adam. Their first losses are compared, and a difference
@@ -11,6 +12,9 @@ losses is. A batch of one sequence runs on one thread, larger ones on one thread
 GFLOP/s counts matrix products alone: 2*N*K*M for a linear map on N rows, twice that backward; for attention
 the (T+1)/2 keys that a query may see on the average, in two products forward and four backward. The peak is
 what OpenBLAS reaches on large matrices, measured in the same rounds.
+
+With --gpu the backends on a GPU stand beside PyTorch on the same GPU, in float32 and in TF32, at sizes for a
+GPU; `python -m benchmarks.gpu_steps` says how near they are to the GPU's own limits.
 """
 
 from __future__ import annotations
@@ -18,20 +22,22 @@ from __future__ import annotations
 import json as json_lines
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from microgpt.errors import MicrogptError, UsageError
-from microgpt.machine import available_cores
+from microgpt.machine import available_cores, load_backend
 from microgpt.text import read_text
 
 from . import table
 from .agreement import CHECKED, check
-from .problem import SIZES, Problem
-from .systems import PEAK, SYSTEMS
+from .problem import GPU_SIZES, SIZES, Problem
+from .systems import GPU_SYSTEMS, PEAK, SYSTEMS
 from .table import Row
 from .turns import Runner
+
+KNOWN = SYSTEMS | GPU_SYSTEMS | {"sgemm": PEAK}
 
 
 def note(text: str) -> None:
@@ -44,11 +50,11 @@ def measure(
     """All rows of one size."""
     rows, runners, losses = [], {}, {}
     for threads in thread_counts:
-        for system in [*systems, "sgemm"]:
+        for system in systems:
             row = Row(size, system, threads)
             rows.append(row)
             note(f"{size}: starting {system} with {threads} thread{'s' * (threads > 1)} ...")
-            runner = Runner(SYSTEMS.get(system, PEAK), problem, threads)
+            runner = Runner(KNOWN[system], problem, threads)
             try:
                 if system != "sgemm":
                     losses[f"{system} ({threads})"] = runner.run(CHECKED)[1]
@@ -56,8 +62,10 @@ def measure(
                 runners[system, threads] = row, runner
             except MicrogptError as error:
                 row.reason = str(error)
-    if losses:
-        check(losses)
+    for tf32 in (False, True):
+        alike = {name: values for name, values in losses.items() if ("tf32" in name) == tf32}
+        if alike:
+            check(alike, tf32=tf32)
     for number in range(1, rounds + 1):
         note(f"{size}: round {number} of {rounds} ...")
         for row, runner in runners.values():
@@ -67,9 +75,9 @@ def measure(
     return rows
 
 
-def chosen(text: str, known: dict[str, object], option: str) -> list[str]:
-    """'a,b' -> ['a', 'b'], each a known name."""
-    names = [name.strip() for name in text.split(",")]
+def chosen(text: str | None, known: dict[str, Any], option: str) -> list[str]:
+    """'a,b' -> ['a', 'b'], each a known name; None -> all."""
+    names = list(known) if text is None else [name.strip() for name in text.split(",")]
     for name in names:
         if name not in known:
             raise UsageError(f"{option}: there is no {name!r}; there are {', '.join(known)}")
@@ -78,8 +86,9 @@ def chosen(text: str, known: dict[str, object], option: str) -> list[str]:
 
 def main(
     file: Annotated[Path, typer.Argument(help="The text to train on.")] = Path("data/input.txt"),
-    sizes: Annotated[str, typer.Option(help="Which sizes.")] = ",".join(SIZES),
-    systems: Annotated[str, typer.Option(help="Which systems.")] = ",".join(SYSTEMS),
+    sizes: Annotated[str | None, typer.Option(help="Which sizes.", show_default="all")] = None,
+    systems: Annotated[str | None, typer.Option(help="Which systems.", show_default="all")] = None,
+    gpu: Annotated[bool, typer.Option("--gpu", help="On a GPU, at sizes for one.")] = False,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each system.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="Threads for batches of several sequences.")] = 2,
     seconds: Annotated[float, typer.Option(min=0.01, help="About how long a turn is.")] = 0.7,
@@ -87,15 +96,20 @@ def main(
 ) -> None:
     """Our backends beside PyTorch and JAX: the same model, trained in turns."""
     try:
-        names = chosen(systems, SYSTEMS, "--systems")
-        problems = {size: Problem(file, SIZES[size]) for size in chosen(sizes, SIZES, "--sizes")}
+        known_sizes, known_systems = (GPU_SIZES, GPU_SYSTEMS) if gpu else (SIZES, SYSTEMS)
+        names = chosen(systems, known_systems, "--systems")
+        problems = {size: Problem(file, known_sizes[size]) for size in chosen(sizes, known_sizes, "--sizes")}
+        if gpu:
+            print(load_backend("cublas").describe(), file=sys.stderr)
+        else:
+            names.append("sgemm")
         if threads > available_cores():
             raise UsageError(f"--threads {threads}: this machine has {available_cores()} to give")
         read_text(file)  # if it cannot be read, better now
         versions = table.machine()
         print(json_lines.dumps(versions) if json else ", ".join(f"{k} {v}" for k, v in versions.items()))
         for size, problem in problems.items():
-            thread_counts = sorted({1, min(threads, problem.config.batch_size)})
+            thread_counts = [1] if gpu else sorted({1, min(threads, problem.config.batch_size)})
             rows = measure(size, problem, names, thread_counts, rounds, seconds)
             table.show(rows, problem, as_json=json)
         if not json:

@@ -24,6 +24,14 @@ SIZES: dict[str, dict[str, Any]] = {
         "seq_len": 64, "batch_size": 12, "d_model": 128, "n_layers": 4, "d_ff": 512, "heads": "4x32",
     },
 }  # fmt: skip
+GPU_SIZES: dict[str, dict[str, Any]] = {
+    "headline": {"seq_len": 32},
+    "batch64": {"seq_len": 32, "batch_size": 64},
+    # its character model, of 10.7 million parameters
+    "nanogpt-gpu": {
+        "seq_len": 256, "batch_size": 64, "d_model": 384, "n_layers": 6, "d_ff": 1536, "heads": "6x64",
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,16 @@ def program(problem: Problem, threads: int, variant: str) -> Advance:
     torch.set_num_interop_threads(1)
     # Adam's moments of rare characters become denormal numbers, which can be slow
     torch.set_flush_denormal(True)
-    step = {"eager": eager, "compile": compiled}[variant](problem)
-    inputs, targets = map(torch.from_numpy, problem.batches("int64"))
+    device = torch.device("cuda" if variant.startswith("cuda") else "cpu")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        why = "this build of it is for CPUs" if torch.version.cuda is None else "its own driver check fails"
+        raise MicrogptError(f"PyTorch finds no GPU: {why}")
+    torch.set_float32_matmul_precision("high" if variant.endswith("tf32") else "highest")
+    inputs, targets = (torch.from_numpy(values).to(device) for values in problem.batches("int64"))
+    if variant.startswith("cuda-graph"):
+        step = captured(problem, device, inputs[0], targets[0])
+    else:
+        step = (compiled if variant == "compile" else eager)(problem, device)
     done = 0
 
     def advance(n: int) -> Array:
@@ -39,7 +47,7 @@ def program(problem: Problem, threads: int, variant: str) -> Advance:
         for i in range(done, done + n):
             losses.append(step(inputs[i % len(inputs)], targets[i % len(inputs)]))
         done += n
-        return torch.stack(losses).numpy()
+        return torch.stack(losses).cpu().numpy()
 
     return advance
 
@@ -75,10 +83,10 @@ def loss_of(problem: Problem) -> Loss:
     return loss
 
 
-def eager(problem: Problem) -> Step:
+def eager(problem: Problem, device: torch.device) -> Step:
     """autograd adds into views of one flat gradient: clipping and Adam see a single tensor."""
     config, loss = problem.config, loss_of(problem)
-    flat = torch.from_numpy(problem.parameters())
+    flat = torch.from_numpy(problem.parameters()).to(device)
     flat.grad = torch.zeros_like(flat)
     p = split(flat, problem.tensors)
     for leaf, grad in zip(leaves(p), leaves(split(flat.grad, problem.tensors)), strict=True):
@@ -96,17 +104,55 @@ def eager(problem: Problem) -> Step:
     return step
 
 
-def compiled(problem: Problem) -> Step:
+def compiled(problem: Problem, device: torch.device) -> Step:
     """One graph from the batch to the new parameters."""
+    step, state = step_and_state(problem, device)
+    return lambda inputs, targets: step(*state, inputs, targets)
+
+
+def captured(problem: Problem, device: torch.device, inputs: torch.Tensor, targets: torch.Tensor) -> Step:
+    """The same as a CUDA graph, which reads its batch from one place and leaves its loss in another."""
+    step, state = step_and_state(problem, device)
+    place = inputs.clone(), targets.clone()
+    tensors = [*(leaf for part in state[:3] for leaf in leaves(part)), state[3]]
+    at_start = [tensor.clone() for tensor in tensors]
+    # what is captured must have run before, on a stream of its own
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step(*state, *place)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        value = step(*state, *place)
+    for tensor, values in zip(tensors, at_start, strict=True):
+        tensor.copy_(values)
+
+    def replayed(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        place[0].copy_(inputs)
+        place[1].copy_(targets)
+        graph.replay()
+        return value.clone()
+
+    return replayed
+
+
+def step_and_state(
+    problem: Problem, device: torch.device
+) -> tuple[Callable[..., torch.Tensor], tuple[Any, ...]]:
+    """A compiled step(*state, inputs, targets), and the state: parameters, moments and a clock."""
     if not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
         raise MicrogptError("torch.compile needs a C++ compiler such as g++")
-    torch._inductor.config.cpp_wrapper = True  # the kernels are called from C++, not from Python
+    torch._inductor.config.cpp_wrapper = (
+        device.type == "cpu"
+    )  # the kernels are called from C++, not from Python
     config, loss = problem.config, loss_of(problem)
-    flat = torch.from_numpy(problem.parameters())
+    flat = torch.from_numpy(problem.parameters()).to(device)
     p, m, v = (
         split(values, problem.tensors) for values in (flat, torch.zeros_like(flat), torch.zeros_like(flat))
     )
-    clock = torch.zeros(())
+    clock = torch.zeros((), device=device)
 
     def step(p, m, v, clock, inputs, targets):
         grads, value = torch.func.grad_and_value(loss)(p, inputs, targets)
@@ -121,5 +167,4 @@ def compiled(problem: Problem) -> Step:
             weight.sub_(config.lr * (first / correction1) / ((second / correction2).sqrt() + EPS))
         return value
 
-    step = torch.compile(step, fullgraph=True, dynamic=False)
-    return lambda inputs, targets: step(p, m, v, clock, inputs, targets)
+    return torch.compile(step, fullgraph=True, dynamic=False), (p, m, v, clock)

@@ -45,8 +45,26 @@ SYSTEMS = {
     ),
     "jax-loop": System("jax_", "loop", "n jitted steps a call, in a fori_loop, its state donated"),
 }
+_GPU_NOTE = "one launch a step, of a CUDA graph"
+GPU_SYSTEMS = {
+    "cublas": System("ours", "cublas", f"{_GPU_NOTE}, n steps for each word from the host"),
+    "pytorch-gpu": System("pytorch", "cuda-eager", "eager autograd on the GPU, set up as on a CPU"),
+    "pytorch-gpu-graph": System(
+        "pytorch", "cuda-graph", f"torch.compile of the whole step as on a CPU, then {_GPU_NOTE}"
+    ),
+    "cublas-tf32": System("ours", "cublas-tf32", "cublas with products of float32 in TF32"),
+    "pytorch-gpu-tf32": System("pytorch", "cuda-eager-tf32", "pytorch-gpu with the same"),
+    "pytorch-gpu-graph-tf32": System("pytorch", "cuda-graph-tf32", "pytorch-gpu-graph with the same"),
+}
 PEAK_SIZE = 2048
 PEAK = System("peak", "", f"the peak: OpenBLAS sgemm of {PEAK_SIZE} x {PEAK_SIZE} matrices")
+
+
+def ours_beside(system: str) -> str:
+    """Which of our backends a system is to be compared with."""
+    if system not in GPU_SYSTEMS:
+        return "crystal"
+    return "cublas-tf32" if system.endswith("tf32") else "cublas"
 
 
 def environment(threads: int) -> dict[str, str]:
