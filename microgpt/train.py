@@ -159,7 +159,7 @@ class Trainer:
 
     def _first_bad_array(self, loss: float) -> str:
         """Which array is the first that is not finite, in the order in which a step computes them."""
-        a, in_layer = self.state.a, ("x", "ln1", "qkv", "att", "heads", "mid", "ln2", "hidden")
+        a, in_layer = self.state.a, ("x", "ln1", "qkv", "heads", "mid", "ln2", "hidden")
         arrays = [(f"the parameter {name!r}", array) for name, array in self.state.p._asdict().items()]
         for l in range(self.model.n_layers):
             arrays += [

@@ -43,7 +43,7 @@ class Memory:
     """What has been allocated: a buffer is alive as long as its owner."""
 
     def __init__(self, total):
-        self.total, self.blocks = total, {}
+        self.total, self.blocks, self.freed_in_capture = total, {}, False
 
     def held(self):
         return sum(self.blocks.values())
@@ -57,8 +57,8 @@ class Memory:
 
 
 class Buffer:
-    def __init__(self, memory, n_bytes):
-        self.memory, self.n_bytes = memory, n_bytes
+    def __init__(self, memory, n_bytes, stream):
+        self.memory, self.n_bytes, self.stream = memory, n_bytes, stream
         self.bytes = np.full(n_bytes + 2 * MARGIN, POISON, np.uint8)
         begin = self.bytes.ctypes.data + MARGIN
         self.handle = begin + -begin % MARGIN
@@ -69,6 +69,7 @@ class Buffer:
         ctypes.memset(self.handle, value, self.n_bytes)
 
     def __del__(self):
+        self.memory.freed_in_capture |= self.stream.captured is not None
         self.memory.blocks.pop(self.handle, None)
 
 
@@ -306,7 +307,7 @@ class Gpu:
 
     def allocate(self, n_bytes, *, stream):
         stream.refuse_in_capture("an allocation")
-        return Buffer(self.core.memory, n_bytes)
+        return Buffer(self.core.memory, n_bytes, stream)
 
 
 def array_at(address, size, dtype):

@@ -1,5 +1,6 @@
 """The GPU backend as a whole, simulated and on a GPU: steps, graphs, memory, the way to a CPU and back."""
 
+import gc
 import json
 
 import numpy as np
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from microgpt import cli, run
 from microgpt.checkpoint import load_model, load_state
 from microgpt.config import TrainConfig
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.evaluate import Evaluator
 from microgpt.generate import Generator, Sampling
 from microgpt.run import Run
@@ -139,6 +140,23 @@ def test_another_state_is_captured_anew(k):
     assert same(expected[2:], result(one, one.advance(1))[2:])
 
 
+def test_a_loss_that_is_not_finite_stops_the_run(k):
+    """In the middle of a graph's replays, and the last finite state is kept."""
+    trainer = make(k, order="sequential", batch_size=1)
+    trainer.advance(2)
+    moments = trainer.host("m")
+    spoiled = trainer.host("param")
+    spoiled[-1] = np.inf
+    k.from_host(trainer.state.o.param, spoiled)
+    with pytest.raises(
+        NotFiniteError, match="at step 3: the parameter 'head_b' is the first array with a NaN"
+    ):
+        trainer.advance(3)
+    assert trainer.step == 2
+    assert np.array_equal(trainer.host("m"), moments)
+    assert np.array_equal(trainer.host("param"), spoiled)
+
+
 def test_no_number_is_summed_up_in_an_order_of_chance():
     """The only additions to memory that several threads share would be atomic ones."""
     from pathlib import Path
@@ -246,6 +264,33 @@ def test_arrays_that_nobody_holds_are_given_back(simulated):
     for _ in range(2):
         make(simulated).advance(1)
     assert device().core.memory.held() == after_one > held
+
+
+def test_the_collector_frees_nothing_while_a_graph_is_captured(simulated, monkeypatch):
+    """It runs at any time, and to free an array would become a part of the graph."""
+    trainer, held = make(simulated), device().core.memory.held()
+    launch, hoard = device().launch, []
+    for _ in range(30):
+        ring = [simulated.zeros((9,), np.float32)]
+        ring.append(ring)
+        hoard.append(ring)
+    del ring
+
+    def littering(*arguments):
+        del hoard[:3]
+        launch(*arguments)
+
+    monkeypatch.setattr(device(), "launch", littering)
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        device().capture(lambda: trainer._steps.eager(1, trainer.state))
+    finally:
+        gc.set_threshold(*before)
+    assert hoard == []
+    assert not device().core.memory.freed_in_capture
+    gc.collect()
+    assert device().core.memory.held() == held
 
 
 def test_nothing_is_allocated_once_a_run_has_begun(simulated):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -130,11 +131,16 @@ class Device:
     def capture(self, work: Callable[[], None]) -> Any:
         """A graph of all that `work` asks for, which is not done now."""
         builder = self.stream.create_graph_builder()
+        # an array that the collector frees meanwhile would be freed by the graph, again and again
+        collects = gc.isenabled()
+        gc.disable()
         builder.begin_building()
         try:
             work()
         finally:
             builder.end_building()
+            if collects:
+                gc.enable()
         graph = builder.complete()
         graph.upload(self.stream)
         return graph
