@@ -155,7 +155,7 @@ class Cuda:
         self.shared_arrays, self.scheduler = [], greenlet.getcurrent()
         threads = [Thread(i) for i in range(n_threads)]
         for thread in threads:
-            thread.run = greenlet.greenlet(lambda: function(*arguments))
+            thread.run = greenlet.greenlet(lambda: _silently(function, arguments))
         self._continue(threads[::order])
         while running := [thread for thread in threads if not thread.run.dead]:
             if all(thread.waits_at == "the block" for thread in threads if not thread.run.dead):
@@ -174,6 +174,12 @@ class Cuda:
         for thread in threads:
             thread.waits_at, self.thread, self.threadIdx = None, thread, thread.index
             thread.run.switch() if answer is None else thread.run.switch(answer)
+
+
+def _silently(function, arguments):
+    """A GPU says nothing about an infinity. NumPy's settings are each greenlet's own."""
+    with np.errstate(all="ignore"):
+        function(*arguments)
 
 
 # --- cuda.core ----------------------------------------------------------------------------------------
@@ -285,10 +291,9 @@ class Core:
         cuda, function = compiled(kernel.function)
         cuda.gridDim, cuda.blockDim = grid, Triple(n_threads)
         blocks = [(x, y, z) for z in range(grid.z) for y in range(grid.y) for x in range(grid.x)]
-        with np.errstate(all="ignore"):
-            for block in blocks[:: self.order]:
-                cuda.blockIdx = Triple(*block)
-                cuda.run_block(function, arguments, n_threads, self.order)
+        for block in blocks[:: self.order]:
+            cuda.blockIdx = Triple(*block)
+            cuda.run_block(function, arguments, n_threads, self.order)
 
 
 class Gpu:
