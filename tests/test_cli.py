@@ -262,7 +262,7 @@ def test_info(trained):
 def test_backends():
     shown = run("backends").stdout.splitlines()
     rows = json_lines(run("backends", "--json").stdout)
-    assert [row["name"] for row in rows] == ["crystal", "openblas", "cublas", "reference"]
+    assert [row["name"] for row in rows] == ["crystal", "openblas", "cublas", "cublas-tf32", "reference"]
     assert [row["usable"] for row in rows if not row["name"].startswith("cublas")] == [True] * 3
     assert all(row["detail"] in line and row["name"] in line for row, line in zip(rows, shown, strict=True))
 

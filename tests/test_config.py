@@ -26,7 +26,8 @@ WRONG = [
     ({"seed": -1}, "--seed must be at least 0, not -1"),
     (
         {"backend": "cristal"},
-        "--backend 'cristal' is none of crystal, openblas, cublas, reference; did you mean 'crystal'?",
+        "--backend 'cristal' is none of crystal, openblas, cublas, cublas-tf32, reference; "
+        "did you mean 'crystal'?",
     ),
     ({"order": "zzz"}, "--order 'zzz' is none of sequential, shuffled"),
     ({"positions": "Rope"}, "--positions 'Rope' is none of learned, rope, none; did you mean 'rope'?"),

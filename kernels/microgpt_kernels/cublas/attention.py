@@ -88,11 +88,15 @@ def _load(tile, values, begin, stride, n_rows, n_columns):
 
 @inlined
 def _load_transposed(tile, values, begin, stride, n_rows, n_columns):
-    """tile.T = the first rows and columns of a matrix, filled up with zeros."""
-    column = lane()
-    for row in range(cuda.threadIdx.x // WARP, PANEL, TILE_WARPS):
-        inside = row < n_rows and column < n_columns
-        tile[column, row] = values[begin + row * stride + column] if inside else tile.dtype.type(0.0)
+    """tile.T = the first rows and columns of a matrix, filled up with zeros.
+
+    A warp reads 4 rows of 8 numbers, whole sectors of memory, and writes them to 32 banks of shared memory; a
+    row of 32 would be written to 8 of them, one after the other.
+    """
+    for row in range(cuda.threadIdx.x // SIDE, PANEL, SIDE):
+        for column in range(cuda.threadIdx.x & (SIDE - 1), PANEL, SIDE):
+            inside = row < n_rows and column < n_columns
+            tile[column, row] = values[begin + row * stride + column] if inside else tile.dtype.type(0.0)
 
 
 @inlined
