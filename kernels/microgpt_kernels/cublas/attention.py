@@ -1,8 +1,8 @@
 """Causal attention for heads of any width (Vaswani et al. 2017, equation 1), all heads in one launch.
 
 A block has one panel of PANEL queries of one head, in one sequence: a wide head takes longer, and a narrow
-one costs no launch of its own. Everything is made of tiles: matrix products cut into squares of PANEL by
-PANEL numbers, with 64 threads that hold 4 by 4 of them each. Attention is kept transposed, keys by queries.
+one costs no launch of its own. All products are made of tiles (tile.py). Attention is kept transposed, keys
+by queries.
 """
 
 from math import exp, inf, sqrt
@@ -13,14 +13,17 @@ from microgpt_kernels.contract import PANEL
 from microgpt_kernels.cublas.array import flat
 from microgpt_kernels.cublas.jit import inlined, kernel
 from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, block_max, block_sum, blocks, lane, warp_sum
-
-# of a tile each thread holds EACH by EACH numbers
-EACH = 4
-SIDE = PANEL // EACH
-TILE_THREADS = SIDE * SIDE
-TILE_WARPS = TILE_THREADS // WARP
-# rows of a tile begin at multiples of 16 bytes, so that 4 numbers are one load
-PADDED = PANEL + 4
+from microgpt_kernels.cublas.tile import (
+    EACH,
+    PADDED,
+    TILE_THREADS,
+    TILE_WARPS,
+    add_product,
+    clear,
+    corner,
+    load,
+    load_transposed,
+)
 
 
 def attention_forward(out, att, scratch, qkv, offsets):
@@ -73,61 +76,7 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
     _weigh_queries_kernel.launch(grid, TILE_THREADS, dqkv, C, att, qkv, 3 * C, offsets, T, C)
 
 
-# --- tiles ----------------------------------------------------------------------------------------
-# A matrix in an array of one dimension is where it begins and how far its rows are apart.
-
-
-@inlined
-def _load(tile, values, begin, stride, n_rows, n_columns):
-    """tile = the first rows and columns of a matrix, filled up with zeros."""
-    column = lane()
-    for row in range(cuda.threadIdx.x // WARP, PANEL, TILE_WARPS):
-        inside = row < n_rows and column < n_columns
-        tile[row, column] = values[begin + row * stride + column] if inside else tile.dtype.type(0.0)
-
-
-@inlined
-def _load_transposed(tile, values, begin, stride, n_rows, n_columns):
-    """tile.T = the first rows and columns of a matrix, filled up with zeros.
-
-    A warp reads 4 rows of 8 numbers, whole sectors of memory, and writes them to 32 banks of shared memory; a
-    row of 32 would be written to 8 of them, one after the other.
-    """
-    for row in range(cuda.threadIdx.x // SIDE, PANEL, SIDE):
-        for column in range(cuda.threadIdx.x & (SIDE - 1), PANEL, SIDE):
-            inside = row < n_rows and column < n_columns
-            tile[column, row] = values[begin + row * stride + column] if inside else tile.dtype.type(0.0)
-
-
-@inlined
-def _corner():
-    """The row and the column of a tile where this thread's part of it begins.
-
-    With & for %, which would ask for the sign, the compiler sees that a row of four numbers is aligned.
-    """
-    return cuda.threadIdx.x // SIDE * EACH, (cuda.threadIdx.x & (SIDE - 1)) * EACH
-
-
-@inlined
-def _clear(sums):
-    for i in range(EACH):
-        for j in range(EACH):
-            sums[i, j] = sums.dtype.type(0.0)
-
-
-@inlined
-def _add_product(sums, a, b, depth):
-    """sums += this thread's part of a.T @ b, over the first `depth` rows of both tiles.
-
-    Begins when all threads have written their parts of a and b, and ends when all have read them.
-    """
-    i, j = _corner()
-    cuda.syncthreads()
-    for d in range(depth):
-        for r in range(EACH):
-            for c in range(EACH):
-                sums[r, c] += a[d, i + r] * b[d, j + c]
-    cuda.syncthreads()
+# --- products -------------------------------------------------------------------------------------
 
 
 @inlined
@@ -135,12 +84,12 @@ def _dots(
     sums, a, b, rows, rows_begin, rows_stride, n_rows, columns, columns_begin, columns_stride, n_columns, D
 ):
     """sums = this thread's part of rows @ columns.T, both matrices of D columns; a and b are tiles to use."""
-    _clear(sums)
+    clear(sums)
     for d in range(0, D, PANEL):
         depth = min(PANEL, D - d)
-        _load_transposed(a, rows, rows_begin + d, rows_stride, n_rows, depth)
-        _load_transposed(b, columns, columns_begin + d, columns_stride, n_columns, depth)
-        _add_product(sums, a, b, depth)
+        load_transposed(a, rows, rows_begin + d, rows_stride, n_rows, depth)
+        load_transposed(b, columns, columns_begin + d, columns_stride, n_columns, depth)
+        add_product(sums, a, b, depth)
 
 
 @inlined
@@ -151,14 +100,14 @@ def _weigh_keys(
 
     weights  a panel, n_keys by n
     """
-    i, j = _corner()
+    i, j = corner()
     for d in range(0, D, PANEL):
-        _clear(sums)
+        clear(sums)
         for key in range(0, n_keys, PANEL):
             depth = min(PANEL, n_keys - key)
-            _load(a, weights, weights_begin + key * n, n, depth, n)
-            _load(b, x, x_begin + key * x_stride + d, x_stride, depth, D - d)
-            _add_product(sums, a, b, depth)
+            load(a, weights, weights_begin + key * n, n, depth, n)
+            load(b, x, x_begin + key * x_stride + d, x_stride, depth, D - d)
+            add_product(sums, a, b, depth)
         for r in range(EACH):
             for c in range(EACH):
                 if i + r < n and d + j + c < D:
@@ -185,7 +134,7 @@ def _attention_forward_kernel(out, att, qkv, offsets, T, C):
     n_keys = first + n
     panel = (sequence * cuda.gridDim.y + h) * T * T + first * T
     row = sequence * T
-    i, j = _corner()
+    i, j = corner()
     for key in range(0, n_keys, PANEL):
         _dots(
             sums, a, b,
@@ -262,7 +211,7 @@ def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, T, C):
         for c in range(lane(), D, WARP):
             total += dout[begin + c] * out[begin + c]
         totals[query] = warp_sum(total)
-    i, j = _corner()
+    i, j = corner()
     for key in range(0, n_keys, PANEL):
         _dots(
             sums, a, b,
@@ -296,14 +245,14 @@ def _weigh_queries_kernel(out, column, att, x, x_stride, offsets, T, C):
     head = (sequence * cuda.gridDim.y + h) * T * T
     row = sequence * T
     n_keys = min(PANEL, T - key)
-    i, j = _corner()
+    i, j = corner()
     for d in range(0, D, PANEL):
-        _clear(sums)
+        clear(sums)
         for first in range(key, T, PANEL):
             n = min(PANEL, T - first)
-            _load_transposed(a, att, head + first * T + key * n, n, n_keys, n)
-            _load(b, x, (row + first) * x_stride + low + d, x_stride, n, D - d)
-            _add_product(sums, a, b, n)
+            load_transposed(a, att, head + first * T + key * n, n, n_keys, n)
+            load(b, x, (row + first) * x_stride + low + d, x_stride, n, D - d)
+            add_product(sums, a, b, n)
         for r in range(EACH):
             for c in range(EACH):
                 if i + r < n_keys and d + j + c < D:
