@@ -16,6 +16,7 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.evaluate import Evaluator
 from microgpt.generate import Generator, Sampling
+from microgpt.heads import HEAD_LAYOUTS
 from microgpt.run import Run
 from microgpt.text import read_text
 from microgpt.train import Trainer
@@ -82,13 +83,43 @@ def test_a_run_agrees_with_the_reference(k, dtype, options):
 
 def test_the_graph_does_what_the_eager_steps_do(k):
     graph, eager = make(k), make(k)
-    eager._steps = type("Eager", (), {"__call__": lambda self, n, state: graph._steps.eager(n, state)})()
+    eager._steps = graph._steps.eager
     assert same(result(graph, graph.advance(N_STEPS)), result(eager, eager.advance(N_STEPS)))
 
 
 def test_two_runs_agree_bit_for_bit(k):
     one, other = (make(k, batch_size=1, seq_len=34) for _ in range(2))
     assert same(result(one, one.advance(2)), result(other, other.advance(2)))
+
+
+USUAL = {"seq_len": 128, "batch_size": 8, "d_model": 64, "n_layers": 2, "d_ff": 256, "lr": 1e-3}
+
+
+def usual(k, **options):
+    """A run of a size that fills more than a corner of a GPU."""
+    config = TrainConfig(file="x", **(USUAL | options))
+    ids = np.random.default_rng(0).integers(0, 65, 20_000).astype(np.uint8)
+    return Trainer(k, config.model(65), config, ids, Budget(None))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("heads", HEAD_LAYOUTS)
+def test_a_gpu_learns_what_the_cpu_learns(monkeypatch, heads):
+    losses = [usual(gpu_backend(REAL, monkeypatch), heads=heads).advance(30).loss]
+    losses += [usual(load(name), heads=heads).advance(30).loss for name in ("crystal", "openblas")]
+    for other in losses[1:]:
+        assert relative_error(losses[0], other) <= TOLERANCE["float32"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("backend", ["cublas", "cublas-tf32"])
+def test_a_larger_run_repeats_itself_bit_for_bit_with_graph_and_without(monkeypatch, backend):
+    gpu_backend(REAL, monkeypatch)
+    graph, again, eager = (usual(load(backend), heads="prime") for _ in range(3))
+    expected = result(graph, graph.advance(200))
+    assert same(expected, result(again, again.advance(200)))
+    eager._steps = graph._steps.eager
+    assert same(expected, result(eager, eager.advance(200)))
 
 
 def test_the_order_of_threads_changes_nothing(simulated):
