@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from gpu import GPU_BACKENDS, REAL, SIMULATED, device, gpu_backend
-from microgpt_kernels import load, reference
+from microgpt_kernels import BackendError, load, reference
 from support import relative_error
 from typer.testing import CliRunner
 
@@ -344,6 +344,20 @@ def test_a_gpu_that_is_full_says_so(simulated, tmp_path, monkeypatch):
     assert "use a smaller model, --batch-size or --seq-len" in answer.stderr
     assert answer.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_gpu_that_fails_says_so(simulated, monkeypatch):
+    """An error of a kernel is reported by whatever waits for it."""
+    trainer = make(simulated)
+
+    def fail():
+        raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS")
+
+    monkeypatch.setattr(device().stream, "sync", fail)
+    with pytest.raises(
+        BackendError, match="the GPU has failed, and what it held is lost: CUDA_ERROR_ILLEGAL"
+    ):
+        trainer.advance(1)
 
 
 def test_the_cap_holds_for_the_workspaces_too(simulated):

@@ -88,7 +88,7 @@ class Device:
                     array.pointer, values.ctypes.data, values.nbytes, self.stream.handle
                 )
             )
-            self.stream.sync()  # or `values` might be gone before it is read
+            self._wait()  # or `values` might be gone before it is read
 
     def download(self, array: Array) -> np.ndarray:
         """The values of an array once all work asked for so far is done."""
@@ -99,13 +99,20 @@ class Device:
                     values.ctypes.data, array.pointer, values.nbytes, self.stream.handle
                 )
             )
-        self.stream.sync()
+        self._wait()
         return values
 
     def read_one(self, array: Array) -> Any:
         """The number in an array of no dimensions."""
         self.n_reads += 1
         return self.download(array)[()]
+
+    def _wait(self) -> None:
+        """Until all work asked for is done. Here errors of kernels come to light, whoever made them."""
+        try:
+            self.stream.sync()
+        except Exception as error:
+            raise BackendError(f"the GPU has failed, and what it held is lost: {error}") from error
 
     def _checked(self, answer: tuple[Any, ...]) -> Any:
         """What a function of the driver has answered, without its error code."""
