@@ -50,7 +50,12 @@ test-backend name:
 test-gpu:
     #!/usr/bin/env bash
     set -euo pipefail
-    {{bin}}/python -c "import microgpt_kernels as m; print(m.load('cublas').describe())"
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    {{bin}}/microgpt train data/input.txt --backend cublas --batch-size 16 --val-fraction 0.01 --out "$work/run"
+    {{bin}}/microgpt generate "$work/run" --backend cublas --length 100
+    {{bin}}/microgpt eval "$work/run" data/input.txt --backend cublas
+    {{bin}}/microgpt backends
     {{bin}}/pytest -m gpu
     if command -v compute-sanitizer >/dev/null; then
         for tool in memcheck racecheck; do

@@ -72,6 +72,8 @@ def test_every_kernel_compiles_to_code_that_wastes_nothing(kernels, capability):
         # a number as Python writes it, and `int / int`, are float64: slow, and 64 times so on most GPUs
         doubled = any("float64" in each for each in types)
         assert doubled or ".f64" not in text, f"{name} computes in float64"
+        # they would add up in an order of chance
+        assert not re.search(r"\b(atom|red)\.", text), f"{name} has an atomic operation"
         stack = re.search(
             r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", report
         )

@@ -188,16 +188,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(k):
     assert np.array_equal(trainer.host("param"), spoiled)
 
 
-def test_no_number_is_summed_up_in_an_order_of_chance():
-    """The only additions to memory that several threads share would be atomic ones."""
-    from pathlib import Path
-
-    import microgpt_kernels.cublas as package
-
-    for source in Path(package.__file__).parent.glob("*.py"):
-        assert "cuda.atomic" not in source.read_text(), source
-
-
 # --- evaluation and generation ------------------------------------------------------------------------
 
 
