@@ -312,6 +312,8 @@ class Gpu:
 
     def allocate(self, n_bytes, *, stream):
         stream.refuse_in_capture("an allocation")
+        if self.core.memory.held() + n_bytes > self.core.memory.total:
+            raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY")
         return Buffer(self.core.memory, n_bytes, stream)
 
 

@@ -49,7 +49,6 @@ class Status(NamedTuple):
 def status(name: str) -> Status:
     """What `load` would do, in a sentence."""
     try:
-        backend = load(name)
+        return Status(name, True, load(name).describe())
     except BackendError as error:
         return Status(name, False, str(error).removeprefix(f"the backend {name!r} "))
-    return Status(name, True, backend.describe())

@@ -210,7 +210,9 @@ def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, T, C):
         begin, total = (row + first + query) * C + low, real(0.0)
         for c in range(lane(), D, WARP):
             total += dout[begin + c] * out[begin + c]
-        totals[query] = warp_sum(total)
+        total = warp_sum(total)
+        if lane() == 0:
+            totals[query] = total
     i, j = corner()
     for key in range(0, n_keys, PANEL):
         _dots(

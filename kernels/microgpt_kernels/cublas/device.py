@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 from collections.abc import Callable
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -57,14 +58,15 @@ class Device:
         n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if n_bytes == 0:
             return Array(self, None, 0, shape, dtype)
-        free, total = self._checked(self.driver.cuMemGetInfo())
-        if n_bytes > free:
+        # the driver's count of free memory leaves out what its pool holds: only the request itself can tell
+        try:
+            buffer = self.gpu.allocate(n_bytes, stream=self.stream)
+            buffer.fill(0, stream=self.stream)
+        except Exception as error:
             raise BackendError(
-                f"out of GPU memory: {n_bytes / 2**20:,.0f} MiB are asked for, and {free / 2**20:,.0f} of "
-                f"{total / 2**20:,.0f} MiB are free; use a smaller model, --batch-size or --seq-len"
-            )
-        buffer = self.gpu.allocate(n_bytes, stream=self.stream)
-        buffer.fill(0, stream=self.stream)
+                f"out of GPU memory: there is no room for {n_bytes / 2**20:,.1f} MiB more; use a smaller "
+                "model, --batch-size or --seq-len"
+            ) from error
         return Array(self, buffer, int(buffer.handle), shape, dtype)
 
     def partial(self, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -133,7 +135,10 @@ class Device:
             return
         self.n_asked += 1
         config = self.core.LaunchConfig(grid=grid, block=block)
-        self.core.launch(self.stream, config, self._loaded[key], *jit.packed(arguments))
+        try:
+            self.core.launch(self.stream, config, self._loaded[key], *jit.packed(arguments))
+        except Exception as error:
+            raise BackendError(f"the GPU has refused the kernel {kernel.name}: {error}") from error
 
     def capture(self, work: Callable[[], None]) -> Any:
         """A graph of all that `work` asks for, which is not done now."""
@@ -144,8 +149,13 @@ class Device:
         builder.begin_building()
         try:
             work()
-        finally:
+        except BaseException:
+            with suppress(Exception):  # it would hide what has gone wrong
+                builder.end_building()
+            raise
+        else:
             builder.end_building()
+        finally:
             if collects:
                 gc.enable()
         graph = builder.complete()
@@ -154,7 +164,10 @@ class Device:
 
     def replay(self, graph: Any) -> None:
         """Ask for all that was captured."""
-        graph.launch(self.stream)
+        try:
+            graph.launch(self.stream)
+        except Exception as error:
+            raise BackendError(f"the GPU has failed, and what it held is lost: {error}") from error
 
     def describe(self) -> str:
         """The GPU and the versions of what drives it."""
