@@ -14,8 +14,12 @@ from microgpt_kernels import BackendError, load, nvidia, status
 class DriverLibrary:
     """libcuda as far as it is asked, with these answers."""
 
-    def __init__(self, error=0, n_devices=1, version=13000):
-        self.error, self.n_devices, self.version = error, n_devices, version
+    def __init__(self, error=0, n_devices=1, version=13000, capability=(9, 0)):
+        self.error, self.n_devices, self.version, self.capability = error, n_devices, version, capability
+
+    def cuDeviceGetAttribute(self, value, attribute, device):  # noqa: N802
+        value._obj.value = self.capability[attribute - 75]
+        return 0
 
     def cuInit(self, flags):  # noqa: N802
         return self.error
@@ -85,6 +89,14 @@ def test_an_old_driver_is_told_what_would_work():
     assert said.endswith("update the driver, or pip install 'microgpt-numba[cuda12]'")
     # there is no extra for CUDA 11
     assert answer(DriverLibrary(version=11040)).endswith("; update the driver")
+
+
+def test_an_old_gpu_is_told_which_packages_know_it():
+    assert answer(DriverLibrary(capability=(7, 0))) == (
+        "needs older packages for this GPU of compute capability 7.0: pip install 'microgpt-numba[cuda12]'"
+    )
+    assert answer(DriverLibrary(capability=(7, 0)), toolkit="12.9.1") is None
+    assert answer(DriverLibrary(capability=(7, 5))) is None
 
 
 def test_a_machine_without_a_gpu_is_told_so_at_once():

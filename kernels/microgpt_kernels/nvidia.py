@@ -12,6 +12,7 @@ from microgpt_kernels import BackendError
 
 # of the modules that do the work, the package that brings each
 PACKAGES = {"numba_cuda": "numba-cuda", "cuda.core": "cuda-core", "cuda.pathfinder": "cuda-pathfinder"}
+OLDEST_OF_CUDA_13 = (7, 5)  # what CUDA 13 compiles for
 OLDEST_CUDA = 12  # the oldest for which there is an extra
 REMEDY = "pip install 'microgpt-numba[cuda{}]'"
 
@@ -33,6 +34,12 @@ def check(backend: str, driver_library: Callable[[], ctypes.CDLL] = open_driver)
             f"the backend {backend!r} needs a newer NVIDIA driver: this one supports CUDA "
             f"{readable(supported)}, and the packages installed here are those of CUDA {needed}; update the "
             f"driver{way_out}"
+        )
+    major, minor = capability(driver_library)
+    if needed >= 13 and (major, minor) < OLDEST_OF_CUDA_13:
+        raise BackendError(
+            f"the backend {backend!r} needs older packages for this GPU of compute capability "
+            f"{major}.{minor}: {REMEDY.format(12)}"
         )
 
 
@@ -74,6 +81,15 @@ def driver_version(driver_library: Callable[[], ctypes.CDLL] = open_driver) -> i
     version = ctypes.c_int()
     driver_library().cuDriverGetVersion(ctypes.byref(version))
     return version.value
+
+
+def capability(driver_library: Callable[[], ctypes.CDLL] = open_driver) -> tuple[int, int]:
+    """The compute capability of the first GPU."""
+    library, value, found = driver_library(), ctypes.c_int(), []
+    for attribute in (75, 76):  # major and minor, by the driver's numbers
+        library.cuDeviceGetAttribute(ctypes.byref(value), attribute, 0)
+        found.append(value.value)
+    return found[0], found[1]
 
 
 def toolkit_version() -> int:
