@@ -22,6 +22,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from benchmarks.peers.__main__ import chosen
+from benchmarks.peers.problem import GPU_SIZES
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.machine import choose_threads, load_backend
@@ -29,14 +31,6 @@ from microgpt.train import LOG_SLOTS, Trainer
 from microgpt.workspace import Budget
 
 V = 65
-SIZES: dict[str, dict[str, Any]] = {
-    "headline": {"seq_len": 32},
-    "batch": {"seq_len": 32, "batch_size": 64},
-    # its character model, of 10.7 million parameters
-    "nanogpt": {
-        "seq_len": 256, "batch_size": 64, "d_model": 384, "n_layers": 6, "d_ff": 1536, "heads": "6x64",
-    },
-}  # fmt: skip
 SMALL = {"seq_len": 40, "batch_size": 2, "d_model": 12, "heads": "1+3+8", "n_layers": 1}
 PRODUCT = 4096  # rows and columns of the matrices on which the GPU shows its rate
 SECONDS = 0.5  # of a turn, about
@@ -147,7 +141,7 @@ def line(row: Row) -> str:
 
 
 def main(
-    sizes: Annotated[str, typer.Option(help="Which sizes.")] = ",".join(SIZES),
+    sizes: Annotated[str | None, typer.Option(help="Which sizes.", show_default="all")] = None,
     backends: Annotated[str, typer.Option(help="Which backends.")] = "cublas,cublas-tf32",
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each measurement.")] = 5,
     json: Annotated[bool, typer.Option("--json", help="Lines of JSON on standard output.")] = False,
@@ -160,15 +154,16 @@ def main(
         if sanitize:
             print(f"loss {made('cublas', SMALL).advance(3).loss[-1]:.4f}")
             return
+        names = chosen(sizes, GPU_SIZES, "--sizes")
         print(load_backend("cublas").describe(), file=sys.stderr)
         if not json:
             print(
                 f"{'size':<9} {'backend':<12} {'step':>12} {'steps/s':>9} {'launches':>8} {'of floor':>10} "
                 f"{'GFLOP/s':>9} {'of peak':>8} {'CPU steps/s':>11}"
             )
-        for size in sizes.split(","):
+        for size in names:
             for backend in backends.split(","):
-                row = measure(size, backend, SIZES[size], rounds)
+                row = measure(size, backend, GPU_SIZES[size], rounds)
                 print(json_lines.dumps(asdict(row)) if json else line(row), flush=True)
     except MicrogptError as error:
         print(f"gpu_steps: {error}", file=sys.stderr)

@@ -4,6 +4,7 @@ import gpu_steps
 import pytest
 from gpu import REAL, gpu_backend
 from microgpt_kernels import load
+from peers.problem import GPU_SIZES
 from test_speed_generation import generate
 
 pytestmark = pytest.mark.gpu
@@ -14,10 +15,10 @@ def gpu(monkeypatch):
     gpu_backend(REAL, monkeypatch)
 
 
-@pytest.mark.parametrize("size", gpu_steps.SIZES)
+@pytest.mark.parametrize("size", GPU_SIZES)
 @pytest.mark.parametrize("backend", ["cublas", "cublas-tf32"])
 def test_gpu_step(benchmark, backend, size):
-    trainer = gpu_steps.made(backend, gpu_steps.SIZES[size])
+    trainer = gpu_steps.made(backend, GPU_SIZES[size])
     trainer.advance(1)
     benchmark.group = f"100 steps of {size} on a GPU"
     benchmark.pedantic(trainer.advance, args=(100,), rounds=5, warmup_rounds=1)

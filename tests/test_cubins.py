@@ -1,5 +1,6 @@
 """The GPU kernels' machine code: it takes no GPU to compile it and to look at it."""
 
+import functools
 import re
 
 import numpy as np
@@ -46,6 +47,14 @@ def kernels():
     return sorted(asked, key=lambda pair: (pair[0].name, pair[1]))
 
 
+@functools.cache
+def ptx(kernel, types, capability):
+    """What several tests look at."""
+    from microgpt_kernels.cublas import jit
+
+    return jit.ptx(kernel, types, capability)
+
+
 def test_all_kernels_are_here(kernels):
     """Or the tests below would look at some of them only."""
     import sys
@@ -66,7 +75,7 @@ def test_every_kernel_compiles_to_code_that_wastes_nothing(kernels, capability):
 
     for kernel, types in kernels:
         name = f"{kernel.name}({', '.join(types)})"
-        text = jit.ptx(kernel, types, capability)
+        text = ptx(kernel, types, capability)
         binary, report = jit.link(kernel.name, text, capability)
         assert binary.startswith(b"\x7fELF"), name
         # a number as Python writes it, and `int / int`, are float64: slow, and 64 times so on most GPUs
@@ -96,7 +105,7 @@ def test_arguments_are_packed_as_the_machine_code_expects(kernels):
             name, _, rest = spelled.partition("[")
             number = 1 if name == "int64" else np.dtype(name).type(1)
             values.append(Array(None, None, 4096, (2,) * int(rest[:-1]), name) if rest else number)
-        text = jit.ptx(kernel, types, (9, 0))
+        text = ptx(kernel, types, (9, 0))
         head = text[text.index(".visible .entry") : text.index("{")]
         expected = [sizes[kind] for kind in re.findall(r"\.param \.(?:align \d+ \.)?(\w+)", head)]
         packed = jit.packed(tuple(values))
@@ -105,11 +114,10 @@ def test_arguments_are_packed_as_the_machine_code_expects(kernels):
 
 def test_tiles_are_read_four_numbers_at_a_time(kernels):
     """The products of attention would wait for memory otherwise."""
-    from microgpt_kernels.cublas import jit
 
     for kernel, types in kernels:
         if "_attention_" in kernel.name and "float32[1]" in types:
-            text = jit.ptx(kernel, types, (9, 0))
+            text = ptx(kernel, types, (9, 0))
             assert text.count("ld.shared.v4.f32") >= 4, kernel.name
             assert text.count("fma.rn.f32") >= 32, kernel.name
 

@@ -28,7 +28,7 @@ GPU_SIZES: dict[str, dict[str, Any]] = {
     "headline": {"seq_len": 32},
     "batch64": {"seq_len": 32, "batch_size": 64},
     # its character model, of 10.7 million parameters
-    "nanogpt-gpu": {
+    "nanogpt": {
         "seq_len": 256, "batch_size": 64, "d_model": 384, "n_layers": 6, "d_ff": 1536, "heads": "6x64",
     },
 }  # fmt: skip

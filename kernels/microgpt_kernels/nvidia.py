@@ -24,30 +24,20 @@ def open_driver() -> ctypes.CDLL:
 
 def check(backend: str, driver_library: Callable[[], ctypes.CDLL] = open_driver) -> None:
     """Raises BackendError with the first thing that is missing and how to get it."""
-    missing = _missing_of_the_driver(driver_library) or _missing_package()
+    missing = _missing(driver_library)
     if missing:
-        raise BackendError(f"the backend {backend!r} {missing}")
-    supported, needed = driver_version(driver_library), toolkit_version()
-    if supported // 1000 < needed:
-        way_out = f", or {REMEDY.format(supported // 1000)}" if supported // 1000 >= OLDEST_CUDA else ""
-        raise BackendError(
-            f"the backend {backend!r} needs a newer NVIDIA driver: this one supports CUDA "
-            f"{readable(supported)}, and the packages installed here are those of CUDA {needed}; update the "
-            f"driver{way_out}"
-        )
-    major, minor = capability(driver_library)
-    if needed >= 13 and (major, minor) < OLDEST_OF_CUDA_13:
-        raise BackendError(
-            f"the backend {backend!r} needs older packages for this GPU of compute capability "
-            f"{major}.{minor}: {REMEDY.format(12)}"
-        )
+        raise BackendError(f"the backend {backend!r} needs {missing}")
 
 
-def _missing_of_the_driver(driver_library: Callable[[], ctypes.CDLL]) -> str | None:
+def _missing(driver_library: Callable[[], ctypes.CDLL]) -> str | None:
     try:
         library = driver_library()
     except OSError:
-        return "needs an NVIDIA GPU, and this machine has no NVIDIA driver; use crystal or openblas"
+        return "an NVIDIA GPU, and this machine has no NVIDIA driver; use crystal or openblas"
+    return _missing_gpu(library) or _missing_package() or _missing_version(library)
+
+
+def _missing_gpu(library: ctypes.CDLL) -> str | None:
     error = library.cuInit(0)
     n_devices = ctypes.c_int()
     if error == 0:
@@ -56,16 +46,16 @@ def _missing_of_the_driver(driver_library: Callable[[], ctypes.CDLL]) -> str | N
     if error == 100 or (error == 0 and n_devices.value == 0):
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         why = f" (CUDA_VISIBLE_DEVICES is {hidden!r})" if hidden is not None else ""
-        return f"needs an NVIDIA GPU, and the driver shows none{why}; use crystal or openblas"
+        return f"an NVIDIA GPU, and the driver shows none{why}; use crystal or openblas"
     if error:
-        return f"needs an NVIDIA driver that works, and this one fails with CUDA error {error}; reinstall it"
+        return f"an NVIDIA driver that works, and this one fails with CUDA error {error}; reinstall it"
     return None
 
 
 def _missing_package() -> str | None:
     for module, package in PACKAGES.items():
         if not _is_there(module):
-            return f"needs the package {package!r}: {REMEDY.format(13)}, or cuda12 for an older driver"
+            return f"the package {package!r}: {REMEDY.format(13)}, or cuda12 for an older driver"
     return None
 
 
@@ -76,16 +66,30 @@ def _is_there(module: str) -> bool:
         return False
 
 
-def driver_version(driver_library: Callable[[], ctypes.CDLL] = open_driver) -> int:
+def _missing_version(library: ctypes.CDLL) -> str | None:
+    supported, needed = driver_version(library), toolkit_version()
+    if supported // 1000 < needed:
+        way_out = f", or {REMEDY.format(supported // 1000)}" if supported // 1000 >= OLDEST_CUDA else ""
+        return (
+            f"a newer NVIDIA driver: this one supports CUDA {readable(supported)}, and the packages "
+            f"installed here are those of CUDA {needed}; update the driver{way_out}"
+        )
+    major, minor = capability(library)
+    if needed >= 13 and (major, minor) < OLDEST_OF_CUDA_13:
+        return f"older packages for this GPU of compute capability {major}.{minor}: {REMEDY.format(12)}"
+    return None
+
+
+def driver_version(library: ctypes.CDLL) -> int:
     """The newest CUDA that the driver supports: 12040 for 12.4."""
     version = ctypes.c_int()
-    driver_library().cuDriverGetVersion(ctypes.byref(version))
+    library.cuDriverGetVersion(ctypes.byref(version))
     return version.value
 
 
-def capability(driver_library: Callable[[], ctypes.CDLL] = open_driver) -> tuple[int, int]:
+def capability(library: ctypes.CDLL) -> tuple[int, int]:
     """The compute capability of the first GPU."""
-    library, value, found = driver_library(), ctypes.c_int(), []
+    value, found = ctypes.c_int(), []
     for attribute in (75, 76):  # major and minor, by the driver's numbers
         library.cuDeviceGetAttribute(ctypes.byref(value), attribute, 0)
         found.append(value.value)

@@ -118,22 +118,29 @@ def _weigh_keys(
 # q, k and v are columns 0, C and 2C of rows of 3C numbers
 
 
+@inlined
+def _place(offsets, T):
+    """Where a block stands: its sequence's first row, its head's first column, width and place in att."""
+    h, sequence = cuda.blockIdx.y, cuda.blockIdx.z
+    return sequence * T, offsets[h], offsets[h + 1] - offsets[h], (sequence * cuda.gridDim.y + h) * T * T
+
+
 @kernel
 def _attention_forward_kernel(out, att, qkv, offsets, T, C):
     """Block (panel, head, sequence)."""
     a = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
     b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
     sums = cuda.local.array((EACH, EACH), out.dtype)
-    first, h, sequence = _panel(), cuda.blockIdx.y, cuda.blockIdx.z
-    low, D = offsets[h], offsets[h + 1] - offsets[h]
+    row, low, D, head = _place(offsets, T)
+    # the longest panels come first, so that none is left to the end
+    first = (cuda.gridDim.x - 1 - cuda.blockIdx.x) * PANEL
     if D == 0:
         return
     real = out.dtype.type
     scale = real(1.0) / sqrt(real(D))
     n = min(PANEL, T - first)
     n_keys = first + n
-    panel = (sequence * cuda.gridDim.y + h) * T * T + first * T
-    row = sequence * T
+    panel = head + first * T
     i, j = corner()
     for key in range(0, n_keys, PANEL):
         _dots(
@@ -152,12 +159,6 @@ def _attention_forward_kernel(out, att, qkv, offsets, T, C):
         sums, a, b, out, (row + first) * C + low, C,
         att, panel, n, n_keys, qkv, row * 3 * C + 2 * C + low, 3 * C, D,
     )  # fmt: skip
-
-
-@inlined
-def _panel():
-    """The first query of this block's panel. The longest come first, so that none is left to the end."""
-    return (cuda.gridDim.x - 1 - cuda.blockIdx.x) * PANEL
 
 
 @inlined
@@ -196,16 +197,16 @@ def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, T, C):
     b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
     totals = cuda.shared.array(PANEL, out.dtype)
     sums = cuda.local.array((EACH, EACH), out.dtype)
-    first, h, sequence = _panel(), cuda.blockIdx.y, cuda.blockIdx.z
-    low, D = offsets[h], offsets[h + 1] - offsets[h]
+    row, low, D, head = _place(offsets, T)
+    # the longest panels come first, so that none is left to the end
+    first = (cuda.gridDim.x - 1 - cuda.blockIdx.x) * PANEL
     if D == 0:
         return
     real = out.dtype.type
     scale = real(1.0) / sqrt(real(D))
     n = min(PANEL, T - first)
     n_keys = first + n
-    panel = (sequence * cuda.gridDim.y + h) * T * T + first * T
-    row = sequence * T
+    panel = head + first * T
     for query in range(cuda.threadIdx.x // WARP, n, TILE_WARPS):
         begin, total = (row + first + query) * C + low, real(0.0)
         for c in range(lane(), D, WARP):
@@ -242,10 +243,8 @@ def _weigh_queries_kernel(out, column, att, x, x_stride, offsets, T, C):
     a = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
     b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
     sums = cuda.local.array((EACH, EACH), out.dtype)
-    key, h, sequence = cuda.blockIdx.x * PANEL, cuda.blockIdx.y, cuda.blockIdx.z
-    low, D = offsets[h], offsets[h + 1] - offsets[h]
-    head = (sequence * cuda.gridDim.y + h) * T * T
-    row = sequence * T
+    row, low, D, head = _place(offsets, T)
+    key = cuda.blockIdx.x * PANEL
     n_keys = min(PANEL, T - key)
     i, j = corner()
     for d in range(0, D, PANEL):

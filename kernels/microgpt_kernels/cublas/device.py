@@ -114,7 +114,7 @@ class Device:
         try:
             self.stream.sync()
         except Exception as error:
-            raise BackendError(f"the GPU has failed, and what it held is lost: {error}") from error
+            raise _lost(error) from error
 
     def _checked(self, answer: tuple[Any, ...]) -> Any:
         """What a function of the driver has answered, without its error code."""
@@ -167,7 +167,7 @@ class Device:
         try:
             graph.launch(self.stream)
         except Exception as error:
-            raise BackendError(f"the GPU has failed, and what it held is lost: {error}") from error
+            raise _lost(error) from error
 
     def describe(self) -> str:
         """The GPU and the versions of what drives it."""
@@ -178,6 +178,11 @@ class Device:
             f"{self.gpu.name}, compute capability {major}.{minor}, {total / 2**30:.0f} GiB, "
             f"cuBLAS {version // 10000}.{version // 100 % 100}"
         )
+
+
+def _lost(error: Exception) -> BackendError:
+    """Whoever asks the GPU next hears of an error that a kernel has made."""
+    return BackendError(f"the GPU has failed, and what it held is lost: {error}")
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from numba import cuda
 
 from microgpt_kernels.cublas.array import flat
 from microgpt_kernels.cublas.jit import kernel
-from microgpt_kernels.cublas.sums import add_up, n_parts
+from microgpt_kernels.cublas.sums import add_up, in_parts
 from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, lane, warp_row
 
 # so many ids are searched for one character by a block
@@ -38,12 +38,10 @@ def embedding_backward(dtable, dout, ids):
     dout    (N, C)         read
     ids     (N,)    int32  read
     """
-    (V, C), real = dtable.shape, dtable.dtype
-    n = n_parts(len(ids), IDS, dtable.size, real.itemsize)
-    parts = dtable.reshape(1, V, C) if n == 1 else dtable.device.partial((n, V, C), real)
-    _embedding_backward_kernel.launch((V, blocks(C), n), THREADS, parts, dout, ids)
-    if n > 1:
-        add_up(flat(dtable), parts.reshape(n, V * C))
+    V, C = dtable.shape
+    (parts,) = in_parts(len(ids), IDS, dtable)
+    _embedding_backward_kernel.launch((V, blocks(C), len(parts)), THREADS, parts, dout, ids)
+    add_up(dtable, parts)
 
 
 @kernel

@@ -5,7 +5,7 @@ from math import sqrt
 from numba import cuda
 
 from microgpt_kernels.cublas.jit import kernel
-from microgpt_kernels.cublas.sums import DEEP, ROWS, SQUARE, add_up, n_parts, sum_of_columns
+from microgpt_kernels.cublas.sums import DEEP, ROWS, SQUARE, add_up, in_parts, sum_of_columns
 from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, lane, warp_row, warp_sum
 from microgpt_kernels.reference import LAYERNORM_EPS
 
@@ -61,17 +61,13 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     weight          (C,)    read
     mean, rstd      (N,)    read, as saved by the forward
     """
-    (N, C), real = inp.shape, inp.dtype
-    n = n_parts(N, ROWS, 2 * C, real.itemsize)
-    parts = dweight.reshape(1, C), dbias.reshape(1, C)
-    if n > 1:
-        room = inp.device.partial((2, n, C), real)
-        parts = room[0], room[1]
+    N, C = inp.shape
+    dweights, dbiases = in_parts(N, ROWS, dweight, dbias)
     # first, as dinp may be written where dout is
-    _layernorm_sums_kernel.launch((blocks(C, WARP), n), SQUARE, *parts, dout, inp, mean, rstd)
-    if n > 1:
-        add_up(dweight, parts[0])
-        add_up(dbias, parts[1])
+    grid = blocks(C, WARP), len(dweights)
+    _layernorm_sums_kernel.launch(grid, SQUARE, dweights, dbiases, dout, inp, mean, rstd)
+    add_up(dweight, dweights)
+    add_up(dbias, dbiases)
     _layernorm_backward_kernel.launch(blocks(N, WARPS), THREADS, dinp, dout, inp, weight, mean, rstd)
 
 
@@ -82,7 +78,7 @@ def _layernorm_sums_kernel(dweight, dbias, dout, inp, mean, rstd):
     N, C = inp.shape
     real = inp.dtype.type
     part, n_parts = cuda.blockIdx.y, cuda.gridDim.y
-    c = cuda.blockIdx.x * WARP + cuda.threadIdx.x % WARP
+    c = cuda.blockIdx.x * WARP + lane()
     begin, end = part * N // n_parts, (part + 1) * N // n_parts
     weight_sum, bias_sum = real(0.0), real(0.0)
     if c < C:

@@ -6,6 +6,7 @@ additions they would come in any order.
 
 from numba import cuda
 
+from microgpt_kernels.cublas.array import flat
 from microgpt_kernels.cublas.device import PARTIAL_BYTES
 from microgpt_kernels.cublas.jit import inlined, kernel
 from microgpt_kernels.cublas.threads import WARP, blocks, lane
@@ -16,9 +17,19 @@ SQUARE = WARP * DEEP
 ROWS = 128
 
 
-def n_parts(n_rows, rows, n_numbers, itemsize):
-    """In how many parts to sum: about so many `rows` to a part, as far as there is room for the sums."""
-    return max(1, min(blocks(n_rows, rows), PARTIAL_BYTES // (n_numbers * itemsize)))
+def in_parts(n_rows, rows, *totals):
+    """Where to sum n_rows rows in parts, about so many `rows` each: for each total an array (parts, *shape).
+
+    As many parts as there is room for. A single part is the total itself, in which nothing is left to add up.
+
+    totals  of one shape and dtype
+    """
+    first = totals[0]
+    n = max(1, min(blocks(n_rows, rows), PARTIAL_BYTES // (len(totals) * first.nbytes)))
+    if n == 1:
+        return [total.reshape(1, *total.shape) for total in totals]
+    room = first.device.partial((len(totals), n, *first.shape), first.dtype)
+    return [room[i] for i in range(len(totals))]
 
 
 def sum_rows(total, rows):
@@ -27,21 +38,21 @@ def sum_rows(total, rows):
     total  (M,)    written
     rows   (N, M)  read
     """
-    (N, M), real = rows.shape, rows.dtype
-    n = n_parts(N, ROWS, M, real.itemsize)
-    parts = total.reshape(1, M) if n == 1 else total.device.partial((n, M), real)
-    _sum_rows_kernel.launch((blocks(M, WARP), n), SQUARE, parts, rows)
-    if n > 1:
-        add_up(total, parts)
+    N, M = rows.shape
+    (parts,) = in_parts(N, ROWS, total)
+    _sum_rows_kernel.launch((blocks(M, WARP), len(parts)), SQUARE, parts, rows)
+    add_up(total, parts)
 
 
 def add_up(total, parts):
-    """total = sum over the first axis of parts
+    """total = sum over the first axis of parts, which `in_parts` has made for it
 
-    total  (M,)    written
-    parts  (n, M)  read
+    total  (...)     written
+    parts  (n, ...)  read
     """
-    _add_up_kernel.launch(blocks(total.size, SQUARE), SQUARE, total, parts)
+    if len(parts) > 1:
+        flat_parts = parts.reshape(len(parts), total.size)
+        _add_up_kernel.launch(blocks(total.size, SQUARE), SQUARE, flat(total), flat_parts)
 
 
 @kernel
