@@ -1,3 +1,36 @@
-from microgpt.cli import main
+"""Where the program begins: what must be settled before anything else is imported."""
 
-main()
+import os
+import signal
+import sys
+
+# Until there is something to say, Ctrl-C is silent: an exception would come up in the middle of an import. Only
+# the program itself imports this module.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def main() -> None:
+    """The console script."""
+    from microgpt import interruption, streams
+
+    interruption.leave_at_once()
+    streams.prepare()
+    # Products this small lose to BLAS's own threads, and each of them takes memory. The user's word goes first.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+    from microgpt.cli import app
+
+    try:
+        app()
+        code: int | str | None = 0
+    except SystemExit as leaving:
+        code = leaving.code
+    code = streams.finish(code if isinstance(code, int) else int(code is not None))
+    if code == interruption.INTERRUPTED:
+        os._exit(code)  # a thread may still compile, which would keep the interpreter from ending
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,9 @@ from microgpt_kernels import BACKENDS, BackendError
 from microgpt import __version__
 from microgpt.config import DTYPES, ORDERS, POSITIONS, SCHEDULES, TrainConfig, read_toml
 from microgpt.errors import MicrogptError, UsageError
+from microgpt.heads import HEAD_LAYOUTS
+from microgpt.interruption import INTERRUPTED
+from microgpt.streams import lost
 
 app = typer.Typer(
     help="Train a small Transformer on your own text, in a minute, on your own machine.",
@@ -24,36 +27,45 @@ app = typer.Typer(
     add_completion=True,
 )
 
+
+def _choices(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """What a shell completes an option with."""
+    return lambda begun: [name for name in names if name.startswith(begun)]
+
+
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON lines on standard output.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory or a checkpoint file.")]
-Backend = Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS)}.")]
-INTERRUPTED = 130
+Last = Annotated[
+    bool, typer.Option("--last", help="The last weights, where the default is the best of the validation.")
+]
+Backend = Annotated[
+    str, typer.Option(help=f"One of {', '.join(BACKENDS)}.", autocompletion=_choices(BACKENDS))
+]
+# a run that is done and saved, but not all of its output could be written
+OUTPUT_LOST = 4
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """A command whose errors are one sentence and an exit code, never a traceback."""
+def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command whose help ends in an example, and whose errors are one sentence and an exit code."""
 
-    @functools.wraps(function)
-    def guarded(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-            sys.stdout.flush()  # here its errors are still ours
-        except MicrogptError as error:
-            _stop(str(error), error.exit_code)
-        except BackendError as error:
-            _stop(str(error), 1)
-        except KeyboardInterrupt:
-            _stop("interrupted", INTERRUPTED)
-        except BrokenPipeError:
-            # whoever read our output has seen enough; do not complain again while closing it
-            sys.stdout = None
-            raise typer.Exit(0) from None
-        except OSError as error:
-            _stop(f"{error.filename or 'the output'}: {error.strerror or error}", 1)
-        except MemoryError as error:
-            _stop(f"out of memory: {error}; use a smaller model, --batch-size or --seq-len", 1)
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            try:
+                function(*args, **kwargs)
+            except (MicrogptError, BackendError) as error:
+                _stop(str(error), getattr(error, "exit_code", 1))
+            except KeyboardInterrupt:
+                _stop("interrupted", INTERRUPTED)
+            except OSError as error:
+                where = f"{error.filename}: " if error.filename else ""
+                _stop(f"{where}{error.strerror or error}", 1)
+            except MemoryError as error:
+                _stop(f"out of memory: {error}; use a smaller model, --batch-size or --seq-len", 1)
 
-    return app.command()(guarded)
+        return app.command(epilog=f"Example: microgpt {example}")(guarded)
+
+    return decorate
 
 
 def _stop(message: str, code: int) -> None:
@@ -70,16 +82,19 @@ def version(
         raise typer.Exit
 
 
-@command
+@command("train my.txt --steps 5000 --heads prime --val-fraction 0.1")
 def train(
     ctx: typer.Context,
-    file: Annotated[Path | None, typer.Argument(help="The text: any UTF-8 file.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="The text: any UTF-8 file; - reads standard input.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Steps of the optimizer.")] = TrainConfig.steps,
     heads: Annotated[
         str,
         typer.Option(
             help="uniform, exponential, prime, pyramid, ones, or widths like 16+8+8+32 or 4x16; "
-            "one for each layer with | between."
+            "one for each layer with | between.",
+            autocompletion=_choices(list(HEAD_LAYOUTS)),
         ),
     ] = TrainConfig.heads,
     backend: Backend = TrainConfig.backend,
@@ -88,14 +103,20 @@ def train(
         int | None, typer.Option(help="From one chunk to the next.", show_default="seq-len")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Sequences in a step.")] = TrainConfig.batch_size,
-    order: Annotated[str, typer.Option(help=f"{' or '.join(ORDERS)}.")] = TrainConfig.order,
+    order: Annotated[
+        str, typer.Option(help=f"{' or '.join(ORDERS)}.", autocompletion=_choices(ORDERS))
+    ] = TrainConfig.order,
     d_model: Annotated[int, typer.Option(help="Width of the model.")] = TrainConfig.d_model,
     n_layers: Annotated[int, typer.Option(help="Layers.")] = TrainConfig.n_layers,
     d_ff: Annotated[int | None, typer.Option(help="Width of the MLP.", show_default="d-model")] = None,
-    positions: Annotated[str, typer.Option(help=f"{', '.join(POSITIONS)}.")] = TrainConfig.positions,
+    positions: Annotated[
+        str, typer.Option(help=f"{', '.join(POSITIONS)}.", autocompletion=_choices(POSITIONS))
+    ] = TrainConfig.positions,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = TrainConfig.lr,
     beta2: Annotated[float, typer.Option(help="Adam's second beta.")] = TrainConfig.beta2,
-    schedule: Annotated[str, typer.Option(help=f"{' or '.join(SCHEDULES)}.")] = TrainConfig.schedule,
+    schedule: Annotated[
+        str, typer.Option(help=f"{' or '.join(SCHEDULES)}.", autocompletion=_choices(SCHEDULES))
+    ] = TrainConfig.schedule,
     min_lr: Annotated[float | None, typer.Option(help="Where the cosine ends.", show_default="lr/10")] = None,
     warmup: Annotated[int, typer.Option(help="Steps up to the full rate.")] = TrainConfig.warmup,
     clip: Annotated[float, typer.Option(help="Largest gradient norm; 0: any.")] = TrainConfig.clip,
@@ -110,7 +131,9 @@ def train(
         int | None, typer.Option(help="Steps between samples.", show_default="at the end")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = TrainConfig.seed,
-    dtype: Annotated[str, typer.Option(help=f"{' or '.join(DTYPES)}.")] = TrainConfig.dtype,
+    dtype: Annotated[
+        str, typer.Option(help=f"{' or '.join(DTYPES)}.", autocompletion=_choices(DTYPES))
+    ] = TrainConfig.dtype,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -122,6 +145,15 @@ def train(
         Path | None, typer.Option(help="The run directory.", show_default="runs/<name of the file>")
     ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with this run.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="RUN", help="Begin with the weights of this run, not with random ones."
+        ),
+    ] = None,
+    extend_vocabulary: Annotated[
+        bool, typer.Option("--extend-vocabulary", help="With --from: add the text's new characters.")
+    ] = False,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Options from a file; those given here win.")
     ] = None,
@@ -131,39 +163,68 @@ def train(
     given = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in ctx.params.items()
-        if name not in ("resume", "config", "json") and _is_given(ctx, name)
+        if name not in ("resume", "config", "json", "extend_vocabulary") and _is_given(ctx, name)
     }
-    if resume is not None and out is not None:
-        raise UsageError("--resume goes on in the directory of the run: leave --out away")
-    saved, options = None, {}
+    if resume is not None and (out is not None or weights is not None):
+        unwanted = "--out" if out is not None else "--from"
+        raise UsageError(f"--resume goes on in the directory of the run: leave {unwanted} away")
+    # the options of a file may be wrong, as those given here
+    from_file = _usage(lambda: {} if config is None else read_toml(config))
+    resumed, options, begin_with = None, {}, None
     if resume is not None:
         from microgpt import checkpoint
+        from microgpt.directory import reopen
 
-        saved = checkpoint.load_state(resume)
-        options = dataclasses.asdict(saved.train)
-    try:
-        options |= {} if config is None else read_toml(config)
-        options |= given
-        if resume is not None:
-            options["out"] = str(resume if resume.is_dir() else resume.parent)
-        if "file" not in options:
-            raise UsageError("which text? microgpt train FILE")
-        settings = TrainConfig(**options)
-    except MicrogptError as error:
-        hint = "; a resumed run keeps the sizes that it began with" if saved else ""
-        raise UsageError(f"{error}{hint}") from None
+        directory = reopen(resume if resume.is_dir() else resume.parent)
+        resumed = directory, checkpoint.load_state(resume)
+        options = dataclasses.asdict(resumed[1].train)
+    elif weights is not None or "weights" in from_file:
+        from microgpt import checkpoint
+        from microgpt.warm_start import options_of
+
+        begin_with = checkpoint.load_model(Path(weights or from_file["weights"]))
+        options = options_of(begin_with)
+    options |= from_file | given
+    if "file" not in options:
+        raise UsageError("which text? microgpt train FILE")
+    hint = "; a resumed run keeps the sizes that it began with" if resumed else ""
+    settings = _usage(lambda: TrainConfig(**options), hint)
 
     from microgpt import run
+    from microgpt.interruption import cleaned_up
     from microgpt.report import Display
 
     display = Display(as_json=json)
-    try:
-        result = run.train(settings, display, saved)
-    finally:
-        display.close()
-    display.finished(result)
+    with cleaned_up(display.close):
+        try:
+            result = run.train(settings, display, resumed, begin_with, extend_vocabulary=extend_vocabulary)
+        finally:
+            display.close()
+        display.finished(result)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
+    missing = _lost(result.lost)
+    if missing:
+        typer.echo(f"microgpt: the run is done and saved, but {missing}", err=True)
+        raise typer.Exit(OUTPUT_LOST)
+
+
+def _usage(function: Callable[[], Any], hint: str = "") -> Any:
+    """Call a function that checks options: what it does not like is wrong usage."""
+    try:
+        return function()
+    except MicrogptError as error:
+        raise UsageError(f"{error}{hint}") from None
+
+
+def _lost(file: str | None) -> str:
+    """Which of a run's output could not be written, besides its checkpoint."""
+    losses = [file] if file else []
+    for name, stream in (("output", sys.stdout), ("error", sys.stderr)):
+        error = lost(stream)
+        if error is not None:
+            losses.append(f"standard {name} was lost: {error.strerror or error}")
+    return "; ".join(losses)
 
 
 def _is_given(ctx: typer.Context, name: str) -> bool:
@@ -172,48 +233,53 @@ def _is_given(ctx: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-@command
+@command('generate runs/my --prompt "Once" --length 500')
 def generate(
     run: RunPath,
     prompt: Annotated[str, typer.Option(help="What the text begins with; - reads standard input.")] = "",
     prompt_file: Annotated[Path | None, typer.Option(help="Read the prompt from a file.")] = None,
     length: Annotated[int, typer.Option(help="Characters to write.", min=0)] = 500,
+    num_samples: Annotated[
+        int, typer.Option(help="Texts to write, by seeds one after the other.", min=1)
+    ] = 1,
+    stop: Annotated[str, typer.Option(help="End a text where this comes up.")] = "",
     temperature: Annotated[float, typer.Option(help="0: always the likeliest.")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Only the k likeliest; 0: all.")] = 0,
     top_p: Annotated[float, typer.Option(help="Only the likeliest that sum to p.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+    last: Last = False,
     backend: Backend = TrainConfig.backend,
     json: Json = False,
 ) -> None:
     """Write text with a trained model."""
     from microgpt import commands
 
-    if prompt == "-":
-        prompt = sys.stdin.read()
-    elif prompt_file is not None:
-        if prompt:
-            raise UsageError("--prompt and --prompt-file: give one of them")
-        prompt = commands.read_prompt(prompt_file)
+    if prompt and prompt_file is not None:
+        raise UsageError("--prompt and --prompt-file: give one of them")
     commands.generate(
-        run, prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
-        backend=backend, as_json=json,
+        run, prompt, prompt_file, length, num_samples, stop, last=last, backend=backend, as_json=json,
+        temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
     )  # fmt: skip
 
 
-@command
+@command("eval runs/my other.txt")
 def eval(
     run: RunPath,
     file: Annotated[Path, typer.Argument(help="The text to judge the model by.")],
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out characters that the model does not know.")
+    ] = False,
+    last: Last = False,
     backend: Backend = TrainConfig.backend,
     json: Json = False,
 ) -> None:
     """The loss over a whole text: nats and bits per character, and perplexity."""
     from microgpt import commands
 
-    commands.evaluate(run, file, backend=backend, as_json=json)
+    commands.evaluate(run, file, skip_unknown=skip_unknown, last=last, backend=backend, as_json=json)
 
 
-@command
+@command("info runs/my")
 def info(run: RunPath, json: Json = False) -> None:
     """What a checkpoint holds."""
     from microgpt import commands
@@ -221,7 +287,20 @@ def info(run: RunPath, json: Json = False) -> None:
     commands.info(run, as_json=json)
 
 
-@command
+@command("runs")
+def runs(
+    directory: Annotated[Path, typer.Argument(help="Where to look for runs, as deep as they are.")] = Path(
+        "runs"
+    ),
+    json: Json = False,
+) -> None:
+    """A table of the runs below a directory: text, steps, losses and age."""
+    from microgpt import commands
+
+    commands.runs(directory, as_json=json)
+
+
+@command("backends")
 def backends(json: Json = False) -> None:
     """Which backends can run here, and why the others cannot."""
     from microgpt import commands
@@ -229,7 +308,7 @@ def backends(json: Json = False) -> None:
     commands.backends(as_json=json)
 
 
-@command
+@command("bench 100")
 def bench(
     steps: Annotated[int, typer.Argument(help="Steps of each run.", min=1)] = 100,
     file: Annotated[Path | None, typer.Option(help="The text; without it, tales made on the spot.")] = None,
@@ -259,7 +338,7 @@ def bench(
     )  # fmt: skip
 
 
-@command
+@command("corpus shakespeare --out data/shakespeare.txt")
 def corpus(
     name: Annotated[str, typer.Argument(help="tales, which come with the program, or shakespeare.")],
     out: Annotated[Path, typer.Option(help="Where to write it.")] = Path("data/input.txt"),
@@ -269,12 +348,3 @@ def corpus(
     from microgpt import commands
 
     commands.corpus(name, out, as_json=json)
-
-
-def main() -> None:
-    """The console script."""
-    app()
-
-
-if __name__ == "__main__":
-    main()

@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,92 +15,125 @@ import microgpt_kernels
 
 from microgpt import checkpoint
 from microgpt import corpus as corpora
-from microgpt.checkpoint import SavedModel
+from microgpt.checkpoint import BEST_FILE, STATE_FILE, SavedModel
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.heads import format_layout
-from microgpt.machine import announced, load_backend
+from microgpt.invocation import pasteable
+from microgpt.machine import compiled, load_backend
 from microgpt.parameters import Parameters, count, table
 from microgpt.report import Display
+from microgpt.streams import lost
+from microgpt.text import harmless, read_prompt, read_prompt_from
 from microgpt.workspace import Budget, Constants, place
 
 
-def _open(run: Path, backend: str, budget: Budget) -> tuple[SavedModel, ModuleType, Parameters, Constants]:
-    """A saved model with its arrays on a backend."""
-    saved = checkpoint.load_model(run)
-    k = load_backend(backend)
+def _open(
+    run: Path, backend: str, budget: Budget, display: Display, *, last: bool
+) -> tuple[SavedModel, ModuleType, Parameters, Constants]:
+    """A saved model with its arrays on a backend. Says which weights these are, where that is not plain."""
+    saved = checkpoint.load_model(run, last=last)
+    if run.is_dir() and saved.path.name == BEST_FILE:
+        step = saved.notes.get("step")
+        display.note(f"the weights of step {step}, the best of the validation; --last takes the last ones")
+    k = load_backend(backend, display)
     k.set_threads(1)
     _, p, c = place(k, budget, saved.config, saved.param)
     return saved, k, p, c
 
 
-def read_prompt(path: Path) -> str:
-    """A prompt from a file."""
+def generate(
+    run: Path,
+    prompt: str,
+    prompt_file: Path | None,
+    length: int,
+    num_samples: int,
+    stop: str,
+    *,
+    last: bool,
+    backend: str,
+    as_json: bool,
+    seed: int,
+    **sampling: Any,
+) -> None:
+    """Stream `length` characters after the prompt to standard output, or as many as come before `stop`.
+
+    Sample i has the seed seed + i: each of them can be had alone.
+    """
+    from microgpt.generate import Generator, Sampling, encode_prompt, until
+
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MicrogptError(f"{path} is not UTF-8 at byte {error.start}") from None
-
-
-def generate(run: Path, prompt: str, length: int, *, backend: str, as_json: bool, **sampling: Any) -> None:
-    """Stream `length` characters after the prompt to standard output."""
-    from microgpt.generate import Generator, Sampling, encode_prompt
-
-    try:
-        chosen = Sampling(**sampling)
+        samplings = [Sampling(seed=seed + i, **sampling) for i in range(num_samples)]
     except MicrogptError as error:
         raise UsageError(str(error)) from None
-    budget = Budget(None)
-    saved, k, p, c = _open(run, backend, budget)
+    display, budget = Display(), Budget(None)
+    saved, k, p, c = _open(run, backend, budget, display, last=last)
+    if prompt_file is not None:
+        prompt = read_prompt(prompt_file)
+    elif prompt == "-":
+        prompt = read_prompt_from(sys.stdin.buffer)
     ids = encode_prompt(saved.vocabulary, prompt)
     generator = Generator(k, saved.config, p, c, budget)
-    pieces = []
-    with announced(Display(), "compiling the generator; later starts skip this"):
-        stream = generator.stream(ids, length, chosen)
-        first = list(itertools.islice(stream, 1))
-    begin = time.perf_counter()
-    if not as_json:
-        sys.stdout.write(prompt)
-    for piece in itertools.chain(first, stream):
-        text = saved.vocabulary.decode(piece)
-        pieces.append(text)
-        if not as_json:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-    seconds = time.perf_counter() - begin
-    if as_json:
-        text = "".join(pieces)
-        print(json.dumps({"prompt": prompt, "text": text, "characters": len(text), "seconds": seconds}))
-    else:
-        sys.stdout.write("\n")
+    compiled(display, generator.compile)
+    for chosen in samplings:
+        begin = time.perf_counter()
+        pieces = map(saved.vocabulary.decode, generator.stream(ids, length, chosen))
+        pieces = until(pieces, stop) if stop else pieces
+        if as_json:
+            text = "".join(pieces)
+            seconds = time.perf_counter() - begin
+            figures = {"prompt": prompt, "text": text, "characters": len(text), "seconds": seconds}
+            print(json.dumps({**figures, "seed": chosen.seed}), flush=True)
+            continue
+        if num_samples > 1:
+            print(f"--- seed {chosen.seed}")
+        for piece in itertools.chain([prompt], pieces):
+            _show(piece)
+            if lost(sys.stdout):
+                return
+        print(flush=True)
 
 
-def evaluate(run: Path, file: Path, *, backend: str, as_json: bool) -> None:
+def _show(text: str) -> None:
+    """Text of a model: as it is into files and pipes, but a terminal is not driven by it."""
+    print(harmless(text) if sys.stdout.isatty() else text, end="", flush=True)
+
+
+def evaluate(run: Path, file: Path, *, skip_unknown: bool, last: bool, backend: str, as_json: bool) -> None:
     """The loss over the whole file."""
     from microgpt.evaluate import Evaluator
     from microgpt.text import encode_file
 
-    budget = Budget(None)
-    saved, k, p, c = _open(run, backend, budget)
-    text = encode_file(file, saved.vocabulary)
-    with announced(Display(), "compiling the model, then reading the text"):
-        score = Evaluator(k, saved.config, p, c, budget, text.ids).score()
+    display, budget = Display(), Budget(None)
+    saved, k, p, c = _open(run, backend, budget, display, last=last)
+    text = encode_file(file, saved.vocabulary, budget, skip_unknown=skip_unknown)
+    evaluator = Evaluator(k, saved.config, p, c, budget, text.ids)
+    compiled(display, evaluator.compile)
+
+    def show(n_done: int, n_characters: int) -> None:
+        display.working("reading the text", f"{n_done / n_characters:.0%}")
+
+    score = evaluator.score(show if display.live else None)
+    display.idle()
+    assert score is not None  # nothing stops it
     if as_json:
         figures = {
             "file": str(file),
             "characters": score.characters,
+            "skipped": text.n_skipped,
             "nats_per_character": score.nats,
             "bits_per_character": score.bits,
             "perplexity": score.perplexity,
         }
         print(json.dumps(figures))
-    else:
-        print(
-            f"{file}: {score.nats:.4f} nats/char, {score.bits:.4f} bits/char, "
-            f"perplexity {score.perplexity:.3f} over {score.characters:,} characters"
-        )
-        known = corpora.known_entropy(text.sha256)
-        if known is not None:
-            print(f"the entropy of this text's own source is {known:.4f} nats/char: no model can do better")
+        return
+    skipped = f", {text.n_skipped:,} unknown ones left out" if text.n_skipped else ""
+    print(
+        f"{file}: {score.nats:.4f} nats/char, {score.bits:.4f} bits/char, "
+        f"perplexity {score.perplexity:.3f} over {score.characters:,} characters{skipped}"
+    )
+    known = corpora.known_entropy(text.sha256)
+    if known is not None:
+        print(f"the entropy of this text's own source is {known:.4f} nats/char: no model can do better")
 
 
 def info(run: Path, *, as_json: bool) -> None:
@@ -107,6 +141,7 @@ def info(run: Path, *, as_json: bool) -> None:
     saved = checkpoint.load_model(run)
     config = saved.config
     facts = {
+        "file": str(saved.path),
         "parameters": count(table(config.sizes)),
         "vocabulary": saved.vocabulary.characters,
         "heads": format_layout(config.heads),
@@ -125,14 +160,61 @@ def info(run: Path, *, as_json: bool) -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         if value is not None:
-            print(f"{name:<{width}}  {value}")
+            print(harmless(f"{name:<{width}}  {value}"))
+
+
+def runs(directory: Path, *, as_json: bool) -> None:
+    """What runs there are below a directory, the latest last."""
+    rows = []
+    for file in directory.rglob(STATE_FILE):
+        try:
+            rows.append(_row(file))
+        except MicrogptError as error:
+            print(f"microgpt: {error}", file=sys.stderr)
+    if not rows and not as_json:
+        raise MicrogptError(f"there are no runs below {directory}; microgpt train FILE makes one")
+    rows.sort(key=lambda row: str(row["saved"]))
+    if as_json:
+        for row in rows:
+            print(json.dumps(row))
+        return
+    shown = [[_cell(value) for value in row.values()] for row in rows]
+    header = [name.replace("_", " ") for name in rows[0]]
+    widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
+    for cells in (header, *shown):
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
+
+
+def _row(file: Path) -> dict[str, Any]:
+    header = checkpoint.read_header(file)
+    progress = header.progress
+    modified = datetime.fromtimestamp(file.stat().st_mtime).astimezone()
+    return {
+        "run": str(file.parent),
+        "text": header.train.file,
+        "heads": header.train.heads,
+        "parameters": count(table(header.model.sizes)),
+        "step": header.step,
+        "steps": header.train.steps,
+        "loss": progress.smoothed_loss(header.step),
+        "val_loss": progress.val_loss,
+        "best": progress.best_val_loss,
+        "at_step": progress.best_step,
+        "saved": modified.isoformat(" ", "minutes"),
+    }
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "" if value is None else harmless(str(value))
 
 
 def backends(*, as_json: bool) -> None:
     """Which backends can run here."""
-    rows = [microgpt_kernels.status(name) for name in microgpt_kernels.BACKENDS]
     width = max(map(len, microgpt_kernels.BACKENDS))
-    for row in rows:
+    for name in microgpt_kernels.BACKENDS:
+        row = microgpt_kernels.status(name)
         if as_json:
             print(json.dumps(row._asdict()))
         else:
@@ -160,7 +242,9 @@ def corpus(name: str, out: Path, *, as_json: bool) -> None:
             )
     else:
         raise UsageError(f"there is no corpus {name!r}; there are tales and shakespeare")
+    if not out.is_file():  # it went into a pipe
+        return
     if as_json:
         print(json.dumps({"corpus": name, "file": str(out), "bytes": out.stat().st_size}))
     else:
-        print(f"{out}: {out.stat().st_size:,} bytes; next: microgpt train {out}", file=sys.stderr)
+        print(f"{out}: {out.stat().st_size:,} bytes; next: {pasteable('train', out)}", file=sys.stderr)

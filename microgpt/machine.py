@@ -1,33 +1,87 @@
-"""What a run takes from the machine: a backend, threads, signals, and time to compile."""
+"""What a run takes from the machine: a backend, threads, and time to compile."""
 
 from __future__ import annotations
 
 import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType, ModuleType
-from typing import Protocol
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from types import ModuleType
+from typing import Protocol, TypeVar
 
 import microgpt_kernels
+from microgpt_kernels import cache
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.errors import MicrogptError
 
+# how often a compilation is looked at: for Ctrl-C, and to show how far it is
+LOOK_SECONDS = 0.1
+# LLVM calls itself deeply, and some systems give a second thread little room for that
+STACK_BYTES = 16 << 20
+COMPILING = "compiling the kernels for this machine, which later starts skip"
 
-class Noted(Protocol):
-    """Whoever passes a line on to the user."""
-
-    def note(self, text: str) -> None: ...
+T = TypeVar("T")
 
 
-def load_backend(name: str) -> ModuleType:
+class Listener(Protocol):
+    """Whoever shows the user what is going on."""
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+
+    def working(self, what: str, so_far: str) -> None:
+        """What takes a while, again and again until `idle`."""
+
+    def idle(self) -> None: ...
+
+
+class Stopped(Exception):
+    """The user does not want to wait for this any longer."""
+
+
+def load_backend(name: str, listener: Listener | None = None) -> ModuleType:
     """The backend of this name. Raises MicrogptError, and never takes another one."""
     try:
-        return microgpt_kernels.load(name)
+        if listener is None:
+            return microgpt_kernels.load(name)
+        cache.tell = listener.note
+        return compiled(listener, lambda: microgpt_kernels.load(name))
     except microgpt_kernels.BackendError as error:
         raise MicrogptError(str(error)) from None
+
+
+def compiled(listener: Listener, function: Callable[[], T], stop: Callable[[], bool] = lambda: False) -> T:
+    """Call a function that compiles what is not in the cache, and show how far that is.
+
+    It is called in a thread of its own: an interruption is heard at once, and never comes up within the
+    compiler, which would end in a long traceback. Raises Stopped if `stop` says so before the function is
+    done; the thread then goes on, and the process should end.
+    """
+    future: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    begun, before = time.monotonic(), cache.n_compiled()
+    size = threading.stack_size(STACK_BYTES)
+    threading.Thread(target=call, daemon=True).start()
+    threading.stack_size(size)
+    try:
+        while not future.done():
+            if stop():
+                raise Stopped
+            wait([future], LOOK_SECONDS)
+            n = cache.n_compiled() - before
+            if n:
+                listener.working(COMPILING, f"{n} functions, {time.monotonic() - begun:.0f} s")
+    finally:
+        listener.idle()
+    return future.result()
 
 
 # Floating-point operations of a step below which threads would wait for each other longer than they work: on
@@ -45,42 +99,13 @@ def choose_threads(k: ModuleType, config: TrainConfig, model: ModelConfig) -> in
 
 
 def available_cores() -> int:
-    """The cores that this process may use, or what the user of Numba has set."""
-    if os.environ.get("NUMBA_NUM_THREADS", "").isdecimal():
-        return int(os.environ["NUMBA_NUM_THREADS"])
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The cores that this process may use: the machine's, less what an affinity or a container's quota takes.
 
+    NUMBA_NUM_THREADS, where the user has set it, is the user's word.
+    """
+    said = os.environ.get("NUMBA_NUM_THREADS", "")
+    if said.isdecimal() and int(said) > 0:
+        return int(said)
+    from loky.backend.context import cpu_count
 
-@contextmanager
-def announced(reporter: Noted, what: str, after: float = 1.0) -> Iterator[None]:
-    """Say what is going on, but only if it takes longer than a moment."""
-    timer = threading.Timer(after, reporter.note, [f"{what} ..."])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-@contextmanager
-def finishing_the_step() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C and SIGTERM wait for the end of a step; a second Ctrl-C does not wait."""
-    asked = False
-
-    def ask(signum: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return int(cpu_count())

@@ -28,7 +28,7 @@ from microgpt.bench import read_ids, usable
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.heads import format_layout
-from microgpt.machine import announced, load_backend
+from microgpt.machine import compiled, load_backend
 from microgpt.model import Step
 from microgpt.parameters import Array
 from microgpt.report import Display
@@ -243,7 +243,7 @@ def measure(
     model, machine = config.model(n_characters), None
     sizes = {"B": config.batch_size, **model.sizes}
     for name in usable(backend):
-        k = load_backend(name)
+        k = load_backend(name, display)
         few = ids[:1]  # a backend elsewhere would copy them
         if k.to_device(few) is not few:
             if backend is None:
@@ -251,20 +251,26 @@ def measure(
             raise UsageError(f"--roofline measures what runs on the CPU, and {name} does not")
         k.set_threads(1)
         trainer = Trainer(k, model, config, ids, Budget(config.memory_cap_bytes))
-        with announced(display, f"compiling {name} and each of its kernels; later starts skip this"):
-            trainer.compile()
-            groups = grouped(record(k, model, config, ids))
-            for call, _ in groups:
-                clocked(repeated(k, call.kernel.name), 0, call.arguments)
-        with announced(display, f"measuring {name}"):
-            machine = machine or Machine(config.dtype)
-            rows = [_row(name, k, call, n, machine) for call, n in groups]
-            rows.sort(key=lambda row: -row.us_per_step)
-            kernels = _sum(name, "all kernels", sum(row.us_per_step for row in rows), rows)
-            step = _sum(name, "whole step", 1e6 * _step_seconds(trainer, steps), rows)
+        groups = compiled(display, functools.partial(_compile_each, trainer, config, ids))
+        display.working(f"measuring {name}", "each kernel, then the whole step")
+        machine = machine or Machine(config.dtype)
+        rows = [_row(name, k, call, n, machine) for call, n in groups]
+        rows.sort(key=lambda row: -row.us_per_step)
+        kernels = _sum(name, "all kernels", sum(row.us_per_step for row in rows), rows)
+        step = _sum(name, "whole step", 1e6 * _step_seconds(trainer, steps), rows)
+        display.idle()
         what = " ".join(f"{letter}{sizes[letter]}" for letter in "BTCLFV")
         title = f"{name} on one thread, {config.dtype}, {what}, heads {format_layout(model.heads)}"
         yield title, [*rows, kernels, step], machine.flop_per_s
+
+
+def _compile_each(trainer: Trainer, config: TrainConfig, ids: IdArray) -> list[tuple[Call, int]]:
+    """The step, and each of its kernels by itself; returns the kernels' calls."""
+    trainer.compile()
+    groups = grouped(record(trainer.k, trainer.model, config, ids))
+    for call, _ in groups:
+        clocked(repeated(trainer.k, call.kernel.name), 0, call.arguments)
+    return groups
 
 
 def _row(backend: str, k: ModuleType, call: Call, n: int, machine: Machine) -> Row:

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from microgpt import __version__, checkpoint, corpus
-from microgpt.checkpoint import BEST_FILE, STATE_FILE, SavedModel, SavedState
+from microgpt import checkpoint, corpus
+from microgpt.checkpoint import BEST_FILE, Progress, SavedModel, SavedState
 from microgpt.config import ModelConfig, TrainConfig, to_toml
+from microgpt.directory import RunDirectory, claim
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.evaluate import Evaluator
 from microgpt.files import write_atomically
 from microgpt.generate import Generator, Sampling, encode_prompt
 from microgpt.heads import format_layout
-from microgpt.machine import announced, choose_threads, finishing_the_step, load_backend
-from microgpt.text import Text, entropies, read_text
+from microgpt.interruption import cleaned_up, finishing_the_step
+from microgpt.invocation import pasteable
+from microgpt.logs import SAMPLE_LENGTH, Logs
+from microgpt.machine import Listener, Stopped, choose_threads, compiled, load_backend
+from microgpt.text import Text, encode_file, entropies, read_text
 from microgpt.train import LOG_SLOTS, Trainer
 from microgpt.walk import split
+from microgpt.warm_start import starting_weights
 from microgpt.workspace import Budget
 
-CONFIG_FILE, METRICS_FILE, SAMPLES_FILE = "config.toml", "metrics.jsonl", "samples.txt"
-SAMPLE_LENGTH = 300
+CONFIG_FILE = "config.toml"
 # Python looks at a run so often: for Ctrl-C, the progress bar and the next report
 LOOK_SECONDS = 0.1
 CHECKPOINT_SECONDS = 60.0
+# a report at least so often, however long a hundredth of the steps takes
+REPORT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -48,10 +55,11 @@ class Summary:
     out: str
     steps: int
     step: int  # where the run begins: 0, or where it resumes
+    weights: str | None  # of which run it begins with
     validation_characters: int
     uniform_entropy: float  # ln V; these are in nats per character
     unigram_entropy: float
-    bigram_entropy: float
+    bigram_entropy: float | None  # None where counting the pairs would take too much memory
     known_entropy: float | None  # of the text's own source
 
 
@@ -63,72 +71,111 @@ class Result:
     step: int
     steps: int
     loss: float | None  # smoothed
-    val_loss: float | None
+    val_loss: float | None  # the last
+    best_val_loss: float | None
+    best_step: int | None
     elapsed_s: float
     sample: str
     interrupted: bool
+    lost: str | None  # what could not be written, besides the checkpoint
 
 
-class Reporter(Protocol):
+class Reporter(Listener, Protocol):
     """Whoever shows a run to its user."""
 
     def started(self, summary: Summary) -> None: ...
     def advanced(self, metrics: dict[str, Any]) -> None: ...
     def reported(self, metrics: dict[str, Any]) -> None: ...
     def sampled(self, step: int, text: str) -> None: ...
-    def note(self, text: str) -> None: ...
 
 
-def train(config: TrainConfig, reporter: Reporter, saved: SavedState | None = None) -> Result:
-    """Run until config.steps are done or Ctrl-C; `saved` is the state to resume.
+def train(
+    config: TrainConfig,
+    reporter: Reporter,
+    resumed: tuple[RunDirectory, SavedState] | None = None,
+    weights: SavedModel | None = None,
+    *,
+    extend_vocabulary: bool = False,
+) -> Result:
+    """Run until config.steps are done or Ctrl-C.
+
+    resumed            the directory and the state of the run to resume
+    weights            what a new run begins with, instead of initial values
+    extend_vocabulary  characters of the text that `weights` does not know join its vocabulary
 
     Raises MicrogptError, before anything is written where it can be foreseen.
     """
-    k = load_backend(config.backend)
-    text = read_text(Path(config.file))
+    k = load_backend(config.backend, reporter)
+    budget = Budget(config.memory_cap_bytes)
+    directory, saved = resumed or (None, None)
+    text = _read(config, budget, saved, weights, extend_vocabulary=extend_vocabulary)
     model = config.model(len(text.vocabulary))
     if saved is not None:
         checkpoint.check_resumable(saved, model, config, text.sha256)
-        if saved.step >= config.steps:
+        if saved.step >= config.steps and not saved.progress.report_due:
             raise MicrogptError(
                 f"all {config.steps} steps of this run are done; to go on, add --steps with a larger number"
             )
     threads = choose_threads(k, config, model)
-    out = choose_directory(config, resuming=saved is not None)
-    config = dataclasses.replace(config.resolved(), out=str(out))
-    run = Run(k, config, model, text, out)
+    run = Run(k, config, model, text, budget)
     if saved is not None:
         run.restore(saved)
-    reporter.started(run.summary(threads))
-    k.set_threads(threads)
-    with announced(reporter, "compiling the kernels for this machine; later starts skip this"):
-        run.trainer.compile()
-    # only now, so that whoever stops a long compilation leaves no half-made run behind
-    run.open_directory(resuming=saved is not None)
-    return run.go(reporter)
+    elif weights is not None:
+        run.trainer.begin_with(starting_weights(weights, model, text.vocabulary, config.seed))
+    if directory is None:
+        directory = claim(config.out, config.default_out)
+    try:
+        with cleaned_up(directory.discard):
+            reporter.started(run.summary(threads, directory.path))
+            k.set_threads(threads)
+            compiled(reporter, run.trainer.compile)
+            run.open(directory.path, reporter)
+    except BaseException:
+        directory.discard()
+        raise
+    try:
+        return run.go(reporter)
+    finally:
+        directory.release()
+
+
+def _read(
+    config: TrainConfig,
+    budget: Budget,
+    saved: SavedState | None,
+    weights: SavedModel | None,
+    *,
+    extend_vocabulary: bool,
+) -> Text:
+    """The text, by the vocabulary of what the run goes on from."""
+    file = Path(config.file)
+    if saved is not None:  # that a text has changed is a better reason than which characters are new in it
+        return encode_file(file, saved.model.vocabulary, budget, skip_unknown=True)
+    if weights is None:
+        return read_text(file, budget)
+    if extend_vocabulary:
+        return read_text(file, budget, weights.vocabulary.characters)
+    return encode_file(file, weights.vocabulary, budget)
 
 
 class Run:
     """A run's arrays, its place, and what it writes."""
 
-    def __init__(self, k: ModuleType, config: TrainConfig, model: ModelConfig, text: Text, out: Path) -> None:
-        self.config, self.model, self.text, self.out = config, model, text, out
+    def __init__(
+        self, k: ModuleType, config: TrainConfig, model: ModelConfig, text: Text, budget: Budget
+    ) -> None:
+        self.config, self.model, self.text, self.budget = config, model, text, budget
         self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
-        self.budget = Budget(config.memory_cap_bytes)
-        self.trainer = Trainer(k, model, config, self.train_ids, self.budget)
+        self.trainer = Trainer(k, model, config, self.train_ids, budget)
         p, c = self.trainer.state.p, self.trainer.state.c
-        self.evaluator = (
-            Evaluator(k, model, p, c, self.budget, self.val_ids) if config.val_fraction > 0 else None
-        )
-        self.generator = Generator(k, model, p, c, self.budget)
-        self.smoothed: float | None = None
-        self.val_loss: float | None = None
-        self.best_val_loss = math.inf
+        self.evaluator = Evaluator(k, model, p, c, budget, self.val_ids) if config.val_fraction > 0 else None
+        self.generator = Generator(k, model, p, c, budget)
+        self.progress = Progress()
         self.elapsed = 0.0
-        # losses, norms and seconds since the last report
-        self.recent: list[float] = [0.0, 0.0, 0.0, 0.0]
+        # steps and seconds of this process since the last report
+        self._timed = [0, 0.0]
 
-    def summary(self, threads: int) -> Summary:
+    def summary(self, threads: int, out: Path) -> Summary:
         unigram, bigram = entropies(self.train_ids, len(self.text.vocabulary))
         return Summary(
             file=self.config.file,
@@ -140,9 +187,10 @@ class Run:
             threads=threads,
             shards=len(self.trainer.state.a.scratch),
             memory=self.budget.held,
-            out=str(self.out),
+            out=str(out),
             steps=self.config.steps,
             step=self.trainer.step,
+            weights=self.config.weights,
             validation_characters=len(self.val_ids),
             uniform_entropy=math.log(len(self.text.vocabulary)),
             unigram_entropy=unigram,
@@ -150,43 +198,56 @@ class Run:
             known_entropy=corpus.known_entropy(self.text.sha256),
         )
 
+    def open(self, out: Path, reporter: Reporter) -> None:
+        """Write the configuration; a resumed run forgets what it told after its checkpoint."""
+        self.out, self.logs = out, Logs(out, reporter.note)
+        write_atomically(out / CONFIG_FILE, to_toml(self.config).encode())
+        self.elapsed = self.logs.resume(self.trainer.step)
+
     def go(self, reporter: Reporter) -> Result:
         """Step until the end or Ctrl-C, then write the checkpoint and a sample."""
-        config, trainer = self.config, self.trainer
-        saved_at, speed = time.monotonic(), 0.0
-        report_every = max(1, config.steps // 100)
-        with finishing_the_step() as interrupted:
-            while trainer.step < config.steps and not interrupted():
-                step = trainer.step
-                n = max(1, min(int(speed * LOOK_SECONDS), LOG_SLOTS))
-                for every in (report_every, config.eval_every, config.sample_every):
-                    if every is not None:
-                        n = min(n, every - step % every)
-                speed = self._advance(min(n, config.steps - step), reporter)
-                step = trainer.step
-                last = step == config.steps
-                if self.evaluator and (last or _is_due(step, config.eval_every)):
-                    self._evaluate(self.evaluator, reporter)
-                if last or _is_due(step, report_every):
-                    self._report(reporter)
-                if not last and _is_due(step, config.sample_every):
-                    self._sample(reporter)
-                if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                    self.save()
-                    saved_at = time.monotonic()
+        steps, trainer = self.config.steps, self.trainer
+        self._saved_at = self._reported_at = time.monotonic()
+        speed = 0.0
+        with finishing_the_step() as stop:
+            if self.progress.report_due:
+                self._look(reporter, stop)
+            while trainer.step < steps and not stop():
+                speed = self._advance(self._steps_to_the_next_look(speed), reporter)
+                self._look(reporter, stop)
+                if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+                    self._try_to_save(reporter)
             self.save()
-            stopped = trainer.step < config.steps
-            sample = "" if stopped else self._sample(reporter)
+            done = trainer.step == steps and not self.progress.report_due
+            sample = ""
+            with contextlib.suppress(Stopped):
+                sample = self._sample(reporter, stop) if done else ""
+        progress = self.progress
         return Result(
             out=str(self.out),
             step=trainer.step,
-            steps=config.steps,
-            loss=self.smoothed,
-            val_loss=self.val_loss,
+            steps=steps,
+            loss=self.progress.smoothed_loss(self.trainer.step),
+            val_loss=progress.val_loss,
+            best_val_loss=progress.best_val_loss,
+            best_step=progress.best_step,
             elapsed_s=self.elapsed,
             sample=sample,
-            interrupted=stopped,
+            interrupted=not done,
+            lost=self.logs.problem,
         )
+
+    def _report_every(self) -> int:
+        return max(1, self.config.steps // 100)
+
+    def _steps_to_the_next_look(self, speed: float) -> int:
+        """As many as take LOOK_SECONDS, at the most to where something is due."""
+        step, config = self.trainer.step, self.config
+        n = max(1, min(int(speed * LOOK_SECONDS), LOG_SLOTS, config.steps - step))
+        for every in (self._report_every(), config.eval_every, config.sample_every):
+            if every is not None:
+                n = min(n, every - step % every)
+        return n
 
     def _advance(self, n: int, reporter: Reporter) -> float:
         """n steps; returns steps per second."""
@@ -194,148 +255,144 @@ class Run:
         try:
             losses = self.trainer.advance(n)
         except NotFiniteError as error:
-            try:
-                self.save()
-                kept = f"the weights from before it are in {self.out}"
-            except MicrogptError:  # a checkpoint takes finite weights only
-                kept = "the weights from before it are not finite either, and are not saved"
-            raise NotFiniteError(f"{error}; {kept}; a smaller --lr may help") from None
+            raise NotFiniteError(f"{error}; {self._keep_what_is_finite()}") from None
         seconds = time.perf_counter() - begin
+        progress, average = self.progress, self.progress.average
         for loss in losses.loss.tolist():
-            self.smoothed = loss if self.smoothed is None else 0.99 * self.smoothed + 0.01 * loss
-        total, norms, count, time_spent = self.recent
-        self.recent = [
-            total + math.fsum(losses.loss.tolist()),
-            norms + math.fsum(losses.grad_norm.tolist()),
-            count + n,
-            time_spent + seconds,
-        ]
+            average = (1 - checkpoint.SMOOTHING) * average + checkpoint.SMOOTHING * loss
+        self.progress = dataclasses.replace(
+            progress,
+            average=average,
+            loss_sum=progress.loss_sum + math.fsum(losses.loss.tolist()),
+            norm_sum=progress.norm_sum + math.fsum(losses.grad_norm.tolist()),
+            count=progress.count + n,
+        )
         self.elapsed += seconds
+        self._timed = [self._timed[0] + n, self._timed[1] + seconds]
         reporter.advanced(self._metrics())
         return n / seconds
 
-    def _metrics(self) -> dict[str, Any]:
-        total, norms, count, seconds = self.recent
-        trainer, step = self.trainer, self.trainer.step
-        count = max(count, 1)
+    def _keep_what_is_finite(self) -> str:
+        """Save what was before a step that failed, and say what may help."""
+        try:
+            self.save()
+        except MicrogptError:  # a checkpoint takes finite weights only
+            return (
+                "the weights from before it are not finite either, and are not saved; a smaller --lr may help"
+            )
+        again = pasteable("train", self.config.file, "--from", self.out, "--lr", f"{self.config.lr / 3:.1g}")
+        return (
+            f"the weights from before it are in {self.out}; a smaller rate may help, "
+            f"in a new run with them: {again}"
+        )
+
+    def _look(self, reporter: Reporter, stop: Callable[[], bool]) -> None:
+        """Evaluate, draw a sample and report, each if it is due.
+
+        Where `stop` ends an evaluation or a compilation, all of it stays due for the run that resumes.
+        """
+        step, config = self.trainer.step, self.config
+        last = step == config.steps
+        evaluator = self.evaluator if last or _is_due(step, config.eval_every) else None
+        samples = not last and _is_due(step, config.sample_every)
+        self.progress = dataclasses.replace(self.progress, report_due=evaluator is not None or samples)
+        try:
+            score = None if evaluator is None else self._score(evaluator, reporter, stop)
+            if samples:
+                self._sample(reporter, stop)
+        except Stopped:
+            return
+        self.progress = dataclasses.replace(self.progress, report_due=False)
+        if score is not None:
+            self._keep_the_best(score, reporter)
+        if last or score is not None or _is_due(step, self._report_every()):
+            self._report(reporter, score)
+            self.progress = dataclasses.replace(self.progress, loss_sum=0.0, norm_sum=0.0, count=0)
+        elif time.monotonic() - self._reported_at > REPORT_SECONDS:
+            self._report(reporter, None)
+
+    def _score(self, evaluator: Evaluator, reporter: Reporter, stop: Callable[[], bool]) -> float:
+        """The validation loss. Raises Stopped."""
+        compiled(reporter, evaluator.compile, stop)
+        begun = time.monotonic()
+
+        def show(n_done: int, n_characters: int) -> None:
+            if time.monotonic() - begun > 1:
+                reporter.working("evaluating on the held-out text", f"{n_done / n_characters:.0%}")
+
+        score = evaluator.score(show, stop)
+        reporter.idle()
+        if score is None:
+            raise Stopped
+        return score.nats
+
+    def _keep_the_best(self, score: float, reporter: Reporter) -> None:
+        progress = self.progress
+        best = math.inf if progress.best_val_loss is None else progress.best_val_loss
+        self.progress = dataclasses.replace(progress, val_loss=score if math.isfinite(score) else None)
+        if not score < best:
+            return
+        kept, self.progress = (
+            self.progress,
+            dataclasses.replace(self.progress, best_val_loss=score, best_step=self.trainer.step),
+        )
+        try:
+            checkpoint.save_model(self.out / BEST_FILE, self._saved_model())
+        except MicrogptError as error:
+            self.progress = kept
+            self.logs.problem = self.logs.problem or str(error)
+            reporter.note(f"{error}; the run goes on without these weights, the best so far")
+
+    def _metrics(self, val_loss: float | None = None) -> dict[str, Any]:
+        trainer, progress, step = self.trainer, self.progress, self.trainer.step
+        n, seconds = self._timed
         return {
             "step": step,
             "epoch": trainer.epoch,
             "chars": trainer.characters(step),
-            "loss": total / count,
-            "smoothed_loss": self.smoothed,
-            "val_loss": self.val_loss,
+            "loss": progress.loss_sum / max(progress.count, 1),
+            "smoothed_loss": self.progress.smoothed_loss(self.trainer.step),
+            "val_loss": val_loss,
             "lr": self.config.learning_rate(step - 1),
-            "grad_norm": norms / count,
-            "chars_per_s": trainer.characters(int(count)) / seconds if seconds else 0.0,
+            "grad_norm": progress.norm_sum / max(progress.count, 1),
+            "chars_per_s": trainer.characters(int(n)) / seconds if seconds else 0.0,
             "elapsed_s": self.elapsed,
         }
 
-    def _report(self, reporter: Reporter) -> None:
-        metrics = self._metrics()
-        with (self.out / METRICS_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
-        self.recent = [0.0, 0.0, 0.0, 0.0]
+    def _report(self, reporter: Reporter, score: float | None) -> None:
+        metrics = self._metrics(score if score is not None and math.isfinite(score) else None)
+        self.logs.report(metrics)
         reporter.reported(metrics)
+        self._timed = [0, 0.0]
+        self._reported_at = time.monotonic()
 
-    def _evaluate(self, evaluator: Evaluator, reporter: Reporter) -> None:
-        with announced(reporter, "evaluating on the held-out text"):
-            self.val_loss = evaluator.score().nats
-        if self.val_loss < self.best_val_loss:
-            self.best_val_loss = self.val_loss
-            checkpoint.save_model(self.out / BEST_FILE, self._saved_model())
-
-    def _sample(self, reporter: Reporter) -> str:
-        with announced(reporter, "compiling the generator; later starts skip this"):
-            pieces = self.generator.stream(
-                encode_prompt(self.text.vocabulary, ""),
-                SAMPLE_LENGTH,
-                Sampling(seed=self.config.seed + self.trainer.step),
-            )
-            text = "".join(self.text.vocabulary.decode(piece) for piece in pieces)
-        with (self.out / SAMPLES_FILE).open("a", encoding="utf-8") as file:
-            file.write(f"--- step {self.trainer.step}\n{text}\n")
+    def _sample(self, reporter: Reporter, stop: Callable[[], bool]) -> str:
+        """A sample, told and logged. Raises Stopped."""
+        compiled(reporter, self.generator.compile, stop)
+        pieces = self.generator.stream(
+            encode_prompt(self.text.vocabulary, ""),
+            SAMPLE_LENGTH,
+            Sampling(seed=self.config.seed + self.trainer.step),
+        )
+        text = "".join(self.text.vocabulary.decode(piece) for piece in pieces)
+        self.logs.sample(self.trainer.step, text)
         reporter.sampled(self.trainer.step, text)
         return text
 
-    def _saved_model(self) -> SavedModel:
-        notes = {
-            "step": self.trainer.step,
-            "loss": self.smoothed,
-            "val_loss": self.val_loss,
-            "text": self.config.file,
-            "text_sha256": self.text.sha256,
-            "microgpt": __version__,
-        }
-        return SavedModel(self.model, self.text.vocabulary, self.trainer.host("param"), notes)
+    def _saved_model(self) -> SavedModel: ...
 
-    def save(self) -> None:
-        """Write the checkpoint: the old one or this one is there whole, at any instant."""
-        progress = {
-            "smoothed_loss": self.smoothed,
-            "val_loss": self.val_loss,
-            "best_val_loss": None if self.best_val_loss == math.inf else self.best_val_loss,
-            "elapsed_s": self.elapsed,
-            "recent": self.recent,
-        }
-        trainer = self.trainer
-        state = SavedState(
-            model=self._saved_model(),
-            train=self.config,
-            m=trainer.host("m"),
-            v=trainer.host("v"),
-            step=trainer.step,
-            progress=progress,
-        )
-        checkpoint.save_state(self.out, state)
-
-    def restore(self, saved: SavedState) -> None:
-        """Go on exactly where the saved run was."""
-        self.trainer.restore(saved.model.param, saved.m, saved.v, saved.step)
+    def _try_to_save(self, reporter: Reporter) -> None:
+        """A checkpoint on the way; one that fails costs no run."""
         try:
-            progress = saved.progress
-            self.smoothed, self.val_loss = progress["smoothed_loss"], progress["val_loss"]
-            best = progress["best_val_loss"]
-            self.best_val_loss = math.inf if best is None else best
-            self.elapsed, self.recent = progress["elapsed_s"], list(progress["recent"])
-        except (KeyError, TypeError) as error:
-            raise MicrogptError(f"{self.out / STATE_FILE} lacks the progress of its run: {error}") from None
+            self.save()
+        except MicrogptError as error:
+            reporter.note(f"{error}; the run goes on, and tries again in {CHECKPOINT_SECONDS:.0f} s")
+        self._saved_at = time.monotonic()
 
-    def open_directory(self, *, resuming: bool) -> None:
-        """Write the configuration; a resumed run forgets reports from after its checkpoint."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.out / CONFIG_FILE, to_toml(self.config).encode())
-        metrics = self.out / METRICS_FILE
-        if resuming and metrics.exists():
-            lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if _step_of(line) <= self.trainer.step]
-            write_atomically(metrics, "".join(kept).encode())
+    def save(self) -> None: ...
+
+    def restore(self, saved: SavedState) -> None: ...
 
 
 def _is_due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
-
-
-def _step_of(line: str) -> float:
-    """The step of a line of metrics; infinity for half a line, which a crash can leave."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf
-
-
-def choose_directory(config: TrainConfig, *, resuming: bool) -> Path:
-    """Where the results go: never over another run's, unless it is resumed."""
-    wanted = Path(config.resolved().out or "runs")
-    taken = wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir()))
-    if resuming or not taken:
-        return wanted
-    if config.out is not None:
-        if not wanted.is_dir():
-            raise MicrogptError(f"--out {wanted} is a file; name a directory")
-        hint = f"--resume {wanted}" if (wanted / STATE_FILE).exists() else "an empty one"
-        raise MicrogptError(f"--out {wanted} is not empty; use {hint}, or name another directory")
-    number = 2
-    while wanted.with_name(f"{wanted.name}-{number}").exists():
-        number += 1
-    return wanted.with_name(f"{wanted.name}-{number}")
