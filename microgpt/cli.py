@@ -187,13 +187,14 @@ def generate(
 ) -> None:
     """Write text with a trained model."""
     from microgpt import commands
+    from microgpt.text import read_prompt
 
     if prompt == "-":
-        prompt = sys.stdin.read()
+        prompt = read_prompt(Path(prompt))
     elif prompt_file is not None:
         if prompt:
             raise UsageError("--prompt and --prompt-file: give one of them")
-        prompt = commands.read_prompt(prompt_file)
+        prompt = read_prompt(prompt_file)
     commands.generate(
         run, prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
         backend=backend, as_json=json,

@@ -32,14 +32,6 @@ def _open(run: Path, backend: str, budget: Budget) -> tuple[SavedModel, ModuleTy
     return saved, k, p, c
 
 
-def read_prompt(path: Path) -> str:
-    """A prompt from a file."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MicrogptError(f"{path} is not UTF-8 at byte {error.start}") from None
-
-
 def generate(run: Path, prompt: str, length: int, *, backend: str, as_json: bool, **sampling: Any) -> None:
     """Stream `length` characters after the prompt to standard output."""
     from microgpt.generate import Generator, Sampling, encode_prompt
@@ -76,16 +68,16 @@ def generate(run: Path, prompt: str, length: int, *, backend: str, as_json: bool
 def evaluate(run: Path, file: Path, *, backend: str, as_json: bool) -> None:
     """The loss over the whole file."""
     from microgpt.evaluate import Evaluator
-    from microgpt.text import encode_file
+    from microgpt.text import encode_file, text_name
 
     budget = Budget(None)
     saved, k, p, c = _open(run, backend, budget)
-    text = encode_file(file, saved.vocabulary)
+    text = encode_file(file, saved.vocabulary, budget)
     with announced(Display(), "compiling the model, then reading the text"):
         score = Evaluator(k, saved.config, p, c, budget, text.ids).score()
     if as_json:
         figures = {
-            "file": str(file),
+            "file": text_name(file),
             "characters": score.characters,
             "nats_per_character": score.nats,
             "bits_per_character": score.bits,
@@ -94,7 +86,7 @@ def evaluate(run: Path, file: Path, *, backend: str, as_json: bool) -> None:
         print(json.dumps(figures))
     else:
         print(
-            f"{file}: {score.nats:.4f} nats/char, {score.bits:.4f} bits/char, "
+            f"{text_name(file)}: {score.nats:.4f} nats/char, {score.bits:.4f} bits/char, "
             f"perplexity {score.perplexity:.3f} over {score.characters:,} characters"
         )
         known = corpora.known_entropy(text.sha256)
@@ -142,7 +134,7 @@ def backends(*, as_json: bool) -> None:
 def corpus(name: str, out: Path, *, as_json: bool) -> None:
     """Write a text."""
     if name == "tales":
-        corpora.write_tales(out)
+        n_bytes = corpora.write_tales(out)
     elif name == "shakespeare":
         from rich.console import Console
         from rich.progress import DownloadColumn, Progress
@@ -155,12 +147,14 @@ def corpus(name: str, out: Path, *, as_json: bool) -> None:
             disable=not console.is_terminal,
         ) as progress:
             task = progress.add_task("shakespeare", total=None)
-            corpora.download_shakespeare(
+            n_bytes = corpora.download_shakespeare(
                 out, lambda done, total: progress.update(task, completed=done, total=total)
             )
     else:
         raise UsageError(f"there is no corpus {name!r}; there are tales and shakespeare")
+    if corpora.is_standard_output(out):
+        return
     if as_json:
-        print(json.dumps({"corpus": name, "file": str(out), "bytes": out.stat().st_size}))
+        print(json.dumps({"corpus": name, "file": str(out), "bytes": n_bytes}))
     else:
-        print(f"{out}: {out.stat().st_size:,} bytes; next: microgpt train {out}", file=sys.stderr)
+        print(f"{out}: {n_bytes:,} bytes; next: microgpt train {out}", file=sys.stderr)

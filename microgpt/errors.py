@@ -17,3 +17,27 @@ class NotFiniteError(MicrogptError):
     """The loss or a gradient stopped being a finite number."""
 
     exit_code = 3
+
+
+QUOTED = 60
+QUOTED_PATH = 240
+
+
+def shown(value: object) -> str:
+    """A value as an error message quotes it: at most 60 characters, escapes for what cannot be printed."""
+    text = _printable(value if isinstance(value, str) else repr(value))
+    return text if len(text) <= QUOTED else text[: QUOTED - 3] + "..."
+
+
+def shown_path(path: object) -> str:
+    """A path as a message names it: escapes for what cannot be printed; of a very long one, both ends."""
+    text = _printable(str(path))
+    half = QUOTED_PATH // 2
+    return text if len(text) <= QUOTED_PATH else f"{text[:half]}...{text[-half:]}"
+
+
+def _printable(text: str) -> str:
+    # lone surrogates stand for the bytes of a name that is not UTF-8, and no stream can write them
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -120,6 +120,7 @@ class Display:
 def summary_lines(s: Summary) -> list[str]:
     """What was read, what to expect of the loss, and what will run."""
     held_out = f", the last {s.validation_characters:,} held out" if s.validation_characters else ""
+    bigram = f", bigram {s.bigram_entropy:.3f}" if s.bigram_entropy is not None else ""
     floor = f", entropy of its source {s.known_entropy:.3f}" if s.known_entropy is not None else ""
     where = f"from step {s.step} of {s.steps}" if s.step else f"{s.steps} steps"
     threads = f"{s.threads} thread{'s' if s.threads > 1 else ''}"
@@ -128,5 +129,5 @@ def summary_lines(s: Summary) -> list[str]:
         f"{s.parameters:,} parameters, heads {s.heads}, {s.backend}, {threads}, {readable(s.memory)}; "
         f"{where}, results in {s.out}",
         f"losses in nats per character; to compare: ln V {s.uniform_entropy:.3f}, "
-        f"unigram {s.unigram_entropy:.3f}, bigram {s.bigram_entropy:.3f}{floor}",
+        f"unigram {s.unigram_entropy:.3f}{bigram}{floor}",
     ]

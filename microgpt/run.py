@@ -51,7 +51,7 @@ class Summary:
     validation_characters: int
     uniform_entropy: float  # ln V; these are in nats per character
     unigram_entropy: float
-    bigram_entropy: float
+    bigram_entropy: float | None  # None where there are too many different pairs of characters to count
     known_entropy: float | None  # of the text's own source
 
 
@@ -85,7 +85,8 @@ def train(config: TrainConfig, reporter: Reporter, saved: SavedState | None = No
     Raises MicrogptError, before anything is written where it can be foreseen.
     """
     k = load_backend(config.backend)
-    text = read_text(Path(config.file))
+    budget = Budget(config.memory_cap_bytes)
+    text = read_text(Path(config.file), budget)
     model = config.model(len(text.vocabulary))
     if saved is not None:
         checkpoint.check_resumable(saved, model, config, text.sha256)
@@ -96,7 +97,7 @@ def train(config: TrainConfig, reporter: Reporter, saved: SavedState | None = No
     threads = choose_threads(k, config, model)
     out = choose_directory(config, resuming=saved is not None)
     config = dataclasses.replace(config.resolved(), out=str(out))
-    run = Run(k, config, model, text, out)
+    run = Run(k, config, model, text, out, budget)
     if saved is not None:
         run.restore(saved)
     reporter.started(run.summary(threads))
@@ -111,10 +112,18 @@ def train(config: TrainConfig, reporter: Reporter, saved: SavedState | None = No
 class Run:
     """A run's arrays, its place, and what it writes."""
 
-    def __init__(self, k: ModuleType, config: TrainConfig, model: ModelConfig, text: Text, out: Path) -> None:
+    def __init__(
+        self,
+        k: ModuleType,
+        config: TrainConfig,
+        model: ModelConfig,
+        text: Text,
+        out: Path,
+        budget: Budget | None = None,
+    ) -> None:
         self.config, self.model, self.text, self.out = config, model, text, out
         self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
-        self.budget = Budget(config.memory_cap_bytes)
+        self.budget = budget or Budget(config.memory_cap_bytes)
         self.trainer = Trainer(k, model, config, self.train_ids, self.budget)
         p, c = self.trainer.state.p, self.trainer.state.c
         self.evaluator = (
