@@ -19,21 +19,24 @@ class NotFiniteError(MicrogptError):
     exit_code = 3
 
 
-QUOTED = 60
-QUOTED_PATH = 240
+SHOWN = 60
+SHOWN_OF_PATH = 240
 
 
 def shown(value: object) -> str:
-    """A value as an error message quotes it: at most 60 characters, escapes for what cannot be printed."""
-    text = _printable(value if isinstance(value, str) else repr(value))
-    return text if len(text) <= QUOTED else text[: QUOTED - 3] + "..."
+    """A value as Python writes it, for a message: SHOWN characters at most, and all of them printable."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, or brackets a thousand deep
+        return f"of type {type(value).__name__}, too long to show"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def shown_path(path: object) -> str:
     """A path as a message names it: escapes for what cannot be printed; of a very long one, both ends."""
     text = _printable(str(path))
-    half = QUOTED_PATH // 2
-    return text if len(text) <= QUOTED_PATH else f"{text[:half]}...{text[-half:]}"
+    half = SHOWN_OF_PATH // 2
+    return text if len(text) <= SHOWN_OF_PATH else f"{text[:half]}...{text[-half:]}"
 
 
 def _printable(text: str) -> str:

@@ -200,15 +200,17 @@ def entropies(ids: IdArray, V: int) -> tuple[float, float | None]:
     """
     if len(ids) < 2:
         return 0.0, 0.0
-    every = np.zeros(V)  # float64, exact below 2**53
-    for at in range(0, len(ids), BLOCK_SIZE):
-        every += np.bincount(ids[at : at + BLOCK_SIZE], minlength=V)
     counted = _count_pairs(ids, V)
     if counted is None:
+        every = np.zeros(V)  # float64, exact below 2**53
+        for at in range(0, len(ids), BLOCK_SIZE):
+            every += np.bincount(ids[at : at + BLOCK_SIZE], minlength=V)
         return _entropy(every), None
-    before = every.copy()
-    before[ids[-1]] -= 1  # the last character comes before no other
-    return _entropy(every), max(0.0, _entropy(counted) - _entropy(before))
+    pairs, pair_counts = counted
+    before = np.bincount(pairs // V, weights=pair_counts, minlength=V)
+    every = before.copy()
+    every[ids[-1]] += 1  # the last character comes before no other
+    return _entropy(every), max(0.0, _entropy(pair_counts) - _entropy(before))
 
 
 def _read(
@@ -508,12 +510,15 @@ def _changed(name: str) -> MicrogptError:
     return MicrogptError(f"{name} changed while it was being read; try again when nothing writes to it")
 
 
-def _count_pairs(ids: IdArray, V: int) -> NDArray[np.int64] | None:
-    """How often each different pair of neighbours occurs; None if there are more than MAX_PAIRS of them."""
+def _count_pairs(ids: IdArray, V: int) -> tuple[IdArray, NDArray[np.int64]] | None:
+    """The different pairs of neighbours, each as first * V + second, and how often each occurs.
+
+    None if there are more than MAX_PAIRS of them.
+    """
     n_possible = V * V
     block_size = 1 << 20 if n_possible <= MAX_PAIRS else 1 << 18
     code = np.uint32 if n_possible <= 1 << 32 else np.int64  # 32 bits sort in two thirds of the time
-    # a pair, first * V + second, needs two ids, so each block also has the first id of the next one
+    # a pair needs two ids, so each block also has the first id of the next one
     starts = range(0, len(ids) - 1, block_size)
     blocks: Iterator[IdArray] = (ids[at : at + block_size + 1].astype(code) for at in starts)
     codes: Iterator[IdArray] = (block[:-1] * V + block[1:] for block in blocks)
@@ -521,7 +526,8 @@ def _count_pairs(ids: IdArray, V: int) -> NDArray[np.int64] | None:
         table = np.zeros(n_possible, np.int64)
         for block in codes:
             table += np.bincount(block, minlength=n_possible)
-        return table
+        occurring = np.flatnonzero(table)
+        return occurring, table[occurring]
 
     # most of the possible pairs of a large vocabulary never occur: keep a sorted list of those that do
     pairs: IdArray = np.empty(0, code)
@@ -537,7 +543,7 @@ def _count_pairs(ids: IdArray, V: int) -> NDArray[np.int64] | None:
         counts[places[known]] += found_counts[known]
         pairs = np.insert(pairs, places[~known], found[~known])
         counts = np.insert(counts, places[~known], found_counts[~known])
-    return counts
+    return pairs, counts
 
 
 def _entropy(counts: NDArray[Any]) -> float:
