@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ from microgpt.machine import compiled, load_backend
 from microgpt.parameters import Parameters, count, table
 from microgpt.report import Display
 from microgpt.streams import lost
-from microgpt.text import harmless, read_prompt, read_prompt_from
+from microgpt.text import STANDARD_INPUT, harmless, harmless_pieces, read_prompt
 from microgpt.workspace import Budget, Constants, place
 
 
@@ -52,7 +53,6 @@ def generate(
     last: bool,
     backend: str,
     as_json: bool,
-    seed: int,
     **sampling: Any,
 ) -> None:
     """Stream `length` characters after the prompt to standard output, or as many as come before `stop`.
@@ -62,46 +62,40 @@ def generate(
     from microgpt.generate import Generator, Sampling, encode_prompt, until
 
     try:
-        samplings = [Sampling(seed=seed + i, **sampling) for i in range(num_samples)]
+        chosen = Sampling(**sampling)
     except MicrogptError as error:
         raise UsageError(str(error)) from None
     display, budget = Display(), Budget(None)
     saved, k, p, c = _open(run, backend, budget, display, last=last)
-    if prompt_file is not None:
-        prompt = read_prompt(prompt_file)
-    elif prompt == "-":
-        prompt = read_prompt_from(sys.stdin.buffer)
+    if prompt_file is not None or prompt == "-":
+        prompt = read_prompt(prompt_file or STANDARD_INPUT)
     ids = encode_prompt(saved.vocabulary, prompt)
     generator = Generator(k, saved.config, p, c, budget)
     compiled(display, generator.compile)
-    for chosen in samplings:
+    for i, stream in enumerate(generator.samples(ids, length, chosen, num_samples)):
         begin = time.perf_counter()
-        pieces = map(saved.vocabulary.decode, generator.stream(ids, length, chosen))
+        pieces: Iterator[str] = map(saved.vocabulary.decode, stream)
         pieces = until(pieces, stop) if stop else pieces
         if as_json:
             text = "".join(pieces)
             seconds = time.perf_counter() - begin
-            figures = {"prompt": prompt, "text": text, "characters": len(text), "seconds": seconds}
-            print(json.dumps({**figures, "seed": chosen.seed}), flush=True)
+            figures = {"seed": chosen.seed + i, "prompt": prompt, "text": text, "characters": len(text)}
+            print(json.dumps({**figures, "seconds": seconds}), flush=True)
             continue
         if num_samples > 1:
-            print(f"--- seed {chosen.seed}")
-        for piece in itertools.chain([prompt], pieces):
-            _show(piece)
+            print(f"--- seed {chosen.seed + i}")
+        shown = itertools.chain([prompt], pieces)
+        for piece in harmless_pieces(shown) if sys.stdout.isatty() else shown:
+            print(piece, end="", flush=True)
             if lost(sys.stdout):
                 return
         print(flush=True)
 
 
-def _show(text: str) -> None:
-    """Text of a model: as it is into files and pipes, but a terminal is not driven by it."""
-    print(harmless(text) if sys.stdout.isatty() else text, end="", flush=True)
-
-
 def evaluate(run: Path, file: Path, *, skip_unknown: bool, last: bool, backend: str, as_json: bool) -> None:
     """The loss over the whole file."""
     from microgpt.evaluate import Evaluator
-    from microgpt.text import encode_file
+    from microgpt.text import encode_file, text_name
 
     display, budget = Display(), Budget(None)
     saved, k, p, c = _open(run, backend, budget, display, last=last)
@@ -114,10 +108,9 @@ def evaluate(run: Path, file: Path, *, skip_unknown: bool, last: bool, backend: 
 
     score = evaluator.score(show if display.live else None)
     display.idle()
-    assert score is not None  # nothing stops it
     if as_json:
         figures = {
-            "file": str(file),
+            "file": text_name(file),
             "characters": score.characters,
             "skipped": text.n_skipped,
             "nats_per_character": score.nats,
@@ -128,7 +121,7 @@ def evaluate(run: Path, file: Path, *, skip_unknown: bool, last: bool, backend: 
         return
     skipped = f", {text.n_skipped:,} unknown ones left out" if text.n_skipped else ""
     print(
-        f"{file}: {score.nats:.4f} nats/char, {score.bits:.4f} bits/char, "
+        f"{text_name(file)}: {score.nats:.4f} nats/char, {score.bits:.4f} bits/char, "
         f"perplexity {score.perplexity:.3f} over {score.characters:,} characters{skipped}"
     )
     known = corpora.known_entropy(text.sha256)
@@ -224,7 +217,7 @@ def backends(*, as_json: bool) -> None:
 def corpus(name: str, out: Path, *, as_json: bool) -> None:
     """Write a text."""
     if name == "tales":
-        corpora.write_tales(out)
+        n_bytes = corpora.write_tales(out)
     elif name == "shakespeare":
         from rich.console import Console
         from rich.progress import DownloadColumn, Progress
@@ -237,14 +230,14 @@ def corpus(name: str, out: Path, *, as_json: bool) -> None:
             disable=not console.is_terminal,
         ) as progress:
             task = progress.add_task("shakespeare", total=None)
-            corpora.download_shakespeare(
+            n_bytes = corpora.download_shakespeare(
                 out, lambda done, total: progress.update(task, completed=done, total=total)
             )
     else:
         raise UsageError(f"there is no corpus {name!r}; there are tales and shakespeare")
-    if not out.is_file():  # it went into a pipe
+    if corpora.is_standard_output(out):
         return
     if as_json:
-        print(json.dumps({"corpus": name, "file": str(out), "bytes": out.stat().st_size}))
+        print(json.dumps({"corpus": name, "file": str(out), "bytes": n_bytes}))
     else:
-        print(f"{out}: {out.stat().st_size:,} bytes; next: {pasteable('train', out)}", file=sys.stderr)
+        print(f"{out}: {n_bytes:,} bytes; next: {pasteable('train', out)}", file=sys.stderr)

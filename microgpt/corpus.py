@@ -1,10 +1,14 @@
 """Texts to train on: the tales that ship with microgpt, and tinyshakespeare from the network."""
 
+import errno
 import hashlib
+import os
+import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, shown_path
 from microgpt.files import write_atomically
 
 TALES_SEED = 1
@@ -25,16 +29,26 @@ def known_entropy(sha256: str) -> float | None:
     return entropy_rate()
 
 
-def write_tales(path: Path) -> None:
-    """Write the tales that ship with microgpt to `path`, unless another text is there: that is an error."""
-    if not _is_there(path, TALES_SHA256):
-        from microgpt.tales import write
+def write_tales(path: Path) -> int:
+    """Write the tales that ship with microgpt to `path`, unless another text is there: that is an error.
 
-        write_atomically(path, write(TALES_CHARACTERS, TALES_SEED).encode("ascii"))
+    `-` and /dev/stdout are standard output; a pipe that somebody reads and a device are written to as well.
+    Returns the number of bytes of the text.
+    """
+    if _is_there(path, TALES_SHA256):
+        return path.stat().st_size
+    from microgpt.tales import write
+
+    content = write(TALES_CHARACTERS, TALES_SEED).encode("ascii")
+    _write(path, content)
+    return len(content)
 
 
-def download_shakespeare(path: Path, progress: Callable[[int, int], None]) -> None:
-    """Download tinyshakespeare to `path`; `progress` is told the bytes so far and the bytes in all."""
+def download_shakespeare(path: Path, progress: Callable[[int, int], None]) -> int:
+    """Download tinyshakespeare to `path`; `progress` is told the bytes so far and the bytes in all.
+
+    Where it is written, and what is returned, is as for `write_tales`.
+    """
     if not _is_there(path, SHAKESPEARE_SHA256):
         data = _download(SHAKESPEARE_URL, SHAKESPEARE_BYTES, progress)
         if len(data) != SHAKESPEARE_BYTES or hashlib.sha256(data).hexdigest() != SHAKESPEARE_SHA256:
@@ -42,19 +56,73 @@ def download_shakespeare(path: Path, progress: Callable[[int, int], None]) -> No
                 f"{SHAKESPEARE_URL} sent {len(data):,} bytes that are not tinyshakespeare"
                 f" ({SHAKESPEARE_BYTES:,} bytes, checked by SHA-256): nothing was written; try again later"
             )
-        write_atomically(path, data)
+        _write(path, data)
+    return SHAKESPEARE_BYTES
+
+
+def is_standard_output(path: Path) -> bool:
+    """Whether a text that is written to `path` goes to standard output."""
+    return str(path) in ("-", "/dev/stdout")
+
+
+def _write(path: Path, content: bytes) -> None:
+    if is_standard_output(path):
+        if sys.stdout is None:
+            raise MicrogptError("there is no standard output to write to")
+        try:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # who stops reading has seen enough
+            raise
+        except OSError as error:
+            raise MicrogptError(f"cannot write to standard output: {error.strerror or error}") from None
+    elif _is_stream(path):
+        try:
+            with open(path, "wb", opener=_open_at_once) as file:
+                file.write(content)
+        except OSError as error:
+            reason = "nobody reads this pipe" if error.errno == errno.ENXIO else error.strerror or error
+            raise MicrogptError(f"cannot write {shown_path(path)}: {reason}") from None
+    else:
+        write_atomically(path, content)
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    """Opens for writing; for a pipe that nobody reads this is an error, and not a wait for a reader."""
+    descriptor = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether `path` is a pipe or a device that takes bytes one after another."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 def _is_there(path: Path, sha256: str) -> bool:
-    """Whether `path` holds this text already; an error if it holds anything else."""
+    """Whether `path` holds this text already; an error if it holds anything else that would be lost."""
+    if is_standard_output(path) or _is_stream(path):
+        return False
     try:
+        if path.exists() and not path.is_file():
+            kind = "a directory" if path.is_dir() else "a block device or a socket"
+            raise MicrogptError(f"{shown_path(path)} is {kind}: choose a file with --out")
         if hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
             return True
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise MicrogptError(f"cannot read {path}: {error.strerror}") from error
-    raise MicrogptError(f"{path} holds another text, which was kept: choose another file with --out")
+        raise MicrogptError(f"cannot read {shown_path(path)}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise MicrogptError(f"{shown_path(path)} is not a file name: {error}") from None
+    raise MicrogptError(
+        f"{shown_path(path)} holds another text, which was kept: choose another file with --out"
+    )
 
 
 def _download(url: str, size: int, progress: Callable[[int, int], None]) -> bytes:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
+from typing import overload
 
 import numpy as np
 
@@ -90,8 +91,19 @@ class Evaluator:
         )
         self._evaluate = build_evaluation(k)
 
-    def score(self, progress: Progress | None = None) -> Score:
-        """The loss over the whole text; `progress(done, total)` hears how many characters are done."""
+    @overload
+    def score(self, progress: Progress | None = ...) -> Score: ...
+    @overload
+    def score(self, progress: Progress | None = ..., *, stop: Callable[[], bool]) -> Score | None: ...
+
+    def score(
+        self, progress: Progress | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> Score | None:
+        """The loss over the whole text; None if `stop` ends it before.
+
+        progress(done, total)  hears after every slice of SLICE_SECONDS how many characters are done
+        stop()                 is asked after every slice but the last, which leaves nothing to stop
+        """
         k, state, n_batches = self.k, self._state, self._walk.steps_per_epoch
         for counter in (state.clock, state.total, state.counted):
             k.from_host(counter, np.zeros(counter.shape, counter.dtype))
@@ -105,6 +117,8 @@ class Evaluator:
             done += n
             if progress is not None:
                 progress(counted, self._walk.n_targets)
+            if done < n_batches and stop():
+                return None
             n = max(1, min(2 * n, int(n * SLICE_SECONDS / seconds)))
         return Score(float(k.to_host(state.total)[0]) / counted, counted)
 

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 
 from microgpt.config import ModelConfig
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, shown
 from microgpt.parameters import Array, Parameters
 from microgpt.steps import Generation, build_generation
 from microgpt.text import IdArray, Vocabulary
@@ -45,13 +45,13 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf:
-            raise MicrogptError(f"--temperature must be at least 0 and finite, not {self.temperature}")
+            raise MicrogptError(f"--temperature must be at least 0 and finite, not {shown(self.temperature)}")
         if self.top_k < 0:
-            raise MicrogptError(f"--top-k must be at least 1, or 0 for all, not {self.top_k}")
+            raise MicrogptError(f"--top-k must be at least 1, or 0 for all, not {shown(self.top_k)}")
         if not 0 < self.top_p <= 1:
-            raise MicrogptError(f"--top-p must be above 0 and at most 1, not {self.top_p}")
+            raise MicrogptError(f"--top-p must be above 0 and at most 1, not {shown(self.top_p)}")
         if self.seed < 0:
-            raise MicrogptError(f"--seed must be at least 0, not {self.seed}")
+            raise MicrogptError(f"--seed must be at least 0, not {shown(self.seed)}")
 
 
 def encode_prompt(vocabulary: Vocabulary, prompt: str) -> npt.NDArray[np.int32]:
@@ -63,6 +63,39 @@ def encode_prompt(vocabulary: Vocabulary, prompt: str) -> npt.NDArray[np.int32]:
     if not prompt:
         prompt = "\n" if "\n" in vocabulary.characters else vocabulary.characters[0]
     return vocabulary.encode(prompt)
+
+
+def until(pieces: Iterable[str], stop: str) -> Iterator[str]:
+    """A text in pieces up to where `stop` first occurs, also across pieces; `stop` itself is left out.
+
+    What may yet turn out to be the beginning of `stop` is held back until that is decided, or the text ends.
+    Raises ValueError for an empty `stop`.
+    """
+    if not stop:
+        raise ValueError("every text has the empty text in it")
+    return _until(pieces, stop)
+
+
+def _until(pieces: Iterable[str], stop: str) -> Iterator[str]:
+    held = ""
+    for piece in pieces:
+        held += piece
+        begin = held.find(stop)
+        # without `stop` in it, all but the longest end that `stop` begins with is safe
+        end = begin if begin >= 0 else len(held) - _overlap(held, stop)
+        if end:
+            yield held[:end]
+        if begin >= 0:
+            return
+        held = held[end:]
+    if held:
+        yield held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """The length of the longest end of `text` that `stop` begins with, and is longer than."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
 
 
 class Generator:
@@ -94,7 +127,7 @@ class Generator:
         negative length, and ValueError for ids that the model does not have, before anything is generated.
         """
         if length < 0:
-            raise MicrogptError(f"--length must be at least 0, not {length}")
+            raise MicrogptError(f"--length must be at least 0, not {shown(length)}")
         if chunk is not None and chunk < 1:
             raise ValueError(f"a piece has at least 1 character, not {chunk}")
         V, T = self.config.vocabulary_size, self.config.seq_len
@@ -102,6 +135,16 @@ class Generator:
         if not 0 <= seen.min() <= seen.max() < V:
             raise ValueError(f"ids must lie between 0 and {V - 1}")
         return self._pieces(seen, length, sampling, chunk)
+
+    def samples(
+        self, prompt: IdArray, length: int, sampling: Sampling, n: int
+    ) -> Iterator[Iterator[npt.NDArray[np.int32]]]:
+        """n streams after the same prompt; the i-th, from 0, is that of the seed sampling.seed + i alone.
+
+        Each takes the arrays over from the one before. Raises as `stream` does.
+        """
+        for i in range(n):
+            yield self.stream(prompt, length, replace(sampling, seed=sampling.seed + i))
 
     def _pieces(
         self, seen: Array, length: int, sampling: Sampling, chunk: int | None

@@ -195,6 +195,7 @@ def duration(seconds: float) -> str:
 def summary_lines(s: Summary) -> list[str]:
     """What was read, what to expect of the loss, and what will run."""
     held_out = f", the last {s.validation_characters:,} held out" if s.validation_characters else ""
+    bigram = f", bigram {s.bigram_entropy:.3f}" if s.bigram_entropy is not None else ""
     floor = f", entropy of its source {s.known_entropy:.3f}" if s.known_entropy is not None else ""
     bigram = f", bigram {s.bigram_entropy:.3f}" if s.bigram_entropy is not None else ""
     where = f"from step {s.step} of {s.steps}" if s.step else f"{s.steps} steps"

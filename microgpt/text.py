@@ -5,17 +5,23 @@ little more memory than its token ids.
 """
 
 import codecs
+import contextlib
 import hashlib
-from collections.abc import Iterator
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, shown_path
+from microgpt.workspace import Budget, readable
 
 IdArray = NDArray[np.integer[Any]]
 CodePoints = NDArray[np.uint32]
@@ -23,6 +29,18 @@ CodePoints = NDArray[np.uint32]
 BLOCK_SIZE = 1 << 18  # bytes per read: a non-ASCII block briefly needs about 16 times as much
 N_CODE_POINTS = 0x110000  # all that Unicode will ever have: a table of this length maps any character
 MAX_NAMED = 10  # unknown characters spelled out in one error
+MAX_PAIRS = 1 << 20  # different pairs of neighbours that `entropies` counts: with them it needs about 50 MiB
+MAX_PROMPT = 1 << 24  # bytes
+# a text may hold a NUL character now and then; one in so many is the mark of another encoding
+CHARACTERS_PER_NUL = 32
+BEGINNING = 4096  # bytes of a file that show its encoding
+STANDARD_INPUT = Path("-")
+MARKS = {  # UTF-32 first: its mark begins with that of UTF-16
+    codecs.BOM_UTF32_LE: "UTF-32LE",
+    codecs.BOM_UTF32_BE: "UTF-32BE",
+    codecs.BOM_UTF16_LE: "UTF-16LE",
+    codecs.BOM_UTF16_BE: "UTF-16BE",
+}
 
 
 @dataclass(frozen=True)
@@ -35,23 +53,26 @@ class Vocabulary:
         # a vocabulary may come from a damaged checkpoint, so nothing about it is taken for granted
         if not self.characters:
             raise MicrogptError("a vocabulary needs at least one character")
-        if any(a >= b for a, b in zip(self.characters, self.characters[1:], strict=False)):
+        if len(self.characters) > N_CODE_POINTS or (self.codes[:-1] >= self.codes[1:]).any():
             raise MicrogptError("the characters of a vocabulary must be distinct and sorted by code point")
-        if any("\ud800" <= character <= "\udfff" for character in self.characters):
+        if ((self.codes >= 0xD800) & (self.codes <= 0xDFFF)).any():
             raise MicrogptError("a vocabulary holds a lone surrogate, which is no character")
 
     def __len__(self) -> int:
         return len(self.characters)
 
+    @cached_property
+    def codes(self) -> CodePoints:
+        """The code points (V,) of the characters."""
+        return _code_points(self.characters)
+
     def encode(self, text: str) -> NDArray[np.int32]:
         """Token ids (len(text),) of `text`; raises MicrogptError naming every unknown character."""
-        known = _code_points(self.characters)
         codes = _code_points(text)
-        ids = np.minimum(np.searchsorted(known, codes), len(known) - 1)
-        unknown = codes[known[ids] != codes]
+        ids = np.minimum(np.searchsorted(self.codes, codes), len(self) - 1)
+        unknown = codes[self.codes[ids] != codes]
         if len(unknown):
-            names = [_name(chr(code)) for code in np.unique(unknown)]
-            raise MicrogptError(f"the model does not know {_enumerate(names)}")
+            raise MicrogptError(f"the model does not know {_enumerate(np.unique(unknown))}")
         return ids.astype(np.int32)
 
     def decode(self, ids: ArrayLike) -> str:
@@ -59,7 +80,7 @@ class Vocabulary:
         ids = np.asarray(ids, dtype=np.int64)
         if len(ids) and not 0 <= ids.min() <= ids.max() < len(self):
             raise IndexError(f"token ids must lie between 0 and {len(self) - 1}")
-        return _characters(_code_points(self.characters)[ids])
+        return _characters(self.codes[ids])
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,77 +91,272 @@ class Text:
     vocabulary: Vocabulary
     sha256: str  # of the file's bytes, in hexadecimal
     path: Path
+    n_skipped: int = 0  # characters that the vocabulary lacks, and the ids leave out
 
 
-def read_text(path: Path) -> Text:
+def read_text(path: Path, budget: Budget | None = None) -> Text:
     """Reads a UTF-8 file, with or without a BOM, and builds the vocabulary of its characters.
 
+    path    - is standard input, which is kept in a temporary file while it is read
+    budget  books the ids before they are allocated; None for no limit
+
     Newlines stay as they are. Raises MicrogptError for a file that is missing, unreadable, empty, not UTF-8,
-    or that changes while it is read.
+    that changes while it is read, or whose ids do not fit.
     """
-    return _read(path, None)
+    return _read(path, None, budget or Budget(None), "train on a part of it")
 
 
-def encode_file(path: Path, vocabulary: Vocabulary) -> Text:
+def encode_file(
+    path: Path, vocabulary: Vocabulary, budget: Budget | None = None, *, skip_unknown: bool = False
+) -> Text:
     """Reads a UTF-8 file as tokens of a given vocabulary.
 
-    Raises MicrogptError as `read_text` does, and for characters outside the vocabulary: it names them and
-    the place of the first.
+    skip_unknown  leave out the characters that the vocabulary lacks
+
+    Raises MicrogptError as `read_text` does, and for characters outside the vocabulary: it counts and names
+    them and says where the first one is. With `skip_unknown` it is raised only where nothing would be left.
     """
-    return _read(path, vocabulary)
+    return _read(path, vocabulary, budget or Budget(None), "evaluate a part of it", skip_unknown)
 
 
-def entropies(ids: IdArray, V: int) -> tuple[float, float]:
+def text_name(path: str | Path) -> str:
+    """A text as messages name it: its path in printable characters, or standard input for `-`."""
+    return "standard input" if Path(path) == STANDARD_INPUT else shown_path(path)
+
+
+def read_prompt(path: Path) -> str:
+    """A prompt from a UTF-8 file, with or without a BOM; `-` is standard input.
+
+    One line break at its end, LF or CR LF, is left out: editors and `echo` add it, and a prompt goes on where
+    it stops. A prompt that ends in a line break has two. All else stays as it is. Raises MicrogptError for
+    what cannot be read, is not UTF-8, or has more than 16 MiB.
+    """
+    if path == STANDARD_INPUT:
+        return read_prompt_from(_standard_input(), text_name(path))
+    with _explained(text_name(path)), _open(path) as file:
+        return read_prompt_from(file, text_name(path))
+
+
+def read_prompt_from(stream: BinaryIO, name: str = "standard input") -> str:
+    """The same from an open stream of bytes; messages call it `name`."""
+    with _explained(name):
+        content = _read_from(stream, MAX_PROMPT + 1, name)
+    if len(content) > MAX_PROMPT:
+        raise MicrogptError(f"{name} is too long for a prompt, which may have {readable(MAX_PROMPT)}")
+    encoding = _looks_like(content[:BEGINNING])
+    if encoding:
+        raise _other_encoding(name, encoding)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise _not_utf8(name, content[error.start], error.start, error.reason) from None
+    text = text.removeprefix("\ufeff")
+    return re.sub(r"\r?\n\Z", "", text)
+
+
+# what moves a terminal's cursor, changes its colours or its title, or turns the direction of the text around
+_CONTROLS = (
+    *range(0x20),
+    *range(0x7F, 0xA0),
+    0x61C,
+    0x200E,
+    0x200F,
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+)
+_ESCAPES = {
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    for code in _CONTROLS
+    if chr(code) not in "\n\t"
+}
+
+
+def harmless(text: str) -> str:
+    """A text as a terminal may show it: control characters become visible escapes like `\\x1b`.
+
+    Newline and tab stay, and CR LF becomes a newline. Only terminals need it: files and pipes get the text.
+    """
+    return text.replace("\r\n", "\n").translate(_ESCAPES)
+
+
+def harmless_pieces(pieces: Iterable[str]) -> Iterator[str]:
+    """`harmless` for a text that comes in pieces, where the border of two may cut a CR LF."""
+    held = ""
+    for piece in pieces:
+        text = held + piece
+        held = "\r" if text.endswith("\r") else ""
+        yield harmless(text.removesuffix("\r"))
+    if held:
+        yield harmless(held)
+
+
+def entropies(ids: IdArray, V: int) -> tuple[float, float | None]:
     """How predictable a text (n,) of token ids below V is, in nats per character.
 
     Returns the unigram entropy H(x_t), the loss of a model that knows only how frequent each character is,
     and the bigram entropy H(x_t | x_{t-1}), the loss of one that also sees the character before. Both are of
-    the text itself, with nothing estimated. 0.0 for a text too short to have them.
+    the text itself, with nothing estimated. 0.0 for a text too short to have them; None for the bigram
+    entropy of a text with more than MAX_PAIRS different pairs of neighbours: they would take too much memory.
     """
     if len(ids) < 2:
         return 0.0, 0.0
-    pairs, pair_counts = _count_pairs(ids, V)
-    before = np.bincount(pairs // V, weights=pair_counts, minlength=V)  # float64, exact below 2**53
+    counted = _count_pairs(ids, V)
+    if counted is None:
+        every = np.zeros(V)  # float64, exact below 2**53
+        for at in range(0, len(ids), BLOCK_SIZE):
+            every += np.bincount(ids[at : at + BLOCK_SIZE], minlength=V)
+        return _entropy(every), None
+    pairs, pair_counts = counted
+    before = np.bincount(pairs // V, weights=pair_counts, minlength=V)
     every = before.copy()
     every[ids[-1]] += 1  # the last character comes before no other
     return _entropy(every), max(0.0, _entropy(pair_counts) - _entropy(before))
 
 
-def _read(path: Path, vocabulary: Vocabulary | None) -> Text:
-    with _opened(path) as file:
-        characters, length, sha256 = _scan(file, path)
+def _read(
+    path: Path, vocabulary: Vocabulary | None, budget: Budget, remedy: str, skip_unknown: bool = False
+) -> Text:
+    name = text_name(path)
+    n_skipped = 0
+    with _opened(path, budget) as file:
+        seen, length, sha256 = _scan(file, name)
         if length == 0:
-            raise MicrogptError(f"{path} is empty: there is nothing to read")
+            raise MicrogptError(f"{name} is empty: there is nothing to read")
         if vocabulary is None:
-            vocabulary = Vocabulary(characters)
-        elif not set(characters) <= set(vocabulary.characters):
-            raise _unknown_in_file(file, path, characters, vocabulary)
-        ids = np.empty(length, _smallest_dtype(len(vocabulary)))
-        _fill(ids, file, path, vocabulary, sha256)
-    return Text(ids, vocabulary, sha256, path)
+            vocabulary = Vocabulary(_characters(seen))
+        elif len(unknown := np.setdiff1d(seen, vocabulary.codes, assume_unique=True)):
+            n_skipped, line, column = _find(unknown, file, name, sha256)
+            which = f"{n_skipped:,} of the {length:,} characters of {name}: {_enumerate(unknown)}"
+            if n_skipped == length:
+                raise MicrogptError(f"the model knows none of {which}")
+            if not skip_unknown:
+                raise MicrogptError(
+                    f"the model does not know {which}, the first at line {line}, column {column}; "
+                    "--skip-unknown leaves them out"
+                )
+        dtype = np.dtype(_smallest_dtype(len(vocabulary)))
+        budget.book((length - n_skipped) * dtype.itemsize, "the text", remedy)
+        ids = np.empty(length - n_skipped, dtype)
+        _fill(ids, file, name, vocabulary, sha256, skip_unknown=n_skipped > 0)
+    return Text(ids, vocabulary, sha256, path, n_skipped)
+
+
+class _Readable(Protocol):
+    """A file, as far as it is needed here."""
+
+    def read(self, n: int, /) -> bytes: ...
+    def seek(self, offset: int, /) -> int: ...
+
+
+class _Spool:
+    """Standard input as a file that can be read again: a temporary file, which has no name, keeps it.
+
+    room  bytes, after which there is no use in reading on; None for no limit
+    """
+
+    def __init__(self, stream: BinaryIO, room: int | None) -> None:
+        if stream.isatty():
+            raise MicrogptError(
+                "standard input is the keyboard: send a text, as in `cat FILE | microgpt ...`"
+            )
+        self._stream: BinaryIO | None = stream
+        self._room = room
+        with self._explained():
+            self._kept = tempfile.TemporaryFile()  # noqa: SIM115  (closed by __exit__)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # what could not be written has been told
+            self._kept.close()
+
+    def read(self, n: int) -> bytes:
+        if self._stream is None:
+            return self._kept.read(n)
+        block = _read_from(self._stream, n, "standard input")
+        with self._explained():
+            self._kept.write(block)
+            self._kept.flush()
+        if self._room is not None and self._kept.tell() > self._room:
+            raise MicrogptError(
+                f"out of memory budget: standard input has more than {readable(self._room)}; "
+                "send a part of it, or raise --memory-cap"
+            )
+        return block
+
+    def seek(self, offset: int) -> int:
+        if self._kept.tell():
+            self._stream = None
+        return self._kept.seek(offset)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise MicrogptError(
+                f"standard input cannot be kept in a temporary file: {error.strerror or error}; "
+                "save it as a file of your own, or set TMPDIR to a directory with more room"
+            ) from None
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise MicrogptError("there is no standard input to read")
+    return sys.stdin.buffer
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except ValueError as error:  # a null character, or one that no file name of this machine can have
+        raise MicrogptError(f"{text_name(path)} is not a file name: {error}") from None
+
+
+def _read_from(stream: BinaryIO, n: int, name: str) -> bytes:
+    content = stream.read(n)
+    if content is None:
+        raise MicrogptError(f"{name} does not wait for what is to come; save it as a file")
+    return content
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The file, open for reading; every OSError until it is closed becomes one clear sentence."""
-    try:
+def _opened(path: Path, budget: Budget) -> Iterator[_Readable]:
+    """The text, open for reading; every OSError until it is closed becomes one clear sentence."""
+    name = text_name(path)
+    with _explained(name):
+        if path == STANDARD_INPUT:
+            # no character has more than 4 bytes, and each takes at least one byte as an id
+            room = None if budget.cap is None else 4 * max(0, budget.cap - budget.held)
+            with _Spool(_standard_input(), room) as spool:
+                yield spool
+            return
         # a pipe cannot be read twice, and opening one would wait for its writer
+        if path.is_dir():
+            raise MicrogptError(f"{name} is a directory, not a text file")
         if path.exists() and not path.is_file():
-            kind = "a directory" if path.is_dir() else "a pipe or a device"
-            raise MicrogptError(f"{path} is {kind}, not a text file")
-        if "\0" in str(path):
-            raise MicrogptError(f"{str(path)!r} is not a file name: it has a null character in it")
-        with path.open("rb") as file:
+            raise MicrogptError(
+                f"{name} is a pipe or a device, not a text file; a pipe can be read as standard input, with -"
+            )
+        with _open(path) as file:
             yield file
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """What can go wrong while a file is opened or read, as one clear sentence."""
+    try:
+        yield
     except FileNotFoundError:
-        raise MicrogptError(f"there is no file {path}") from None
+        raise MicrogptError(f"there is no file {name}") from None
     except PermissionError:
-        raise MicrogptError(f"{path} cannot be read: permission denied") from None
+        raise MicrogptError(f"{name} cannot be read: permission denied") from None
     except OSError as error:
-        raise MicrogptError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise MicrogptError(f"{name} cannot be read: {error.strerror or error}") from None
 
 
-def _blocks(file: BinaryIO, path: Path, digest: Any) -> Iterator[bytes | CodePoints]:
+def _blocks(file: _Readable, name: str, digest: Any) -> Iterator[bytes | CodePoints]:
     """The text from its beginning: bytes where a block is plain ASCII, for its faster ways, else code points.
 
     The BOM is left out. `digest` is updated with every byte of the file.
@@ -160,11 +376,10 @@ def _blocks(file: BinaryIO, path: Path, digest: Any) -> Iterator[bytes | CodePoi
             try:
                 decoded = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                position = offset - pending + error.start
-                raise MicrogptError(
-                    f"{path} is not UTF-8: byte 0x{error.object[error.start]:02X} at offset {position} "
-                    f"does not belong there ({error.reason}); save the text as UTF-8 first"
-                ) from None
+                if encoding := _looks_like(_beginning(file)):
+                    raise _other_encoding(name, encoding) from None
+                place = offset - pending + error.start
+                raise _not_utf8(name, error.object[error.start], place, error.reason) from None
             if decoded:
                 text = decoded.removeprefix("\ufeff") if at_start else decoded
                 at_start = False
@@ -174,80 +389,140 @@ def _blocks(file: BinaryIO, path: Path, digest: Any) -> Iterator[bytes | CodePoi
         offset += len(block)
 
 
-def _scan(file: BinaryIO, path: Path) -> tuple[str, int, str]:
-    """First pass: the sorted distinct characters, how many characters there are, and the file's SHA-256."""
+def _blocks_again(file: _Readable, name: str, sha256: str) -> Iterator[bytes | CodePoints]:
+    """The same once more; raises MicrogptError at the end unless the file is what the first pass saw."""
     digest = hashlib.sha256()
-    length = 0
+    yield from _blocks(file, name, digest)
+    if digest.hexdigest() != sha256:
+        raise _changed(name)
+
+
+def _scan(file: _Readable, name: str) -> tuple[CodePoints, int, str]:
+    """First pass: the distinct characters in order, how many characters there are, and the file's SHA-256."""
+    digest = hashlib.sha256()
+    length = n_nul = 0
     seen = np.zeros(N_CODE_POINTS, np.bool_)
     seen_ascii = b""
-    for block in _blocks(file, path, digest):
+    for block in _blocks(file, name, digest):
         length += len(block)
         if isinstance(block, bytes):
             # deleting what is known is several times faster than marking every byte
             seen_ascii += bytes(set(block.translate(None, seen_ascii)))
+            n_nul += block.count(0) if 0 in seen_ascii else 0
         else:
             seen[block] = True
+            n_nul += len(block) - int(np.count_nonzero(block)) if seen[0] else 0
+        if n_nul > 1 and n_nul * CHARACTERS_PER_NUL > length:
+            if encoding := _looks_like(_beginning(file)):
+                raise _other_encoding(name, encoding)
+            raise MicrogptError(
+                f"{name} is not a text: {n_nul:,} of its first {length:,} characters are NUL; "
+                "`tr -d '\\0'` would remove them"
+            )
     seen[list(seen_ascii)] = True
-    return _characters(np.flatnonzero(seen)), length, digest.hexdigest()
+    return np.flatnonzero(seen).astype(np.uint32), length, digest.hexdigest()
 
 
-def _fill(ids: IdArray, file: BinaryIO, path: Path, vocabulary: Vocabulary, sha256: str) -> None:
-    """Second pass: writes the ids (n,); raises MicrogptError unless the file is what the first pass saw."""
+def _fill(
+    ids: IdArray, file: _Readable, name: str, vocabulary: Vocabulary, sha256: str, *, skip_unknown: bool
+) -> None:
+    """Another pass: writes the ids (n,) of all characters, or with `skip_unknown` of the known ones."""
     table = np.zeros(N_CODE_POINTS, ids.dtype)
-    table[_code_points(vocabulary.characters)] = np.arange(len(vocabulary))
-    ascii_table = (
-        table[:256].astype(np.uint8).tobytes()
-    )  # ids follow code points: those of ASCII are below 128
+    table[vocabulary.codes] = np.arange(len(vocabulary))
+    known = np.full(N_CODE_POINTS, not skip_unknown)
+    known[vocabulary.codes] = True
+    # ids follow code points: those of ASCII are below 128
+    ascii_table = table[:256].astype(np.uint8).tobytes()
+    unknown_ascii = bytes(np.flatnonzero(~known[:128]).tolist())
 
-    digest = hashlib.sha256()
     start = 0
-    for block in _blocks(file, path, digest):
+    for block in _blocks_again(file, name, sha256):
+        if isinstance(block, bytes):
+            block = block.translate(ascii_table, unknown_ascii)
+        elif skip_unknown:
+            block = block[known[block]]
         end = start + len(block)
         if end > len(ids):
-            raise _changed(path)
+            raise _changed(name)
         if isinstance(block, bytes):
-            ids[start:end] = np.frombuffer(block.translate(ascii_table), np.uint8)
+            ids[start:end] = np.frombuffer(block, np.uint8)
         else:
             table.take(block, out=ids[start:end], mode="clip")  # no index is out of range; "raise" would copy
         start = end
-    if digest.hexdigest() != sha256:
-        raise _changed(path)
 
 
-def _changed(path: Path) -> MicrogptError:
-    return MicrogptError(f"{path} changed while it was being read; try again when nothing writes to it")
-
-
-def _unknown_in_file(file: BinaryIO, path: Path, characters: str, vocabulary: Vocabulary) -> MicrogptError:
-    """The error for a file with characters outside the vocabulary: their names and the place of the first."""
-    names = [_name(character) for character in sorted(set(characters) - set(vocabulary.characters))]
-    unknown = np.ones(N_CODE_POINTS, np.bool_)
-    unknown[_code_points(vocabulary.characters)] = False
-    line, column = 1, 1
-    for block in _blocks(file, path, hashlib.sha256()):
+def _find(characters: CodePoints, file: _Readable, name: str, sha256: str) -> tuple[int, int, int]:
+    """How often these characters occur, and the line and the column of the first; both count from 1."""
+    wanted = np.zeros(N_CODE_POINTS, np.bool_)
+    wanted[characters] = True
+    found, line, column = 0, 1, 1
+    for block in _blocks_again(file, name, sha256):
         codes = np.frombuffer(block, np.uint8) if isinstance(block, bytes) else block
-        found = np.flatnonzero(unknown[codes])
-        before = codes[: found[0]] if len(found) else codes
-        newlines = np.flatnonzero(before == ord("\n"))
-        line += len(newlines)
-        column = len(before) - int(newlines[-1]) if len(newlines) else column + len(before)
-        if len(found):
-            break
+        places = np.flatnonzero(wanted[codes])
+        if not found:
+            before = codes[: places[0]] if len(places) else codes
+            newlines = np.flatnonzero(before == ord("\n"))
+            line += len(newlines)
+            column = len(before) - int(newlines[-1]) if len(newlines) else column + len(before)
+        found += len(places)
+    return found, line, column
+
+
+def _beginning(file: _Readable) -> bytes:
+    file.seek(0)
+    return file.read(BEGINNING)
+
+
+def _looks_like(beginning: bytes) -> str | None:
+    """The encoding other than UTF-8 that shows in a file's first bytes: by its mark, or by where NULs are."""
+    for mark, encoding in MARKS.items():
+        if beginning.startswith(mark):
+            return encoding
+    first, second, third, fourth = (beginning[place::4].count(0) for place in range(4))
+    n_nul, groups = first + second + third + fourth, len(beginning) // 4
+    if n_nul < 2 or n_nul * CHARACTERS_PER_NUL <= len(beginning):
+        return None
+    if min(third, fourth) >= groups > 2 * first:
+        return "UTF-32LE"
+    if min(first, second) >= groups > 2 * fourth:
+        return "UTF-32BE"
+    if second + fourth > 9 * (first + third):
+        return "UTF-16LE"
+    if first + third > 9 * (second + fourth):
+        return "UTF-16BE"
+    return None
+
+
+def _other_encoding(name: str, encoding: str) -> MicrogptError:
     return MicrogptError(
-        f"the model does not know {_enumerate(names)}; {path} has the first at line {line}, column {column}"
+        f"{name} looks like {encoding}; a text has to be UTF-8: `iconv -f {encoding} -t UTF-8` converts it"
     )
 
 
-def _count_pairs(ids: IdArray, V: int) -> tuple[IdArray, NDArray[np.int64]]:
-    """The distinct pairs of neighbours, each as first * V + second, and how often each occurs."""
-    block_size = 1 << 20
+def _not_utf8(name: str, byte: int, offset: int, reason: str) -> MicrogptError:
+    return MicrogptError(
+        f"{name} is not UTF-8: byte 0x{byte:02X} at offset {offset} does not belong there ({reason}); "
+        "save the text as UTF-8 first"
+    )
+
+
+def _changed(name: str) -> MicrogptError:
+    return MicrogptError(f"{name} changed while it was being read; try again when nothing writes to it")
+
+
+def _count_pairs(ids: IdArray, V: int) -> tuple[IdArray, NDArray[np.int64]] | None:
+    """The different pairs of neighbours, each as first * V + second, and how often each occurs.
+
+    None if there are more than MAX_PAIRS of them.
+    """
     n_possible = V * V
+    block_size = 1 << 20 if n_possible <= MAX_PAIRS else 1 << 18
     code = np.uint32 if n_possible <= 1 << 32 else np.int64  # 32 bits sort in two thirds of the time
     # a pair needs two ids, so each block also has the first id of the next one
     starts = range(0, len(ids) - 1, block_size)
     blocks: Iterator[IdArray] = (ids[at : at + block_size + 1].astype(code) for at in starts)
     codes: Iterator[IdArray] = (block[:-1] * V + block[1:] for block in blocks)
-    if n_possible <= block_size:
+    if n_possible <= MAX_PAIRS:
         table = np.zeros(n_possible, np.int64)
         for block in codes:
             table += np.bincount(block, minlength=n_possible)
@@ -263,6 +538,8 @@ def _count_pairs(ids: IdArray, V: int) -> tuple[IdArray, NDArray[np.int64]]:
         inside = places < len(pairs)
         known = inside.copy()
         known[inside] = pairs[places[inside]] == found[inside]
+        if len(pairs) + np.count_nonzero(~known) > MAX_PAIRS:
+            return None
         counts[places[known]] += found_counts[known]
         pairs = np.insert(pairs, places[~known], found[~known])
         counts = np.insert(counts, places[~known], found_counts[~known])
@@ -290,12 +567,9 @@ def _characters(codes: NDArray[np.integer[Any]]) -> str:
     return codes.astype("<u4").tobytes().decode("utf-32-le")
 
 
-def _name(character: str) -> str:
-    return f"{character!r} (U+{ord(character):04X})"
-
-
-def _enumerate(names: list[str]) -> str:
-    """`a, b and c`; of very many, the first few and how many more."""
-    if len(names) > MAX_NAMED:
-        names = [*names[:MAX_NAMED], f"{len(names) - MAX_NAMED} more"]
+def _enumerate(codes: CodePoints) -> str:
+    """The names of characters as `a, b and c`; of very many, the first few and how many more."""
+    names = [f"{chr(code)!r} (U+{code:04X})" for code in codes[:MAX_NAMED].tolist()]
+    if len(codes) > MAX_NAMED:
+        names.append(f"{len(codes) - MAX_NAMED:,} more")
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -12,7 +12,7 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.errors import NotFiniteError
 from microgpt.parameters import Array, count, decayed, initial, shard_views, table, views
 from microgpt.steps import Batch, Optimizer, Training, build_training
-from microgpt.text import IdArray
+from microgpt.text import IdArray, text_name
 from microgpt.walk import Walk, check_long_enough, shuffle_order
 from microgpt.workspace import Budget, activations, constants
 
@@ -41,7 +41,8 @@ class Trainer:
         self, k: ModuleType, model: ModelConfig, config: TrainConfig, ids: IdArray, budget: Budget
     ) -> None:
         stride = config.stride or config.seq_len
-        check_long_enough(len(ids), config.seq_len, stride, config.batch_size, config.file)
+        name = text_name(config.file)
+        check_long_enough(len(ids), config.seq_len, stride, config.batch_size, name, config.val_fraction)
         self.k, self.model, self.config = k, model, config
         self.walk = Walk(len(ids), config.seq_len, stride, config.batch_size)
         self.tensors = table(model.sizes)

@@ -12,6 +12,7 @@ The kernel `batch_fill` walks; here are the counts.
 """
 
 import bisect
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,10 +82,13 @@ def minimum_characters(seq_len: int, stride: int, batch_size: int) -> int:
     return full_first_chunk + 1 + (batch_size - 2) * stride
 
 
-def check_long_enough(n_characters: int, seq_len: int, stride: int, batch_size: int, what: str) -> None:
+def check_long_enough(
+    n_characters: int, seq_len: int, stride: int, batch_size: int, what: str, val_fraction: float = 0.0
+) -> None:
     """Raises MicrogptError if the text is shorter than `minimum_characters`; says which settings would do.
 
-    `what` names the text in the error, such as "the text data/input.txt" or "the held-out part".
+    what          names the text in the error, such as "the text data/input.txt"
+    val_fraction  of that text was held out, and n_characters are the rest
     """
     minimum = minimum_characters(seq_len, stride, batch_size)
     if n_characters >= minimum:
@@ -109,7 +113,13 @@ def check_long_enough(n_characters: int, seq_len: int, stride: int, batch_size: 
         ways.append(f"--batch-size {B}")
     if not ways and (T := longest_seq_len(1)):
         ways.append(f"{seq_len_option(T)} --batch-size 1")
+    # one more and one less, because the whole was rounded when it was cut
+    enough = math.floor(100 * (1 - (minimum + 1) * (1 - val_fraction) / max(1, n_characters - 1))) / 100
+    if val_fraction and enough > 0:
+        ways.append(f"--val-fraction {enough}")
     advice = f"; {' or '.join(ways)} would work" if ways else ""
+    if val_fraction:
+        what = f"the part of {what} that --val-fraction {val_fraction} leaves to train on"
     unit = "character" if n_characters == 1 else "characters"
     chosen_stride = f" --stride {stride}" if stride != seq_len else ""
     raise MicrogptError(

@@ -106,8 +106,9 @@ def test_pipes_that_close_and_devices_that_are_full(here):
 def test_a_prompt_from_a_pipe(here):
     run(*LONG, "--steps", "20")
     result = run("generate", "run", "--prompt", "-", "--length", "9", input="the cat\n")
-    assert result.stdout.startswith("the cat\n")
-    assert len(result.stdout) == 8 + 9 + 1
+    # the line break is echo's, and the cat goes on where it stops
+    assert result.stdout.startswith("the cat")
+    assert len(result.stdout) == 7 + 9 + 1
 
 
 def on_a_terminal(*arguments, stdout_too, environment=None):

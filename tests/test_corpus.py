@@ -1,5 +1,7 @@
 import hashlib
 import http.server
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -117,6 +119,61 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.replace", fail)
     assert "No space left" in refused(corpus.write_tales, tmp_path / "tales.txt")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_standard_output(tmp_path, serve, capfdbinary, monkeypatch):
+    serve(PLAY)
+    monkeypatch.chdir(tmp_path)
+    for name in ("-", "/dev/stdout"):
+        assert corpus.write_tales(Path(name)) == len(SHIPPED.read_bytes())
+        assert capfdbinary.readouterr().out == SHIPPED.read_bytes()
+        assert corpus.download_shakespeare(Path(name), ignore) == len(PLAY)
+        assert capfdbinary.readouterr().out == PLAY
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("sys.stdout", None)
+    assert "no standard output" in refused(corpus.write_tales, Path("-"))
+
+
+def test_full_devices():
+    assert refused(corpus.write_tales, Path("/dev/full")) == "cannot write /dev/full: No space left on device"
+    code = """
+import pathlib, microgpt.corpus
+try:
+    microgpt.corpus.write_tales(pathlib.Path("-"))
+except microgpt.errors.MicrogptError as error:
+    raise SystemExit(str(error))
+"""
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.stderr == "cannot write to standard output: No space left on device\n"
+
+
+def test_pipes_and_devices(tmp_path):
+    corpus.write_tales(Path("/dev/null"))
+    assert Path("/dev/null").is_char_device()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert "nobody reads this pipe" in refused(corpus.write_tales, pipe)
+    received = []
+    tales = SHIPPED.read_bytes()
+    # open for both, so that there is a reader from the beginning
+    with open(os.open(pipe, os.O_RDWR), "rb") as reading:
+        # more than a pipe holds: the writer has to wait for the reader
+        thread = threading.Thread(target=lambda: received.append(corpus.write_tales(pipe)))
+        thread.start()
+        assert reading.read(len(tales)) == tales
+        thread.join()
+    assert received == [len(tales)]
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        assert "is a block device or a socket" in refused(corpus.write_tales, tmp_path / "socket")
+    assert "is not a file name" in refused(corpus.write_tales, Path("a\0b"))
+    assert r"/caf\udce9 holds another text" in refused(corpus.write_tales, named(tmp_path / "caf\udce9"))
+
+
+def named(path):
+    path.write_text("my own diary")
+    return path
 
 
 # Tinyshakespeare

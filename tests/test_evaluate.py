@@ -126,6 +126,21 @@ def test_progress_is_told_after_every_slice(monkeypatch):
     assert len(told) == -(-500 // MAX_SEQUENCES)
 
 
+def test_a_stop_ends_a_score_after_the_slice(monkeypatch):
+    monkeypatch.setattr(evaluate, "SLICE_SECONDS", 0.0)  # a batch each
+    evaluator = evaluator_of("reference", config_of(4), text_of(2000))
+    expected = evaluator.score()
+    told = []
+    assert evaluator.score(lambda *both: told.append(both), stop=lambda: len(told) == 3) is None
+    assert len(told) == 3
+    # what is whole is not thrown away
+    assert evaluator.score(stop=lambda: False) == expected
+    n_slices = -(-500 // MAX_SEQUENCES)
+    told.clear()
+    finished = evaluator.score(lambda *both: told.append(both), stop=lambda: len(told) == n_slices)
+    assert finished == expected
+
+
 def test_an_interrupt_leaves_the_evaluator_usable():
     evaluator = evaluator_of("reference", config_of(4), text_of(2000))
     expected = evaluator.score()

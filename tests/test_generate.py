@@ -12,7 +12,7 @@ from microgpt_kernels import load, reference
 from microgpt import generate, model
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
-from microgpt.generate import BLOCK, Generator, Sampling, encode_prompt
+from microgpt.generate import BLOCK, Generator, Sampling, encode_prompt, until
 from microgpt.parameters import count, table
 from microgpt.text import Vocabulary
 from microgpt.workspace import Budget, activations, place
@@ -140,6 +140,64 @@ def test_the_pieces_do_not_change_the_text(backend):
     assert len(texts[0]) == length
     assert text_of(generator, [1, 2], 50, Sampling(seed=7)).tolist() == texts[0][:50].tolist()
     assert text_of(generator, [1, 2], 50, Sampling(seed=8)).tolist() != texts[0][:50].tolist()
+
+
+def test_a_sample_is_what_a_run_with_its_seed_draws():
+    generator = generator_of("crystal", config_of(8))
+    sampling = Sampling(temperature=0.9, seed=41)
+    samples = [np.concatenate(list(sample)) for sample in generator.samples(np.array([3]), 40, sampling, 3)]
+    for i, sample in enumerate(samples):
+        alone = text_of(generator, [3], 40, Sampling(temperature=0.9, seed=41 + i))
+        assert sample.tolist() == alone.tolist()
+    assert len({tuple(sample) for sample in samples}) == 3
+    # a sample that is left early changes nothing in the next one
+    first, second = generator.samples(np.array([3]), 40, sampling, 2)
+    generator_left = next(first)
+    assert generator_left.tolist() == samples[0][: len(generator_left)].tolist()
+    assert np.concatenate(list(second)).tolist() == samples[1].tolist()
+    with pytest.raises(MicrogptError, match="--length must be at least 0"):
+        next(generator.samples(np.array([3]), -1, sampling, 3))
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("ab", max_size=5)), st.text("ab", min_size=1, max_size=4))
+def test_a_text_ends_before_the_stop_however_it_is_cut(pieces, stop):
+    whole = "".join(pieces)
+    written = list(until(iter(pieces), stop))
+    assert "".join(written) == whole.split(stop)[0]
+    assert all(written)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("ab", max_size=5)), st.text("abc", min_size=1, max_size=4))
+def test_only_what_can_become_the_stop_is_held_back(pieces, stop):
+    whole = "".join(pieces)
+    if stop in whole:
+        return
+
+    def pieces_and_no_end():
+        yield from pieces
+        raise InterruptedError
+
+    written = []
+    with pytest.raises(InterruptedError):
+        written.extend(until(pieces_and_no_end(), stop))
+    held = max(n for n in range(len(stop)) if whole.endswith(stop[:n]))
+    assert "".join(written) == whole[: len(whole) - held]
+
+
+def test_no_more_is_drawn_once_the_stop_is_there():
+    drawn = []
+
+    def pieces():
+        for piece in ("one. ", "tw", "o", ". three", ". four"):
+            drawn.append(piece)
+            yield piece
+
+    assert list(until(pieces(), ". t")) == ["one"]
+    assert drawn == ["one. ", "tw"]
+    with pytest.raises(ValueError, match="empty"):
+        until(pieces(), "")
 
 
 def test_pieces_start_with_one_character_and_grow():

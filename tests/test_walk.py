@@ -220,6 +220,33 @@ def test_the_sentence_of_a_text_too_short():
     )
 
 
+def test_a_part_too_short_is_named_and_the_fraction_that_works():
+    with pytest.raises(MicrogptError) as caught:
+        check_long_enough(100, 128, 128, 1, "poem.txt", 0.9999)
+    assert str(caught.value) == (
+        "the part of poem.txt that --val-fraction 0.9999 leaves to train on has 100 characters, but "
+        "--seq-len 128 --batch-size 1 needs at least 129; --seq-len 99 or --val-fraction 0.99 would work"
+    )
+
+
+@settings(deadline=None)
+@given(n=st.integers(4, 100_000), val_fraction=st.floats(0.001, 0.9999), T=st.integers(1, 500))
+def test_the_fraction_that_is_offered_works(n, val_fraction, T):
+    try:
+        train, _ = split(np.empty(n, np.uint8), val_fraction)
+    except MicrogptError:
+        return
+    try:
+        check_long_enough(len(train), T, T, 1, "the text", val_fraction)
+    except MicrogptError as error:
+        if offered := re.search(r"--val-fraction (\S+) would work", str(error)):
+            assert 0 < float(offered[1]) < val_fraction
+            train, _ = split(np.empty(n, np.uint8), float(offered[1]))
+            check_long_enough(len(train), T, T, 1, "the text")
+        else:
+            assert n < 1.02 * (T + 3) + 2 / (1 - val_fraction)
+
+
 # --- split
 
 
