@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from microgpt.checkpoint import STATE_FILE
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, shown_path
 
 LOCK_FILE = ".lock"
 
@@ -47,21 +48,26 @@ def claim(out: str | None, default: Path) -> RunDirectory:
     if out is None:
         names = (str(default) if n == 1 else f"{default}-{n}" for n in itertools.count(1))
         return next(found for name in names if (found := _try_to_claim(Path(name))) is not None)
-    path = Path(out)
-    if path.exists() and not path.is_dir():
-        raise MicrogptError(f"--out {path} is a file; name a directory")
-    claimed = _try_to_claim(path)
-    if claimed is None:
-        if not path.exists() or _is_empty(path):
-            raise _taken(path)
-        hint = f"use --resume {path}" if (path / STATE_FILE).exists() else "use an empty one"
-        raise MicrogptError(f"--out {path} is not empty; {hint}, or name another directory")
+    path, name = Path(out), shown_path(out)
+    with _sentences(path):
+        if path.exists() and not path.is_dir():
+            raise MicrogptError(f"--out {name} is a file; name a directory")
+        claimed = _try_to_claim(path)
+        if claimed is None:
+            if not path.exists() or _is_empty(path):
+                raise _taken(path)
+            hint = f"use --resume {name}" if (path / STATE_FILE).exists() else "use an empty one"
+            raise MicrogptError(f"--out {name} is not empty; {hint}, or name another directory")
     return claimed
 
 
 def reopen(run: Path) -> RunDirectory:
     """The directory of a run that goes on. Raises MicrogptError."""
     with _sentences(run):
+        if not (run / STATE_FILE).exists():
+            raise MicrogptError(
+                f"{shown_path(run)} holds no run to go on with: there is no {STATE_FILE} in it"
+            )
         lock = _lock(run)
     if lock is None:
         raise _taken(run)
@@ -93,7 +99,7 @@ def _lock(directory: Path) -> int | None:
     """A lock that ends with this process, however it ends; None where another process holds it."""
     file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
@@ -116,7 +122,7 @@ def _lock(directory: Path) -> int | None:
 
 def _taken(path: Path) -> MicrogptError:
     return MicrogptError(
-        f"another microgpt is writing {path}: wait until it ends, or name another directory with --out"
+        f"another microgpt is writing {shown_path(path)}: wait until it ends, or name another directory with --out"
     )
 
 
@@ -124,5 +130,6 @@ def _taken(path: Path) -> MicrogptError:
 def _sentences(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise MicrogptError(f"cannot write {path}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # a null character is in no file name
+        reason = getattr(error, "strerror", None) or error
+        raise MicrogptError(f"cannot write {shown_path(path)}: {reason}") from None

@@ -91,6 +91,10 @@ class Evaluator:
         )
         self._evaluate = build_evaluation(k)
 
+    def compile(self) -> None:
+        """Compile the evaluation of a batch, or load it from the cache: nothing is evaluated."""
+        self._evaluate(0, self._state)
+
     @overload
     def score(self, progress: Progress | None = ...) -> Score: ...
     @overload

@@ -115,6 +115,18 @@ class Generator:
         self._uniform = k.zeros((BLOCK,), config.dtype)
         self._generate = build_generation(k)
 
+    def compile(self) -> None:
+        """Compile the next character, or load it from the cache: nothing is generated."""
+        self._generate(0, self._state(Sampling()))
+
+    def _state(self, sampling: Sampling) -> Generation:
+        temperature = float(sampling.temperature) if sampling.temperature >= LOWEST_TEMPERATURE else 0.0
+        top_k = min(int(sampling.top_k), self.config.vocabulary_size)
+        return Generation(
+            self.p, self.a, self.c, self._window, self._output, self._clock, self._uniform,
+            temperature, top_k, float(sampling.top_p),
+        )  # fmt: skip
+
     def stream(
         self, prompt: IdArray, length: int, sampling: Sampling, chunk: int | None = None
     ) -> Iterator[npt.NDArray[np.int32]]:
@@ -149,13 +161,7 @@ class Generator:
     def _pieces(
         self, seen: Array, length: int, sampling: Sampling, chunk: int | None
     ) -> Iterator[npt.NDArray[np.int32]]:
-        k = self.k
-        temperature = float(sampling.temperature) if sampling.temperature >= LOWEST_TEMPERATURE else 0.0
-        top_k = min(int(sampling.top_k), self.config.vocabulary_size)
-        state = Generation(
-            self.p, self.a, self.c, self._window, self._output, self._clock, self._uniform,
-            temperature, top_k, float(sampling.top_p),
-        )  # fmt: skip
+        k, state = self.k, self._state(sampling)
         window = np.zeros(self.config.seq_len, np.int32)
         window[: len(seen)] = seen
         k.from_host(self._window, window)

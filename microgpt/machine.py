@@ -106,6 +106,6 @@ def available_cores() -> int:
     said = os.environ.get("NUMBA_NUM_THREADS", "")
     if said.isdecimal() and int(said) > 0:
         return int(said)
-    from loky.backend.context import cpu_count
+    from loky.backend.context import cpu_count  # type: ignore[import-untyped]
 
     return int(cpu_count())

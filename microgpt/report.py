@@ -15,7 +15,7 @@ from rich.status import Status
 from microgpt.invocation import pasteable
 from microgpt.run import Result, Summary
 from microgpt.streams import lost
-from microgpt.text import harmless
+from microgpt.text import harmless, text_name
 from microgpt.workspace import readable
 
 # off a terminal every so many reports are printed, of a hundred in a run, and a line at least so often
@@ -195,14 +195,13 @@ def duration(seconds: float) -> str:
 def summary_lines(s: Summary) -> list[str]:
     """What was read, what to expect of the loss, and what will run."""
     held_out = f", the last {s.validation_characters:,} held out" if s.validation_characters else ""
-    bigram = f", bigram {s.bigram_entropy:.3f}" if s.bigram_entropy is not None else ""
     floor = f", entropy of its source {s.known_entropy:.3f}" if s.known_entropy is not None else ""
     bigram = f", bigram {s.bigram_entropy:.3f}" if s.bigram_entropy is not None else ""
     where = f"from step {s.step} of {s.steps}" if s.step else f"{s.steps} steps"
     weights = f" with the weights of {s.weights}" if s.weights and not s.step else ""
     threads = f"{s.threads} thread{'s' if s.threads > 1 else ''}"
     return [
-        f"{s.file}: {s.characters:,} characters, {s.vocabulary} distinct{held_out}; "
+        f"{text_name(s.file)}: {s.characters:,} characters, {s.vocabulary} distinct{held_out}; "
         f"{s.parameters:,} parameters, heads {s.heads}, {s.backend}, {threads}, {readable(s.memory)}; "
         f"{where}{weights}, results in {s.out}",
         f"losses in nats per character; to compare: ln V {s.uniform_entropy:.3f}, "

@@ -154,8 +154,8 @@ def _read(
     if weights is None:
         return read_text(file, budget)
     if extend_vocabulary:
-        return read_text(file, budget, weights.vocabulary.characters)
-    return encode_file(file, weights.vocabulary, budget)
+        return read_text(file, budget, weights.vocabulary)
+    return encode_file(file, weights.vocabulary, budget, otherwise="--extend-vocabulary adds them")
 
 
 class Run:
@@ -320,7 +320,7 @@ class Run:
             if time.monotonic() - begun > 1:
                 reporter.working("evaluating on the held-out text", f"{n_done / n_characters:.0%}")
 
-        score = evaluator.score(show, stop)
+        score = evaluator.score(show, stop=stop)
         reporter.idle()
         if score is None:
             raise Stopped

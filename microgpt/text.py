@@ -94,29 +94,38 @@ class Text:
     n_skipped: int = 0  # characters that the vocabulary lacks, and the ids leave out
 
 
-def read_text(path: Path, budget: Budget | None = None) -> Text:
+def read_text(path: Path, budget: Budget | None = None, more: Vocabulary | None = None) -> Text:
     """Reads a UTF-8 file, with or without a BOM, and builds the vocabulary of its characters.
 
     path    - is standard input, which is kept in a temporary file while it is read
     budget  books the ids before they are allocated; None for no limit
+    more    characters that join the vocabulary
 
     Newlines stay as they are. Raises MicrogptError for a file that is missing, unreadable, empty, not UTF-8,
     that changes while it is read, or whose ids do not fit.
     """
-    return _read(path, None, budget or Budget(None), "train on a part of it")
+    return _read(path, None, budget or Budget(None), "train on a part of it", more=more)
 
 
 def encode_file(
-    path: Path, vocabulary: Vocabulary, budget: Budget | None = None, *, skip_unknown: bool = False
+    path: Path,
+    vocabulary: Vocabulary,
+    budget: Budget | None = None,
+    *,
+    skip_unknown: bool = False,
+    otherwise: str = "--skip-unknown leaves them out",
 ) -> Text:
     """Reads a UTF-8 file as tokens of a given vocabulary.
 
     skip_unknown  leave out the characters that the vocabulary lacks
+    otherwise     what may be done about them, for the error
 
     Raises MicrogptError as `read_text` does, and for characters outside the vocabulary: it counts and names
     them and says where the first one is. With `skip_unknown` it is raised only where nothing would be left.
     """
-    return _read(path, vocabulary, budget or Budget(None), "evaluate a part of it", skip_unknown)
+    return _read(
+        path, vocabulary, budget or Budget(None), "use a part of it", skip_unknown, otherwise=otherwise
+    )
 
 
 def text_name(path: str | Path) -> str:
@@ -202,7 +211,7 @@ def entropies(ids: IdArray, V: int) -> tuple[float, float | None]:
         return 0.0, 0.0
     counted = _count_pairs(ids, V)
     if counted is None:
-        every = np.zeros(V)  # float64, exact below 2**53
+        every: NDArray[np.float64] = np.zeros(V)  # exact below 2**53
         for at in range(0, len(ids), BLOCK_SIZE):
             every += np.bincount(ids[at : at + BLOCK_SIZE], minlength=V)
         return _entropy(every), None
@@ -214,7 +223,13 @@ def entropies(ids: IdArray, V: int) -> tuple[float, float | None]:
 
 
 def _read(
-    path: Path, vocabulary: Vocabulary | None, budget: Budget, remedy: str, skip_unknown: bool = False
+    path: Path,
+    vocabulary: Vocabulary | None,
+    budget: Budget,
+    remedy: str,
+    skip_unknown: bool = False,
+    more: Vocabulary | None = None,
+    otherwise: str = "",
 ) -> Text:
     name = text_name(path)
     n_skipped = 0
@@ -223,7 +238,7 @@ def _read(
         if length == 0:
             raise MicrogptError(f"{name} is empty: there is nothing to read")
         if vocabulary is None:
-            vocabulary = Vocabulary(_characters(seen))
+            vocabulary = Vocabulary(_characters(seen if more is None else np.union1d(seen, more.codes)))
         elif len(unknown := np.setdiff1d(seen, vocabulary.codes, assume_unique=True)):
             n_skipped, line, column = _find(unknown, file, name, sha256)
             which = f"{n_skipped:,} of the {length:,} characters of {name}: {_enumerate(unknown)}"
@@ -231,8 +246,7 @@ def _read(
                 raise MicrogptError(f"the model knows none of {which}")
             if not skip_unknown:
                 raise MicrogptError(
-                    f"the model does not know {which}, the first at line {line}, column {column}; "
-                    "--skip-unknown leaves them out"
+                    f"the model does not know {which}, the first at line {line}, column {column}; {otherwise}"
                 )
         dtype = np.dtype(_smallest_dtype(len(vocabulary)))
         budget.book((length - n_skipped) * dtype.itemsize, "the text", remedy)

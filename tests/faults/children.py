@@ -1,4 +1,4 @@
-"""Processes to do harm to: copies of this one, which have everything imported already, so that many are cheap."""
+"""Processes to do harm to: copies of this one, with everything imported already, so that many are cheap."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Child:
     """A process that has begun; `wait` for it, or kill it first."""
 
     def __init__(self, function: Callable[[], object], stdin: bytes = b"") -> None:
-        self._files = [tempfile.TemporaryFile() for _ in range(3)]
+        self._files = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115  (closed by `wait`)
         self._files[0].write(stdin)
         self._files[0].seek(0)
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""A disk that is full at some write: the checkpoint that was there stays whole, and the run goes on or says why."""
+"""A disk that is full at some write: the checkpoint that was there stays whole, and the run says why."""
 
 from __future__ import annotations
 

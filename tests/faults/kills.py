@@ -1,4 +1,4 @@
-"""kill -9 at random instants, and at each thing that a save does to its files; then the run goes on to its end.
+"""kill -9 at random instants, and at each thing that a save does to its files; then the run goes on.
 
 Nothing that was saved may be lost, and the end must be that of a run that nobody killed, bit for bit.
 """

@@ -18,10 +18,14 @@ from faults.small import OPTIONS, TEXT, write_text
 NUMBERS = (
     "-1", "0", "1", "2", "3", "7", "16", "100", "65537", "1000000", "2147483647", "2147483648", "4294967296",
     "9223372036854775807", "9223372036854775808", "99999999999999999999999", "-99999999999999999999999",
-    "1e3", "0.5", "-0.0", "1e-320", "1e308", "1e400", "nan", "inf", "-inf", "", " ", "x", "0x10", "1_000", "٣",
-    "9" * 5000,
+    "1e3", "0.5", "-0.0", "1e-320", "1e308", "1e400", "nan", "inf", "-inf", "", " ", "x", "0x10", "1_000",
+    "\u0663", "9" * 5000,
 )  # fmt: skip
-WORDS = ("", " ", "uniform", "prime", "4x16", "1+2+3", "|", "1+2+3|6", "6|", "999999999x1", "é", "\udcff", "a" * 5000, "\x1b[31m", "-", "--", "none", "0", "2GiB", "1e9", "1 KB", "-5MB", "crystal", "reference", "cosine", "shuffled")  # fmt: skip
+WORDS = (
+    "", " ", "uniform", "prime", "4x16", "1+2+3", "|", "1+2+3|6", "6|", "999999999x1", "é", "\udcff",
+    "a" * 5000, "\x1b[31m", "-", "--", "none", "0", "2GiB", "1e9", "1 KB", "-5MB", "crystal", "reference",
+    "cosine", "shuffled",
+)  # fmt: skip
 NUMERIC = (
     "steps", "seq-len", "stride", "batch-size", "d-model", "n-layers", "d-ff", "lr", "beta2", "min-lr",
     "warmup", "clip", "weight-decay", "val-fraction", "eval-every", "sample-every", "seed", "threads",

@@ -1,4 +1,4 @@
-"""A run so small that a thousand of them are over soon, with all that a run has: evaluations, samples, epochs."""
+"""A run so small that a thousand of them are over soon, with evaluations, samples and epochs as any run."""
 
 from __future__ import annotations
 

@@ -1,0 +1,96 @@
+"""A new run from saved weights: the same function to begin with, with other options, texts and characters."""
+
+import numpy as np
+import pytest
+from microgpt_kernels import load
+from test_run import Silent
+
+from microgpt import run
+from microgpt.checkpoint import load_model
+from microgpt.config import TrainConfig
+from microgpt.errors import MicrogptError
+from microgpt.evaluate import Evaluator
+from microgpt.text import encode_file
+from microgpt.warm_start import options_of, starting_weights
+from microgpt.workspace import Budget, place
+
+TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
+SIZES = {"backend": "reference", "seq_len": 10, "d_model": 6, "heads": "1+2+3", "n_layers": 1}
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text(TEXT)
+    (tmp_path / "new.txt").write_text("The cat & the dog: a Tale!\n" * 12)
+    run.train(TrainConfig(file="text.txt", steps=30, lr=0.01, out="run", **SIZES), Silent())
+    return load_model(tmp_path / "run")
+
+
+def score(config, vocabulary, param, file):
+    """The loss over the characters of a file that a vocabulary has."""
+    k, budget = load("reference"), Budget(None)
+    _, p, c = place(k, budget, config, param)
+    ids = encode_file(file, vocabulary, budget, skip_unknown=True).ids
+    return Evaluator(k, config, p, c, budget, ids).score().nats
+
+
+def begin(saved, file, **options):
+    config = TrainConfig(
+        file=file, out="new", weights="run", **{**options_of(saved), "backend": "reference", **options}
+    )
+    return config, run.train(config, Silent(), weights=saved, extend_vocabulary=file == "new.txt")
+
+
+def test_it_goes_on_from_the_weights(saved, tmp_path):
+    config, result = begin(saved, "text.txt", steps=1, lr=1e-9)
+    after = load_model(tmp_path / "new")
+    assert after.vocabulary == saved.vocabulary
+    assert np.abs(after.param - saved.param).max() < 1e-8
+    assert (result.step, config.seq_len) == (1, 10)
+    # such a run resumes as any other
+    from microgpt.checkpoint import load_state
+    from microgpt.directory import reopen
+
+    directory = reopen(tmp_path / "new")
+    longer = TrainConfig(**{**config.__dict__, "steps": 3})
+    assert run.train(longer, Silent(), (directory, load_state(tmp_path / "new"))).step == 3
+
+
+def test_new_characters_change_nothing_between_the_old_ones(saved, tmp_path):
+    begin(saved, "new.txt", steps=1, lr=1e-9)
+    after = load_model(tmp_path / "new")
+    assert set(after.vocabulary.characters) == set(TEXT) | set("The cat & the dog: a Tale!\n")
+    # over the old characters, the softmax has more to share out among
+    before = score(saved.config, saved.vocabulary, saved.param, tmp_path / "text.txt")
+    assert before < score(after.config, after.vocabulary, after.param, tmp_path / "text.txt") < before + 1
+
+
+def test_without_positions_a_window_may_grow(saved, tmp_path):
+    longer = TrainConfig(file="x", **{**SIZES, "seq_len": 20}, positions="rope").model(len(saved.vocabulary))
+    rope = TrainConfig(file="x", **SIZES, positions="rope").model(len(saved.vocabulary))
+    from dataclasses import replace
+
+    from microgpt.parameters import initial, table
+
+    param = initial(table(rope.sizes), 7, rope.dtype)
+    moved = starting_weights(replace(saved, config=rope, param=param), longer, saved.vocabulary, 0)
+    assert np.array_equal(moved, param)
+
+
+def test_other_sizes_are_refused(saved):
+    with pytest.raises(MicrogptError, match=r"keeps the sizes .*: --seq-len was 10 and is now 5$"):
+        begin(saved, "text.txt", steps=1, seq_len=5)
+    wide = {"d_model": 12, "d_ff": 12, "heads": "12"}
+    with pytest.raises(
+        MicrogptError, match=r"--d-model was 6 and is now 12; --d-ff was 6 and is now 12; --heads"
+    ):
+        begin(saved, "text.txt", steps=1, **wide)
+
+
+def test_unknown_characters_are_one_sentence(saved):
+    config = TrainConfig(file="new.txt", out="new", **{**options_of(saved), "backend": "reference"})
+    with pytest.raises(
+        MicrogptError, match=r"the model does not know .*'!' \(U\+0021\).*; --extend-vocabulary adds them"
+    ):
+        run.train(config, Silent(), weights=saved)
