@@ -21,7 +21,7 @@ def standard_input() -> BinaryIO:
 
 
 def read_from(stream: BinaryIO, n: int, name: str) -> bytes:
-    """At most n bytes, fewer only at the end; raises MicrogptError for a stream that does not wait for more."""
+    """At most n bytes, and fewer only at the end; raises MicrogptError for a stream that does not wait."""
     content = stream.read(n)
     if content is None:
         raise MicrogptError(f"{name} does not wait for what is to come; save it as a file")

@@ -221,7 +221,7 @@ def test_prompts_that_cannot_be(trained):
     assert "bad.txt is not UTF-8: byte 0xFF at offset 2" in fails(
         *generate, "--prompt-file", trained / "bad.txt"
     )
-    assert "No such file" in fails(*generate, "--prompt-file", trained / "nope")
+    assert "there is no file" in fails(*generate, "--prompt-file", trained / "nope")
     both = ("--prompt", "a", "--prompt-file", trained / "prompt.txt")
     assert fails(*generate, *both, code=2) == "--prompt and --prompt-file: give one of them"
     assert fails(*generate, "--temperature", -1, code=2).startswith("--temperature must be at least 0")
