@@ -5,22 +5,20 @@ little more memory than its token ids.
 """
 
 import codecs
-import contextlib
 import hashlib
 import re
-import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, Self
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microgpt.errors import MicrogptError, shown_path
+from microgpt.spool import Spool, read_from, standard_input
 from microgpt.workspace import Budget, readable
 
 IdArray = NDArray[np.integer[Any]]
@@ -141,7 +139,7 @@ def read_prompt(path: Path) -> str:
     what cannot be read, is not UTF-8, or has more than 16 MiB.
     """
     if path == STANDARD_INPUT:
-        return read_prompt_from(_standard_input(), text_name(path))
+        return read_prompt_from(standard_input(), text_name(path))
     with _explained(text_name(path)), _open(path) as file:
         return read_prompt_from(file, text_name(path))
 
@@ -149,7 +147,7 @@ def read_prompt(path: Path) -> str:
 def read_prompt_from(stream: BinaryIO, name: str = "standard input") -> str:
     """The same from an open stream of bytes; messages call it `name`."""
     with _explained(name):
-        content = _read_from(stream, MAX_PROMPT + 1, name)
+        content = read_from(stream, MAX_PROMPT + 1, name)
     if len(content) > MAX_PROMPT:
         raise MicrogptError(f"{name} is too long for a prompt, which may have {readable(MAX_PROMPT)}")
     encoding = _looks_like(content[:BEGINNING])
@@ -164,20 +162,9 @@ def read_prompt_from(stream: BinaryIO, name: str = "standard input") -> str:
 
 
 # what moves a terminal's cursor, changes its colours or its title, or turns the direction of the text around
-_CONTROLS = (
-    *range(0x20),
-    *range(0x7F, 0xA0),
-    0x61C,
-    0x200E,
-    0x200F,
-    *range(0x202A, 0x202F),
-    *range(0x2066, 0x206A),
-)
-_ESCAPES = {
-    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    for code in _CONTROLS
-    if chr(code) not in "\n\t"
-}
+_BIDI = (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_CONTROLS = {*range(0x20), *range(0x7F, 0xA0), *_BIDI} - {ord("\n"), ord("\t")}
+_ESCAPES = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _CONTROLS}
 
 
 def harmless(text: str) -> str:
@@ -211,12 +198,12 @@ def entropies(ids: IdArray, V: int) -> tuple[float, float | None]:
         return 0.0, 0.0
     counted = _count_pairs(ids, V)
     if counted is None:
-        every: NDArray[np.float64] = np.zeros(V)  # exact below 2**53
+        occurrences = np.zeros(V, np.int64)
         for at in range(0, len(ids), BLOCK_SIZE):
-            every += np.bincount(ids[at : at + BLOCK_SIZE], minlength=V)
-        return _entropy(every), None
+            occurrences += np.bincount(ids[at : at + BLOCK_SIZE], minlength=V)
+        return _entropy(occurrences), None
     pairs, pair_counts = counted
-    before = np.bincount(pairs // V, weights=pair_counts, minlength=V)
+    before = np.bincount(pairs // V, weights=pair_counts, minlength=V)  # float64, exact below 2**53
     every = before.copy()
     every[ids[-1]] += 1  # the last character comes before no other
     return _entropy(every), max(0.0, _entropy(pair_counts) - _entropy(before))
@@ -262,77 +249,11 @@ class _Readable(Protocol):
     def seek(self, offset: int, /) -> int: ...
 
 
-class _Spool:
-    """Standard input as a file that can be read again: a temporary file, which has no name, keeps it.
-
-    room  bytes, after which there is no use in reading on; None for no limit
-    """
-
-    def __init__(self, stream: BinaryIO, room: int | None) -> None:
-        if stream.isatty():
-            raise MicrogptError(
-                "standard input is the keyboard: send a text, as in `cat FILE | microgpt ...`"
-            )
-        self._stream: BinaryIO | None = stream
-        self._room = room
-        with self._explained():
-            self._kept = tempfile.TemporaryFile()  # noqa: SIM115  (closed by __exit__)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # what could not be written has been told
-            self._kept.close()
-
-    def read(self, n: int) -> bytes:
-        if self._stream is None:
-            return self._kept.read(n)
-        block = _read_from(self._stream, n, "standard input")
-        with self._explained():
-            self._kept.write(block)
-            self._kept.flush()
-        if self._room is not None and self._kept.tell() > self._room:
-            raise MicrogptError(
-                f"out of memory budget: standard input has more than {readable(self._room)}; "
-                "send a part of it, or raise --memory-cap"
-            )
-        return block
-
-    def seek(self, offset: int) -> int:
-        if self._kept.tell():
-            self._stream = None
-        return self._kept.seek(offset)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise MicrogptError(
-                f"standard input cannot be kept in a temporary file: {error.strerror or error}; "
-                "save it as a file of your own, or set TMPDIR to a directory with more room"
-            ) from None
-
-
-def _standard_input() -> BinaryIO:
-    if sys.stdin is None:
-        raise MicrogptError("there is no standard input to read")
-    return sys.stdin.buffer
-
-
 def _open(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except ValueError as error:  # a null character, or one that no file name of this machine can have
         raise MicrogptError(f"{text_name(path)} is not a file name: {error}") from None
-
-
-def _read_from(stream: BinaryIO, n: int, name: str) -> bytes:
-    content = stream.read(n)
-    if content is None:
-        raise MicrogptError(f"{name} does not wait for what is to come; save it as a file")
-    return content
 
 
 @contextmanager
@@ -343,7 +264,7 @@ def _opened(path: Path, budget: Budget) -> Iterator[_Readable]:
         if path == STANDARD_INPUT:
             # no character has more than 4 bytes, and each takes at least one byte as an id
             room = None if budget.cap is None else 4 * max(0, budget.cap - budget.held)
-            with _Spool(_standard_input(), room) as spool:
+            with Spool(standard_input(), room) as spool:
                 yield spool
             return
         # a pipe cannot be read twice, and opening one would wait for its writer

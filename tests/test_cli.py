@@ -218,8 +218,10 @@ def test_prompts_that_cannot_be(trained):
     assert fails(*generate, "--prompt", "-", stdin="€X") == expected
     assert run(*generate, "--prompt", "€", code=1).stdout == ""
     (trained / "bad.txt").write_bytes(b"ab\xff")
-    assert fails(*generate, "--prompt-file", trained / "bad.txt").endswith("bad.txt is not UTF-8 at byte 2")
-    assert "No such file" in fails(*generate, "--prompt-file", trained / "nope")
+    assert "bad.txt is not UTF-8: byte 0xFF at offset 2" in fails(
+        *generate, "--prompt-file", trained / "bad.txt"
+    )
+    assert "there is no file" in fails(*generate, "--prompt-file", trained / "nope")
     both = ("--prompt", "a", "--prompt-file", trained / "prompt.txt")
     assert fails(*generate, *both, code=2) == "--prompt and --prompt-file: give one of them"
     assert fails(*generate, "--temperature", -1, code=2).startswith("--temperature must be at least 0")

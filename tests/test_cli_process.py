@@ -111,6 +111,21 @@ def test_a_prompt_from_a_pipe(here):
     assert len(result.stdout) == 7 + 9 + 1
 
 
+def test_a_text_from_a_pipe(here):
+    command = ("train", *LONG[2:])
+    run(*command[:1], "-", *command[1:], "--steps", "20", input=TEXT)
+    run("train", "--resume", "run", "--steps", "40", input=TEXT)
+    run(*LONG, "--steps", "40", "--out", "file")
+    assert np.array_equal(load_state(here / "run").m, load_state(here / "file").m)
+    other = run("train", "--resume", "run", "--steps", "60", input=TEXT[1:], code=1)
+    assert "text" in other.stderr
+    assert run("eval", "run", "-", input=TEXT).stdout == run("eval", "file", "text.txt").stdout.replace(
+        "text.txt", "standard input"
+    )
+    utf16 = run("eval", "run", "-", input=TEXT.encode("utf-16"), text=False, code=1)
+    assert b"standard input looks like UTF-16LE" in utf16.stderr
+
+
 def on_a_terminal(*arguments, stdout_too, environment=None):
     """(exit code, standard output unless it is the terminal too, what the terminal got)."""
     mine, terminal = pty.openpty()
