@@ -28,7 +28,8 @@ def _open(run: Path, backend: str, budget: Budget) -> tuple[SavedModel, ModuleTy
     saved = checkpoint.load_model(run)
     k = load_backend(backend)
     k.set_threads(1)
-    _, p, c = place(k, budget, saved.config, saved.param)
+    buffer, p, c = place(k, budget, saved.config)
+    saved.read_into(k, {"": buffer})
     return saved, k, p, c
 
 

@@ -17,3 +17,15 @@ class NotFiniteError(MicrogptError):
     """The loss or a gradient stopped being a finite number."""
 
     exit_code = 3
+
+
+SHOWN = 60
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, for a message: SHOWN characters at most, and all of them printable."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, or brackets a thousand deep
+        return f"of type {type(value).__name__}, too long to show"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from microgpt import __version__, checkpoint, corpus
-from microgpt.checkpoint import BEST_FILE, STATE_FILE, SavedModel, SavedState
+from microgpt.checkpoint import BEST_FILE, STATE_FILE, Progress, SavedModel, SavedState
 from microgpt.config import ModelConfig, TrainConfig, to_toml
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.evaluate import Evaluator
@@ -88,14 +88,10 @@ def train(config: TrainConfig, reporter: Reporter, saved: SavedState | None = No
     text = read_text(Path(config.file))
     model = config.model(len(text.vocabulary))
     if saved is not None:
-        checkpoint.check_resumable(saved, model, config, text.sha256)
-        if saved.step >= config.steps:
-            raise MicrogptError(
-                f"all {config.steps} steps of this run are done; to go on, add --steps with a larger number"
-            )
+        checkpoint.check_resumable(saved, model, config, text)
     threads = choose_threads(k, config, model)
     out = choose_directory(config, resuming=saved is not None)
-    config = dataclasses.replace(config.resolved(), out=str(out))
+    config = dataclasses.replace(config, out=str(out))
     run = Run(k, config, model, text, out)
     if saved is not None:
         run.restore(saved)
@@ -115,15 +111,17 @@ class Run:
         self.config, self.model, self.text, self.out = config, model, text, out
         self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
         self.budget = Budget(config.memory_cap_bytes)
+        self.budget.book(text.ids.nbytes, "the text", "train on a part of it")
         self.trainer = Trainer(k, model, config, self.train_ids, self.budget)
         p, c = self.trainer.state.p, self.trainer.state.c
         self.evaluator = (
             Evaluator(k, model, p, c, self.budget, self.val_ids) if config.val_fraction > 0 else None
         )
         self.generator = Generator(k, model, p, c, self.budget)
-        self.smoothed: float | None = None
+        self.average = 0.0  # of the losses, begun at 0
         self.val_loss: float | None = None
-        self.best_val_loss = math.inf
+        self.best_val_loss: float | None = None
+        self.best_step: int | None = None
         self.elapsed = 0.0
         # losses, norms and seconds since the last report
         self.recent: list[float] = [0.0, 0.0, 0.0, 0.0]
@@ -202,7 +200,7 @@ class Run:
             raise NotFiniteError(f"{error}; {kept}; a smaller --lr may help") from None
         seconds = time.perf_counter() - begin
         for loss in losses.loss.tolist():
-            self.smoothed = loss if self.smoothed is None else 0.99 * self.smoothed + 0.01 * loss
+            self.average = 0.99 * self.average + 0.01 * loss
         total, norms, count, time_spent = self.recent
         self.recent = [
             total + math.fsum(losses.loss.tolist()),
@@ -213,6 +211,12 @@ class Run:
         self.elapsed += seconds
         reporter.advanced(self._metrics())
         return n / seconds
+
+    @property
+    def smoothed(self) -> float | None:
+        """The average loss, without the bias of its beginning at 0."""
+        step = self.trainer.step
+        return self.average / (1 - 0.99**step) if step else None
 
     def _metrics(self) -> dict[str, Any]:
         total, norms, count, seconds = self.recent
@@ -241,9 +245,9 @@ class Run:
     def _evaluate(self, evaluator: Evaluator, reporter: Reporter) -> None:
         with announced(reporter, "evaluating on the held-out text"):
             self.val_loss = evaluator.score().nats
-        if self.val_loss < self.best_val_loss:
-            self.best_val_loss = self.val_loss
-            checkpoint.save_model(self.out / BEST_FILE, self._saved_model())
+        if self.best_val_loss is None or self.val_loss < self.best_val_loss:
+            self.best_val_loss, self.best_step = self.val_loss, self.trainer.step
+            checkpoint.save_model(self.out / BEST_FILE, self._saved_model(), self.trainer.host("param"))
 
     def _sample(self, reporter: Reporter) -> str:
         with announced(reporter, "compiling the generator; later starts skip this"):
@@ -259,47 +263,50 @@ class Run:
         return text
 
     def _saved_model(self) -> SavedModel:
-        notes = {
+        return SavedModel(config=self.model, vocabulary=self.text.vocabulary, notes=self._notes())
+
+    def _notes(self) -> dict[str, Any]:
+        return {
             "step": self.trainer.step,
             "loss": self.smoothed,
             "val_loss": self.val_loss,
             "text": self.config.file,
             "text_sha256": self.text.sha256,
+            "text_characters": len(self.text.ids),
             "microgpt": __version__,
         }
-        return SavedModel(self.model, self.text.vocabulary, self.trainer.host("param"), notes)
 
     def save(self) -> None:
         """Write the checkpoint: the old one or this one is there whole, at any instant."""
-        progress = {
-            "smoothed_loss": self.smoothed,
-            "val_loss": self.val_loss,
-            "best_val_loss": None if self.best_val_loss == math.inf else self.best_val_loss,
-            "elapsed_s": self.elapsed,
-            "recent": self.recent,
-        }
+        loss_sum, norm_sum, count, _ = self.recent
         trainer = self.trainer
         state = SavedState(
-            model=self._saved_model(),
+            config=self.model,
+            vocabulary=self.text.vocabulary,
+            notes=self._notes(),
             train=self.config,
-            m=trainer.host("m"),
-            v=trainer.host("v"),
             step=trainer.step,
-            progress=progress,
+            progress=Progress(
+                average=self.average,
+                val_loss=self.val_loss,
+                best_val_loss=self.best_val_loss,
+                best_step=self.best_step,
+                loss_sum=loss_sum,
+                norm_sum=norm_sum,
+                count=int(count),
+                evaluation_due=False,
+            ),
         )
-        checkpoint.save_state(self.out, state)
+        checkpoint.save_state(self.out, state, *(trainer.host(name) for name in ("param", "m", "v")))
 
     def restore(self, saved: SavedState) -> None:
         """Go on exactly where the saved run was."""
-        self.trainer.restore(saved.model.param, saved.m, saved.v, saved.step)
-        try:
-            progress = saved.progress
-            self.smoothed, self.val_loss = progress["smoothed_loss"], progress["val_loss"]
-            best = progress["best_val_loss"]
-            self.best_val_loss = math.inf if best is None else best
-            self.elapsed, self.recent = progress["elapsed_s"], list(progress["recent"])
-        except (KeyError, TypeError) as error:
-            raise MicrogptError(f"{self.out / STATE_FILE} lacks the progress of its run: {error}") from None
+        o, progress = self.trainer.state.o, saved.progress
+        saved.read_into(self.trainer.k, {"": o.param, "m.": o.m, "v.": o.v})
+        self.trainer.continue_from(saved.step)
+        self.average, self.val_loss = progress.average, progress.val_loss
+        self.best_val_loss, self.best_step = progress.best_val_loss, progress.best_step
+        self.recent = [progress.loss_sum, progress.norm_sum, float(progress.count), 0.0]
 
     def open_directory(self, *, resuming: bool) -> None:
         """Write the configuration; a resumed run forgets reports from after its checkpoint."""
