@@ -20,7 +20,7 @@ from microgpt.config import TrainConfig
 from microgpt.evaluate import Evaluator
 from microgpt.heads import HEAD_LAYOUTS
 from microgpt.machine import choose_threads
-from microgpt.parameters import FanIn, Init, Normal, initial
+from microgpt.parameters import FanIn, Init, Normal, fill, initial_blocks
 from microgpt.text import Text, read_text
 from microgpt.train import Trainer
 from microgpt.walk import split
@@ -64,8 +64,7 @@ def start_from(made: Trainer, start: dict[str, Init]) -> None:
         else t
         for t in made.tensors
     ]
-    zeros = np.zeros(tensors[-1].high, made.model.dtype)
-    made.restore(initial(tensors, made.config.seed, made.model.dtype), zeros, zeros, 0)
+    fill(made.k, made.state.o.param, initial_blocks(tensors, made.config.seed, made.model.dtype))
 
 
 def smoothed_loss(made: Trainer) -> float:

@@ -24,7 +24,8 @@ def generate(benchmark, k, seq_len, length):
     config = TrainConfig(file="none", seq_len=seq_len).model(V)
     tensors = table(config.sizes)
     budget = Budget(None)
-    _, p, c = place(k, budget, config, initial(tensors, 0, config.dtype))
+    buffer, p, c = place(k, budget, config)
+    k.from_host(buffer, initial(tensors, 0, config.dtype))
     generator = Generator(k, config, p, c, budget)
     prompt = np.zeros(1, np.int32)
 

@@ -6,266 +6,510 @@
                            `v.<name>`, the step, the configuration
     best.safetensors       like model.safetensors, of the step with the lowest validation loss
 
-A file is written under another name and renamed when it is whole. Its metadata hold a SHA-256 of all the
-rest: a damaged file is noticed, whatever byte it is that changed.
+A file is written under another name and renamed when it is whole. Its metadata are one JSON object under the
+key `microgpt`, with a SHA-256 of all the rest: a damaged file is noticed, whatever byte it is that changed.
+Equal runs write equal files: nothing in them tells the time or the place. Arrays are written from where they
+lie, and read in blocks to where they shall lie, so that neither takes memory.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from microgpt.config import ModelConfig, TrainConfig, from_mapping
-from microgpt.errors import MicrogptError
-from microgpt.files import write_atomically
-from microgpt.parameters import Array, count, table
-from microgpt.text import Vocabulary
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.errors import MicrogptError, shown
+from microgpt.fields import build
+from microgpt.files import replacing
+from microgpt.parameters import BLOCK, Array, all_finite, blocks, count, table
+from microgpt.text import Text, Vocabulary
 
 MODEL_FILE, STATE_FILE, BEST_FILE = "model.safetensors", "optimizer.safetensors", "best.safetensors"
-FORMAT = 1
-DTYPES = ("F32", "F64")  # what safetensors calls float32 and float64; a model has no others
+FORMAT = 2
+BUFFERS = {
+    "": "weights",
+    "m.": "first moments",
+    "v.": "second moments",
+}  # by the beginnings of tensors' names
+DTYPES = {"F32": "float32", "F64": "float64"}  # by their names in safetensors; a model has no others
+# The longest header of ours has a vocabulary of all of Unicode, 5 MB. A foreign one of that length can take
+# half a gigabyte to parse, but not if it has few brackets and quotes.
+HEADER_BYTES = 8 << 20
+HEADER_MARKS = 100_000
 
 # What may change when a run is resumed: no step depends on it. The text is known by its hash, not its name.
 FREE = frozenset({"file", "out", "backend", "threads", "memory_cap", "eval_every", "sample_every"})
 
 
-@dataclass(frozen=True, eq=False)
-class SavedModel:
-    """All that is needed to generate; raises MicrogptError if it does not fit together.
+@dataclass(frozen=True)
+class Progress:
+    """Where a training loop is, besides its arrays; raises MicrogptError for what no loop comes to.
 
-    param  (P,) on the host, flat, in the order of `parameters.table`; finite
-    notes  JSON: the step, the losses, the text's name and `text_sha256`
+    average         of the losses, 0.99 of it and 0.01 of the next, begun at 0: it has to be divided by
+                    1 - 0.99**step
+    loss_sum, norm_sum, count       over the steps since the last report
+    evaluation_due  whether the last step has still to be evaluated
+    """
+
+    average: float
+    val_loss: float | None
+    best_val_loss: float | None
+    best_step: int | None
+    loss_sum: float
+    norm_sum: float
+    count: int
+    evaluation_due: bool
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            possible = math.isfinite(value) if isinstance(value, float) else 0 <= (value or 0) < 1 << 63
+            if not possible:
+                raise MicrogptError(f"its progress cannot be: {name} is {shown(value)}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SavedModel:
+    """What a file says of its model; raises MicrogptError if it does not fit together.
+
+    notes   JSON: the step, the losses, and of the text its name, `text_sha256` and `text_characters`
+    path    the file that it was read from, and the SHA-256 of what that holds
     """
 
     config: ModelConfig
     vocabulary: Vocabulary
-    param: Array
     notes: dict[str, Any]
+    path: Path = Path()
+    sha256: str = ""
 
     def __post_init__(self) -> None:
         if (n := len(self.vocabulary)) != (V := self.config.vocabulary_size):
             raise MicrogptError(f"its vocabulary has {n} characters, but its model {V}")
-        _check_buffer(self.param, self.config, "weights")
+        _check_step(self.notes.get("step", 0))
+
+    @property
+    def param(self) -> Array:
+        """The weights (P,) on the host, in the order of `parameters.table`; read anew each time."""
+        return self._read_one("")
+
+    def read_into(self, k: ModuleType, buffers: Mapping[str, Array]) -> None:
+        """Read the file's weights "", and of a state Adam's moments "m." and "v.", into flat buffers (P,).
+
+        Raises MicrogptError where the file is no longer what it was: then the buffers may hold anything.
+        """
+        with _opened(self.path) as file:
+            header = _read_header(file, self.path)
+            if header.sha256 != self.sha256:
+                raise MicrogptError("another file has taken its place in the meantime")
+            _read_tensors(file, header, self.config, k, buffers)
+
+    def _read_one(self, prefix: str) -> Array:
+        from microgpt_kernels import reference
+
+        buffer = np.zeros(count(table(self.config.sizes)), self.config.dtype)
+        self.read_into(reference, {prefix: buffer})
+        return buffer
 
 
-@dataclass(frozen=True, eq=False)
-class SavedState:
-    """All that is needed to go on exactly; raises MicrogptError if it does not fit together.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SavedState(SavedModel):
+    """What a file says of a run, all that is needed to go on exactly; raises MicrogptError like SavedModel.
 
-    train     resolved
-    m, v      (P,) on the host: Adam's moments, flat like model.param
-    progress  JSON, for the training loop alone; floats come back exactly
+    train  as the user gave it, without `out`: a run is wherever its directory is
     """
 
-    model: SavedModel
     train: TrainConfig
-    m: Array
-    v: Array
     step: int
-    progress: dict[str, Any]
+    progress: Progress
 
     def __post_init__(self) -> None:
-        if self.train.model(self.model.config.vocabulary_size) != self.model.config:
+        super().__post_init__()
+        if self.train.model(self.config.vocabulary_size) != self.config:
             raise MicrogptError("its model is not the one that its training options describe")
-        if not 0 <= self.step < 1 << 63:
-            raise MicrogptError(f"its step {self.step} is no number of steps")
-        _check_buffer(self.m, self.model.config, "first moments")
-        _check_buffer(self.v, self.model.config, "second moments")
+        _check_step(self.step)
+
+    @property
+    def m(self) -> Array:
+        """Adam's first moments (P,), like `param`."""
+        return self._read_one("m.")
+
+    @property
+    def v(self) -> Array:
+        """Adam's second moments (P,), like `param`."""
+        return self._read_one("v.")
 
 
-def save_model(path: Path, model: SavedModel) -> None:
-    """Write a model in place of what was there. Raises MicrogptError, and then leaves what was there."""
-    _save(path, model, {"": model.param}, {})
+def save_model(path: Path, model: SavedModel, param: Array) -> None:
+    """Write a model with its weights (P,), on the host, in place of what was there.
 
-
-def save_state(directory: Path, state: SavedState) -> None:
-    """Write optimizer.safetensors and model.safetensors. Raises MicrogptError like `save_model`."""
-    options = {name: value for name, value in dataclasses.asdict(state.train).items() if value is not None}
-    training = {"options": options, "step": state.step, "progress": state.progress}
-    # The state holds the weights too, so it never depends on model.safetensors: a crash between the two
-    # renames leaves a model that is older than the state, and the run resumes exactly all the same.
-    buffers = {"": state.model.param, "m.": state.m, "v.": state.v}
-    _save(directory / STATE_FILE, state.model, buffers, {"training": json.dumps(training)})
-    save_model(directory / MODEL_FILE, state.model)
-
-
-def load_model(run: Path) -> SavedModel:
-    """The model of a run directory or of a checkpoint file, whichever of the three it is.
-
-    Raises MicrogptError, which names the file, for whatever is not a whole checkpoint of this program.
+    Raises MicrogptError, also for weights that are not finite, and then leaves what was there.
     """
-    return _load(run, MODEL_FILE)[0]
+    _save(path, model, {"": param})
+
+
+def save_state(directory: Path, state: SavedState, param: Array, m: Array, v: Array) -> None:
+    """Write optimizer.safetensors and model.safetensors. Raises MicrogptError like `save_model`."""
+    # The state holds the weights too, so it never depends on model.safetensors: a crash between the two
+    # renames leaves a model that is older than the state, which `load_model` sees by their steps.
+    _save(directory / STATE_FILE, state, {"": param, "m.": m, "v.": v})
+    save_model(
+        directory / MODEL_FILE,
+        SavedModel(config=state.config, vocabulary=state.vocabulary, notes=state.notes),
+        param,
+    )
+
+
+def load_model(run: Path, *, last: bool = False) -> SavedModel:
+    """The model of a checkpoint file; or of a run directory, the best of its validation if there is one.
+
+    last  whether to take the last one of a directory all the same
+
+    What was taken is in `path` and `notes["step"]`. Raises MicrogptError, which names the file, for whatever
+    is not a whole checkpoint of this program.
+    """
+    if not os.path.isdir(run):
+        return _load(run)
+    if not last and (run / BEST_FILE).exists():
+        return _load(run / BEST_FILE)
+    # a crash between the two renames of `save_state` leaves a model that is one save behind
+    found = [path for path in (run / MODEL_FILE, run / STATE_FILE) if path.exists()]
+    newest = max(found, key=_step_of, default=run / MODEL_FILE)
+    return _load(newest)
 
 
 def load_state(run: Path) -> SavedState:
     """The state of a run directory, or of its optimizer.safetensors. Raises like `load_model`."""
-    _, state = _load(run, STATE_FILE)
-    if state is None:
+    state = _load(run / STATE_FILE if os.path.isdir(run) else run)
+    if not isinstance(state, SavedState):
         raise MicrogptError(f"{run} holds a model but no training state; resume from the run's directory")
     return state
 
 
-def check_resumable(state: SavedState, model: ModelConfig, train: TrainConfig, text_sha256: str) -> None:
-    """Raise MicrogptError, with every difference, unless a run with these options goes on exactly."""
+def check_resumable(state: SavedState, model: ModelConfig, train: TrainConfig, text: Text) -> None:
+    """Raise MicrogptError, with every difference, unless a run with these options goes on exactly, and there
+    is something left to do."""
     old, new = state.train.resolved(), train.resolved()
+    run = state.path.parent
+    from_weights = f"microgpt train {new.file} --from {run}"
     constant = old.schedule == new.schedule == "constant"
     free = FREE | {"steps", "min_lr"} if constant else FREE
     different = []
     for field in dataclasses.fields(TrainConfig):
         before, after = getattr(old, field.name), getattr(new, field.name)
-        if field.name not in free and before != after:
+        # what is left open, or a name of a layout, means something else only if another option does
+        same_words = getattr(state.train, field.name) == getattr(train, field.name)
+        if field.name not in free and before != after and not same_words:
             why = ", which the cosine schedule depends on" if field.name == "steps" else ""
-            different.append(f"--{field.name.replace('_', '-')} was {before} and is now {after}{why}")
-    if state.model.notes.get("text_sha256") != text_sha256:
-        different.append(f"the text {new.file} is not the one that it was trained on, {old.file}")
-    elif state.model.config != model and not different:
+            option = field.name.replace("_", "-")
+            different.append(f"--{option} was {shown(before)} and is now {shown(after)}{why}")
+    if state.notes.get("text_sha256") != text.sha256:
+        known, sha256 = state.notes.get("text_characters"), str(state.notes.get("text_sha256"))
+        length = f"{known:,} characters, " if type(known) is int else ""
+        different.append(
+            f"the text {new.file} ({len(text.ids):,} characters, SHA-256 {text.sha256[:8]}) is not the one "
+            f"that it was trained on, {old.file} ({length}SHA-256 {sha256[:8]}): if that lies elsewhere now, "
+            f"microgpt train NEW_PATH --resume {run}"
+        )
+    elif state.config != model and not different:
         different.append("the model's sizes have changed")
     if constant and new.steps < state.step:
         different.append(f"--steps {new.steps} is less than the {state.step} that are done")
     if different:
         raise MicrogptError(
             f"this run cannot be resumed exactly: {'; '.join(different)}; "
-            "resume it as it was, or start a new run with another --out"
+            f"resume it as it was, or begin a new run with its weights: {from_weights}"
         )
+    if state.step >= new.steps:
+        further = (
+            "to go on, add --steps with a larger number"
+            if constant
+            else f"its cosine schedule has come to its end; to go on with a new one: {from_weights}"
+        )
+        raise MicrogptError(f"all {new.steps} steps of this run are done; {further}")
 
 
-def _save(path: Path, model: SavedModel, buffers: Mapping[str, Array], more: Mapping[str, str]) -> None:
-    """Write flat buffers as tensors, their names after the buffer's prefix, and `more` metadata."""
-    from safetensors.numpy import save
+def _check_step(step: object) -> None:
+    if type(step) is not int or not 0 <= step < 1 << 63:
+        raise MicrogptError(f"its step {shown(step)} is no number of steps")
 
-    rows = table(model.config.sizes)
-    tensors = {
-        prefix + row.name: buffer[row.low : row.high].reshape(row.shape)
-        for prefix, buffer in buffers.items()
-        for row in rows
+
+# --- writing ----------------------------------------------------------------------------------------
+
+
+def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
+    """Write flat buffers as tensors, their names after the buffer's prefix, and what `saved` says of them."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    rows = table(saved.config.sizes)
+    tensors: dict[str, Array] = {}
+    for prefix, buffer in buffers.items():
+        if buffer.shape != (count(rows),) or buffer.dtype != saved.config.dtype:
+            what = f"{buffer.dtype} {buffer.shape}"
+            raise MicrogptError(f"its {BUFFERS[prefix]} are {what}, which does not fit its model")
+        if not all_finite(buffer):
+            raise MicrogptError(f"its {BUFFERS[prefix]} are not all finite numbers")
+        tensors |= {prefix + row.name: buffer[row.low : row.high].reshape(row.shape) for row in rows}
+    description: dict[str, Any] = {
+        "format": FORMAT,
+        "vocabulary": saved.vocabulary.characters,
+        "model": dataclasses.asdict(saved.config),
+        "notes": saved.notes,
     }
-    metadata = {
-        "microgpt": str(FORMAT),
-        "vocabulary": model.vocabulary.characters,
-        "model": json.dumps(dataclasses.asdict(model.config)),
-        "notes": json.dumps(model.notes),
-        **more,
-    }
-    write_atomically(path, save(tensors, {**metadata, "sha256": _checksum(tensors, metadata)}))
-
-
-def _checksum(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
-    """SHA-256 of everything that a file holds, besides the checksum itself."""
-    entries = sorted((key, value) for key, value in metadata.items() if key != "sha256")
-    digest = hashlib.sha256(json.dumps(entries).encode())
+    if isinstance(saved, SavedState):
+        options = dataclasses.asdict(dataclasses.replace(saved.train, out=None))
+        description["training"] = {
+            "options": {name: value for name, value in options.items() if value is not None},
+            "step": saved.step,
+            "progress": dataclasses.asdict(saved.progress),
+        }
+    digest = hashlib.sha256(_json(description).encode())
     for name, tensor in sorted(tensors.items()):
-        digest.update(json.dumps([name, str(tensor.dtype), tensor.shape]).encode())
-        digest.update(np.ascontiguousarray(tensor).data)
-    return digest.hexdigest()
+        digest.update(_title(name, tensor.dtype, tensor.shape))
+        digest.update(tensor.data)
+    # one key only: the library writes several in an order that changes from process to process
+    metadata = {"microgpt": _json(description | {"sha256": digest.hexdigest()})}
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))
+            raise (
+                OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))
+            ) from None
 
 
-def _load(run: Path, name: str) -> tuple[SavedModel, SavedState | None]:
-    """What a file holds, or if `run` is a directory, the file of this name in it.
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
-    Everything that can be wrong with a file becomes one sentence that names it.
-    """
+
+def _title(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """What the SHA-256 takes of a tensor before its values."""
+    return json.dumps([name, str(dtype), shape]).encode()
+
+
+# --- reading ----------------------------------------------------------------------------------------
+
+
+class _Tensor(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    begin: int  # in the file, in bytes
+
+
+class _Header(NamedTuple):
+    """What stands before the tensors, parsed but not believed."""
+
+    description: dict[str, Any]  # as in a file of format 2
+    hashed: bytes  # what of it the SHA-256 takes
+    sha256: str
+    tensors: dict[str, _Tensor]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file; everything that can be wrong with it becomes one sentence that names it."""
     from safetensors import SafetensorError
 
-    path = run / name if os.path.isdir(run) else run
     try:
         if not path.is_file():
             raise MicrogptError("there is no such file; name a directory that `microgpt train` has made")
-        metadata, tensors = _read(path)
-        model = _parse_model(metadata, tensors)
-        state = _parse_state(metadata, tensors, model) if "training" in metadata else None
-        if tensors:
-            raise MicrogptError(f"its model has no place for the tensor {next(iter(tensors))!r}")
+        with path.open("rb") as file:
+            yield file
     except MicrogptError as error:
         raise MicrogptError(f"{path} is not a usable checkpoint: {error}") from None
     except SafetensorError as error:
         raise MicrogptError(f"{path} is damaged, or no safetensors file: {error}") from None
     except OSError as error:
         raise MicrogptError(f"{path} cannot be read: {error.strerror or error}") from None
-    return model, state
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
-    """The metadata and tensors of a file that this program has written, unchanged since then."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        metadata: dict[str, str] = file.metadata() or {}
-        version = metadata.get("microgpt", "")
-        if not (version.isascii() and version.isdigit()):
-            raise MicrogptError("it was not written by microgpt")
-        if version != str(FORMAT):
-            raise MicrogptError(f"it has format {version[:20]}; this version of microgpt reads {FORMAT}")
-        tensors: dict[str, Array] = {}
-        for name in file.keys():  # noqa: SIM118  (it is no dict)
-            dtype = file.get_slice(name).get_dtype()
-            if dtype not in DTYPES:  # NumPy does not know all of them
-                raise MicrogptError(f"the tensor {name!r} is of type {dtype}, not {' or '.join(DTYPES)}")
-            tensors[name] = file.get_tensor(name)
-    if metadata.get("sha256") != _checksum(tensors, metadata):
-        raise MicrogptError("it is damaged, its contents do not match its checksum")
-    return metadata, tensors
+def _load(path: Path) -> SavedModel:
+    """What a file says, once all of it has been read and found whole."""
+    with _opened(path) as file:
+        header = _read_header(file, path)
+        saved = _parse(header, path)
+        _read_tensors(file, header, saved.config)
+    return saved
 
 
-def _parse_model(metadata: Mapping[str, str], tensors: dict[str, Array]) -> SavedModel:
-    """The model; takes its tensors out of `tensors`."""
-    values = _parse_json(metadata, "model")
-    kinds = {field.name: field.type for field in dataclasses.fields(ModelConfig)} | {"heads": "list"}
-    found = {name: type(value).__name__ for name, value in values.items()}
-    if found != kinds or any(type(w) is not list or {*map(type, w)} != {int} for w in values["heads"]):
-        raise MicrogptError("its metadata do not describe a model")
-    config = ModelConfig(**{**values, "heads": tuple(map(tuple, values["heads"]))})
-    vocabulary = Vocabulary(metadata.get("vocabulary", ""))
-    return SavedModel(config, vocabulary, _take(tensors, config, ""), _parse_json(metadata, "notes"))
+def _step_of(path: Path) -> int:
+    """The step that a file says it has."""
+    with _opened(path) as file:
+        step = _parse(_read_header(file, path), path).notes.get("step", 0)
+    return int(step)
 
 
-def _parse_state(metadata: Mapping[str, str], tensors: dict[str, Array], model: SavedModel) -> SavedState:
-    """The state beside a model; takes its tensors out of `tensors`."""
-    values = _parse_json(metadata, "training")
-    options, step, progress = (values.get(name) for name in ("options", "step", "progress"))
-    if not (isinstance(options, dict) and isinstance(progress, dict) and type(step) is int):
-        raise MicrogptError("its metadata do not describe a training state")
-    options = from_mapping(options, "its training options")
-    if "file" not in options:
-        raise MicrogptError("its training options name no text")
-    m, v = _take(tensors, model.config, "m."), _take(tensors, model.config, "v.")
-    return SavedState(model, TrainConfig(**options), m, v, step, progress)
+def _read_header(file: BinaryIO, path: Path) -> _Header:
+    from safetensors import SafetensorError, safe_open
+
+    length = int.from_bytes(file.read(8), "little")
+    if length > HEADER_BYTES:
+        raise SafetensorError(f"its header would be {length} bytes long")
+    header = file.read(length)
+    if sum(header.count(mark) for mark in (b'"', b"[", b"{")) > HEADER_MARKS:
+        raise SafetensorError("its header has more entries than any checkpoint")
+    tensors: dict[str, _Tensor] = {}
+    begin = 8 + length
+    with safe_open(path, framework="numpy", backend="pread") as opened:
+        metadata: dict[str, str] = opened.metadata() or {}
+        for name in opened.offset_keys():
+            entry = opened.get_slice(name)
+            if entry.get_dtype() not in DTYPES:
+                raise MicrogptError(
+                    f"the tensor {shown(name)} is of type {entry.get_dtype()}, not {' or '.join(DTYPES)}"
+                )
+            tensor = _Tensor(tuple(entry.get_shape()), np.dtype(DTYPES[entry.get_dtype()]), begin)
+            tensors[name] = tensor
+            begin += math.prod(tensor.shape) * tensor.dtype.itemsize
+    text = metadata.get("microgpt", "")
+    if text.startswith("{"):
+        description = _parse_json(text, "microgpt")
+        sha256 = description.pop("sha256", None)
+        hashed = _json(description)
+    elif text.isascii() and text.isdigit():
+        description = {"format": text, "vocabulary": metadata.get("vocabulary", "")}
+        if text == "1":
+            names = {"model", "notes", "training"} & metadata.keys()
+            description |= {"format": 1} | {name: _parse_json(metadata[name], name) for name in names}
+        sha256 = metadata.pop("sha256", None)
+        hashed = json.dumps(sorted(metadata.items()))
+    else:
+        raise MicrogptError("it was not written by microgpt")
+    if description.get("format") not in (1, FORMAT):
+        version = str(description.get("format"))[:20]
+        raise MicrogptError(f"it has format {version}; this version of microgpt reads 1 to {FORMAT}")
+    return _Header(description, hashed.encode("utf-8", "surrogatepass"), str(sha256), tensors)
 
 
-def _parse_json(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
-    with contextlib.suppress(ValueError, RecursionError):
-        values = json.loads(metadata.get(key, ""))
-        if isinstance(values, dict):
-            return values
-    raise MicrogptError(f"its metadata have no valid entry {key!r}")
+def _parse(header: _Header, path: Path) -> SavedModel:
+    """What the header says, checked; and that the tensors are those of its model."""
+    description = header.description
+    parts = {name: description.get(name) for name in ("model", "notes", "training")}
+    for name, part in parts.items():
+        if not isinstance(part, dict) and (name != "training" or part is not None):
+            raise MicrogptError(f"its metadata have no valid entry {name!r}")
+    vocabulary = description.get("vocabulary")
+    if not isinstance(vocabulary, str):
+        raise MicrogptError("its metadata have no valid entry 'vocabulary'")
+    config = build(ModelConfig, parts["model"] or {}, "its model")
+    _check_tensors(header.tensors, config, [*BUFFERS] if parts["training"] is not None else [""])
+    fields: dict[str, Any] = {
+        "config": config,
+        "vocabulary": Vocabulary(vocabulary),
+        "notes": parts["notes"],
+        "path": path,
+        "sha256": header.sha256,
+    }
+    if (training := parts["training"]) is None:
+        return SavedModel(**fields)
+    options, step, progress = (training.get(name) for name in ("options", "step", "progress"))
+    if not (isinstance(options, dict) and isinstance(progress, dict)):
+        raise MicrogptError("its metadata have no valid entry 'training'")
+    _check_step(step)
+    options.pop("out", None)
+    train = build(TrainConfig, options, "its training options")
+    if description["format"] == 1:
+        made = _progress_of_format_1(progress, step)
+    else:
+        made = build(Progress, progress, "its progress")
+    return SavedState(**fields, train=train, step=step, progress=made)
 
 
-def _take(tensors: dict[str, Array], config: ModelConfig, prefix: str) -> Array:
-    """A flat buffer of the tensors with this prefix, which are taken out of `tensors`."""
-    parts = []
-    for row in table(config.sizes):
-        name = prefix + row.name
-        tensor = tensors.pop(name, None)
-        if tensor is None:
+def _check_tensors(tensors: Mapping[str, _Tensor], config: ModelConfig, prefixes: list[str]) -> None:
+    """Nothing is allocated before the file is known to have just the tensors of its model."""
+    expected = {prefix + row.name: row.shape for prefix in prefixes for row in table(config.sizes)}
+    for name, shape in expected.items():
+        if name not in tensors:
             raise MicrogptError(f"the tensor {name!r} is missing")
-        if tensor.shape != row.shape or tensor.dtype != config.dtype:
+        found = tensors[name]
+        if found.shape != shape or found.dtype != config.dtype:
             raise MicrogptError(
-                f"the tensor {name!r} is {tensor.dtype} {tensor.shape}, not {config.dtype} {row.shape}"
+                f"the tensor {name!r} is {found.dtype} {shown(found.shape)}, not {config.dtype} {shape}"
             )
-        parts.append(tensor.ravel())
-    return np.concatenate(parts)
+    if more := tensors.keys() - expected.keys():
+        raise MicrogptError(f"its model has no place for the tensor {shown(min(more))}")
 
 
-def _check_buffer(buffer: Array, config: ModelConfig, what: str) -> None:
-    if buffer.shape != (count(table(config.sizes)),) or buffer.dtype != config.dtype:
-        raise MicrogptError(f"its {what} are {buffer.dtype} {buffer.shape}, which does not fit its model")
-    if not np.isfinite(buffer).all():
-        raise MicrogptError(f"its {what} are not all finite numbers")
+def _read_tensors(
+    file: BinaryIO,
+    header: _Header,
+    config: ModelConfig,
+    k: ModuleType | None = None,
+    buffers: Mapping[str, Array] | None = None,
+) -> None:
+    """Read all tensors in blocks, into a backend's flat buffers where there is one of their prefix.
+
+    Raises MicrogptError unless they are finite and what the SHA-256 is of.
+    """
+    digest = hashlib.sha256(header.hashed)
+    rows = {row.name: row for row in table(config.sizes)}
+    buffer, not_finite = np.empty(BLOCK, config.dtype), None
+    for name, tensor in sorted(header.tensors.items()):
+        prefix = name[:2] if name[:2] in BUFFERS else ""
+        target = buffers.get(prefix) if buffers is not None else None
+        row = rows[name.removeprefix(prefix)]
+        digest.update(_title(name, tensor.dtype, tensor.shape))
+        file.seek(tensor.begin)
+        for low, high in blocks(row.low, row.high):
+            block = buffer[: high - low]
+            if file.readinto(block.data.cast("B")) != block.nbytes:  # type: ignore[attr-defined]
+                raise MicrogptError("it is damaged, it ends too early")
+            digest.update(block.data)
+            if not np.isfinite(block).all():
+                not_finite = BUFFERS[prefix]
+            if k is not None and target is not None:
+                k.from_host(target[low:high], block)
+    if digest.hexdigest() != header.sha256:
+        raise MicrogptError("it is damaged, its contents do not match its checksum")
+    if not_finite:
+        raise MicrogptError(f"its {not_finite} are not all finite numbers")
+
+
+def _parse_json(text: str, key: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise MicrogptError(f"its metadata have no valid entry {key!r}")
+    return values
+
+
+@dataclass(frozen=True)
+class _Progress1:
+    """How files of format 1 have it."""
+
+    smoothed_loss: float | None
+    val_loss: float | None
+    best_val_loss: float | None
+    elapsed_s: float
+    recent: tuple[float, ...]  # the sums of losses and norms, how many, and seconds
+
+
+def _progress_of_format_1(values: dict[str, Any], step: int) -> Progress:
+    old = build(_Progress1, values, "its progress")
+    if len(old.recent) != 4 or not math.isfinite(old.recent[2]):
+        raise MicrogptError(f"its progress cannot be: recent is {shown(old.recent)}")
+    loss_sum, norm_sum, n, _ = old.recent
+    return Progress(
+        average=(old.smoothed_loss or 0.0) * (1 - 0.99**step),
+        val_loss=old.val_loss,
+        best_val_loss=old.best_val_loss,
+        best_step=None,
+        loss_sum=loss_sum,
+        norm_sum=norm_sum,
+        count=int(n),
+        evaluation_due=False,
+    )

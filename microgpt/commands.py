@@ -38,7 +38,8 @@ def _open(
         display.note(f"the weights of step {step}, the best of the validation; --last takes the last ones")
     k = load_backend(backend, display)
     k.set_threads(1)
-    _, p, c = place(k, budget, saved.config, saved.param)
+    buffer, p, c = place(k, budget, saved.config)
+    saved.read_into(k, {"": buffer})
     return saved, k, p, c
 
 

@@ -7,23 +7,57 @@ import difflib
 import math
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from microgpt_kernels import BACKENDS
 
-from microgpt.errors import MicrogptError
-from microgpt.heads import Widths, format_layout, parse_layout
+from microgpt.errors import MicrogptError, shown
+from microgpt.fields import checked
+from microgpt.heads import MAX_D_MODEL, MAX_LAYERS, Widths, format_layout, parse_layout
 
 POSITIONS = ("learned", "rope", "none")
 ORDERS = ("sequential", "shuffled")
 SCHEDULES = ("constant", "cosine")
 DTYPES = ("float32", "float64")
 
-# far above what any run can use, far below where float32 overflows
-LARGE = 1e6
+# The least and the most that an option can be: far beyond any use. A real number stays below its most.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "steps": (1, 10**12),
+    "seq_len": (1, 1 << 20),
+    "stride": (1, 1 << 20),
+    "batch_size": (1, 1 << 20),
+    "d_model": (1, MAX_D_MODEL),
+    "n_layers": (1, MAX_LAYERS),
+    "d_ff": (1, 1 << 22),
+    "vocabulary_size": (1, 0x110000),  # the code points of Unicode
+    "lr": (0.0, 1e6),  # far below where float32 overflows
+    "min_lr": (0.0, 1e6),
+    "beta2": (0.0, 1.0),
+    "warmup": (0, 10**12),
+    "clip": (0.0, 1e30),
+    "weight_decay": (0.0, 1e6),
+    "val_fraction": (0.0, 1.0),
+    "eval_every": (1, 10**12),
+    "sample_every": (1, 10**12),
+    "seed": (0, (1 << 63) - 1),
+    "threads": (1, 1 << 20),
+}
+
+# What an option is called elsewhere.
+ELSEWHERE = {
+    "lr": ("learning_rate",),
+    "steps": ("epochs", "iterations", "max_steps", "max_iters", "n_steps"),
+    "seq_len": ("context", "block_size", "context_length"),
+    "d_model": ("hidden_size", "n_embd", "embed_dim"),
+    "n_layers": ("layers", "n_layer", "depth"),
+    "heads": ("n_head", "n_heads", "num_heads"),
+    "batch_size": ("batch",),
+    "file": ("text", "data", "input"),
+}
+HINTS = {other: f"here it is {name!r}" for name, others in ELSEWHERE.items() for other in others}
+HINTS["dropout"] = "there is none here"
 
 
 @dataclass(frozen=True)
@@ -40,17 +74,16 @@ class ModelConfig:
     dtype: str
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary_size", "seq_len", "d_model", "n_layers", "d_ff"):
-            _at_least(name, getattr(self, name), 1)
+        _check_bounds(self)
         _one_of("positions", self.positions, POSITIONS)
         _one_of("dtype", self.dtype, DTYPES)
         if len(self.heads) != self.n_layers:
             raise MicrogptError(
                 f"there are head widths for {len(self.heads)} layers, not for {self.n_layers}"
             )
-        for widths in self.heads:
+        for widths in set(self.heads):
             if min(widths, default=0) < 1 or sum(widths) != self.d_model:
-                raise MicrogptError(f"the head widths {widths} do not sum to d_model {self.d_model}")
+                raise MicrogptError(f"the head widths {shown(widths)} do not sum to d_model {self.d_model}")
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -113,19 +146,7 @@ class TrainConfig:
     out: str | None = None  # None: runs/<name of the file>
 
     def __post_init__(self) -> None:
-        for name, minimum in (
-            ("steps", 1),
-            ("seq_len", 1),
-            ("batch_size", 1),
-            ("d_model", 1),
-            ("n_layers", 1),
-            ("warmup", 0),
-            ("seed", 0),
-        ):
-            _at_least(name, getattr(self, name), minimum)
-        for name in ("stride", "d_ff", "eval_every", "sample_every", "threads"):
-            if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), 1)
+        _check_bounds(self)
         for name, choices in (
             ("backend", BACKENDS),
             ("order", ORDERS),
@@ -134,19 +155,11 @@ class TrainConfig:
             ("dtype", DTYPES),
         ):
             _one_of(name, getattr(self, name), choices)
-        for name, lowest, highest in (
-            ("lr", 0.0, LARGE),
-            ("min_lr", 0.0, LARGE),
-            ("beta2", 0.0, 1.0),
-            ("clip", 0.0, math.inf),
-            ("weight_decay", 0.0, LARGE),
-            ("val_fraction", 0.0, 1.0),
-        ):
-            value = getattr(self, name)
-            if value is not None and not lowest <= value < highest:
-                limit = "finite" if highest == math.inf else f"below {highest:g}"
+        for name in ("file", "out"):
+            if not _is_writable(getattr(self, name) or ""):
                 raise MicrogptError(
-                    f"--{_option(name)} must be at least {lowest:g} and {limit}, not {value:g}"
+                    f"the name {shown(getattr(self, name))} cannot be used: it holds a null character, or "
+                    "bytes that are not UTF-8"
                 )
         if self.stride is not None and self.stride > self.seq_len:
             raise MicrogptError(
@@ -173,7 +186,7 @@ class TrainConfig:
         )
 
     def resolved(self) -> TrainConfig:
-        """The same run with every default that depends on another option written out."""
+        """The same run with everything written out that was left open, to follow other options."""
         return dataclasses.replace(
             self,
             heads=format_layout(parse_layout(self.heads, self.d_model, self.n_layers)),
@@ -214,59 +227,71 @@ def parse_size(text: str) -> int | None:
     except ValueError:
         number = 0.0
     if not match or not 0 < number < 1e15:
-        raise MicrogptError(f"--memory-cap {text!r} is not a size; write it like 2GiB, 500MB, or none")
+        raise MicrogptError(f"--memory-cap {shown(text)} is not a size; write it like 2GiB, 500MB, or none")
     return int(number * (1024 if match[3] else 1000) ** " kmgt".index(match[2].lower() or " "))
 
 
-def from_mapping(values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Options from a TOML file, checked by name and type. Raises MicrogptError naming the nearest key."""
-    known = {field.name: str(field.type) for field in dataclasses.fields(TrainConfig)}
-    options: dict[str, Any] = {}
-    for key, value in values.items():
-        name = key.replace("-", "_")
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
-            raise MicrogptError(f"{source}: unknown key {key!r}{hint}")
-        kind = known[name].split(" ")[0]
-        if kind == "float" and type(value) is int:
-            value = float(value)
-        if type(value).__name__ != kind:
-            raise MicrogptError(f"{source}: {key} = {value!r} should be of type {kind}")
-        options[name] = value
-    return options
-
-
 def read_toml(path: Path) -> dict[str, Any]:
-    """The options that a TOML file sets."""
+    """The options that a TOML file sets, checked by name and type."""
     try:
-        return from_mapping(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MicrogptError(f"there is no configuration file {path}") from None
     except OSError as error:
         raise MicrogptError(f"cannot read the configuration {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MicrogptError(f"{path} is not valid TOML: {error}") from None
+    except ValueError as error:  # not UTF-8, not TOML, or a number of thousands of digits
+        raise MicrogptError(f"{path} is not valid TOML: {str(error).splitlines()[0][:200]}") from None
+    except RecursionError:
+        raise MicrogptError(f"{path} is not valid TOML: its brackets are nested too deep") from None
+    options = checked(TrainConfig, values, str(path), HINTS)
+    # a run of version 0.1 wrote down its own directory, which is no other run's
+    if "out" in options and Path(options["out"]).absolute() == path.absolute().parent:
+        del options["out"]
+    return options
 
 
 def to_toml(config: TrainConfig) -> str:
-    """The configuration as TOML; what is None is left out, as TOML has no word for it."""
+    """The configuration as TOML, for other runs to begin with: whatever was left open stays so, to follow the
+    options that it depends on, and the run's own directory is no part of it."""
     import tomli_w
 
-    return tomli_w.dumps({k: v for k, v in dataclasses.asdict(config).items() if v is not None})
+    options = dataclasses.asdict(dataclasses.replace(config, out=None))
+    left_open = [name for name, value in options.items() if value is None and name != "out"]
+    resolved = dataclasses.asdict(config.resolved())
+    comments = [f"# {name} = {resolved[name]}" for name in left_open if resolved[name] is not None]
+    given = tomli_w.dumps({name: value for name, value in options.items() if value is not None})
+    return given + "".join(
+        ["# left open, to follow the others; in this run:\n", *(f"{line}\n" for line in comments)]
+    )
 
 
 def _option(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _at_least(name: str, value: int, minimum: int) -> None:
-    if value < minimum:
-        raise MicrogptError(f"--{_option(name)} must be at least {minimum}, not {value}")
+def _check_bounds(config: Any) -> None:
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name not in BOUNDS or value is None:
+            continue
+        least, most = BOUNDS[field.name]
+        option = f"--{_option(field.name)}"
+        if isinstance(most, float):
+            if not least <= value < most:
+                raise MicrogptError(f"{option} must be at least {least:g} and below {most:g}, not {value:g}")
+        elif value < least:
+            raise MicrogptError(f"{option} must be at least {least}, not {shown(value)}")
+        elif value > most:
+            raise MicrogptError(f"{option} can be at most {most}, not {shown(value)}")
+
+
+def _is_writable(name: str) -> bool:
+    """Whether a configuration file can hold this name, and a directory a file that is called so."""
+    return "\0" not in name and not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        near = difflib.get_close_matches(value, choices, 1)
+        near = difflib.get_close_matches(value[:40], choices, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise MicrogptError(f"--{_option(name)} {value!r} is none of {', '.join(choices)}{hint}")
+        raise MicrogptError(f"--{_option(name)} {shown(value)} is none of {', '.join(choices)}{hint}")

@@ -52,7 +52,7 @@ class Evaluator:
     """The arrays to score one text with; the parameters are the caller's and may change between scores.
 
     ids  (n,), n >= 2, of the model's vocabulary, in unsigned integers. The text is cut into chunks of seq_len
-         characters, each read with nothing before it, as in training without overlap.
+         characters, each read with nothing before it, as in training without overlap. The caller books it.
 
     Raises MicrogptError where the text is too short or the arrays exceed the budget.
     """
@@ -71,7 +71,6 @@ class Evaluator:
         B = min(n_chunks, sequences_that_fit(config, budget))
         self.k = k
         self._walk = Walk(len(ids), T, T, B)
-        budget.book(ids.nbytes, "the text to evaluate", "evaluate a part of it")
         batch = Batch(
             inputs=k.zeros((B, T), np.int32),
             targets=k.zeros((B, T), np.int32),

@@ -4,35 +4,98 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from microgpt.errors import MicrogptError
 
+# Whoever writes NAME does so in a directory .NAME.PID.tmp beside it; version 0.1 wrote a file of that name.
+TEMPORARY = re.compile(r"\..+\.(\d{1,9})\.tmp")
+# No writer leaves what it writes untouched for so long: then the number belongs to another process by now.
+ABANDONED_SECONDS = 3600.0
+
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file and make it durable: at any instant the old file is there or the new one, whole.
+    """Write a file and make it durable; as `replacing` does it."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
-    Missing directories are made. Raises MicrogptError, and then leaves what was there.
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what shall stand at `path`: at any instant the old file is there or the new one, whole.
+
+    Missing directories are made. A symbolic link stays one, and a file keeps its permissions. What writers
+    that were killed have left in the directory is removed. Raises MicrogptError, which names the file, for
+    every OSError, also of whoever writes, and then leaves what was there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            raise OSError(0, "Is a directory" if target.is_dir() else "Not a regular file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(target.parent)
+        private = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
+            private.mkdir()
+            mode = stat.S_IMODE((target if target.exists() else private).stat().st_mode)
+            if not target.exists():
+                mode &= 0o666  # a new file is what the umask leaves of this
+            private.chmod(0o700)
+            temporary = private / target.name
+            yield temporary
+            temporary.chmod(mode)
+            with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-    except OSError as error:
-        raise MicrogptError(f"cannot write {path}: {error.strerror or error}") from None
+            temporary.replace(target)
+        finally:
+            shutil.rmtree(private, ignore_errors=True)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise MicrogptError(f"cannot write {path}: {reason}") from None
     # the rename itself must survive a power cut; where a directory cannot be synced, nothing more can be done
     with contextlib.suppress(OSError):
-        directory = os.open(path.parent, os.O_RDONLY)
+        directory = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _remove_abandoned(directory: Path) -> None:
+    """Remove what writers have left that are no more."""
+    with os.scandir(directory) as entries:
+        found = [(entry, match) for entry in entries if (match := TEMPORARY.fullmatch(entry.name))]
+    for entry, match in found:
+        with contextlib.suppress(OSError):
+            if not _is_running(int(match[1])) or _age(Path(entry)) > ABANDONED_SECONDS:
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    os.unlink(entry)
+
+
+def _is_running(process: int) -> bool:
+    # this process writes one file at a time, and asks before it begins
+    if process == os.getpid():
+        return False
+    if os.name != "posix":  # elsewhere the question would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to another user
+        return True
+    return True
+
+
+def _age(path: Path) -> float:
+    """Seconds since the last of all writes."""
+    files = (path, *(path.iterdir() if path.is_dir() else ()))
+    return time.time() - float(max(file.lstat().st_mtime for file in files))

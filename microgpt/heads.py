@@ -9,12 +9,14 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from microgpt.errors import MicrogptError
+from microgpt.errors import SHOWN, MicrogptError, shown
 
 Widths = tuple[int, ...]
 
 # far beyond any model for a CPU; it keeps a mistyped d_model from filling the memory with heads of width 1
 MAX_D_MODEL = 65_536
+MAX_LAYERS = 1000
+MAX_HEADS = 1 << 20  # in one layout, equal layers counted once
 
 
 def uniform(d_model: int) -> Widths:
@@ -75,23 +77,30 @@ def parse_layout(text: str, d_model: int, n_layers: int) -> tuple[Widths, ...]:
     text that cannot be read, and for widths that do not sum to d_model.
     """
     if not 1 <= d_model <= MAX_D_MODEL:
-        raise MicrogptError(f"d_model must be between 1 and {MAX_D_MODEL}, not {d_model}")
+        raise MicrogptError(f"d_model must be between 1 and {MAX_D_MODEL}, not {shown(d_model)}")
     if n_layers < 1:
-        raise MicrogptError(f"a model needs at least 1 layer, not {n_layers}")
+        raise MicrogptError(f"a model needs at least 1 layer, not {shown(n_layers)}")
+    if n_layers > MAX_LAYERS:
+        raise MicrogptError(f"a model can have {MAX_LAYERS} layers at the most, not {shown(n_layers)}")
     parts = [part.strip() for part in text.split("|")]
-    if len(parts) == 1:
-        return (_parse_part(parts[0], d_model, ""),) * n_layers
-    if len(parts) != n_layers:
+    if len(parts) not in (1, n_layers):
         raise MicrogptError(
             f"the head layout describes {len(parts)} layers, but the model has {n_layers}: "
             "write one part for all layers, or one for each"
         )
-    return tuple(_parse_part(part, d_model, f"layer {number}: ") for number, part in enumerate(parts, 1))
+    layers: dict[str, Widths] = {}  # equal layers share one tuple
+    for number, part in enumerate(parts, 1):
+        if part not in layers:
+            layers[part] = _parse_part(part, d_model, f"layer {number}: " if len(parts) > 1 else "")
+            if sum(map(len, layers.values())) > MAX_HEADS:
+                raise MicrogptError(f"the head layout has more than {MAX_HEADS} heads")
+    return tuple(layers[part] for part in parts) * (n_layers // len(parts))
 
 
 def format_layout(widths_per_layer: Sequence[Sequence[int]]) -> str:
     """The shortest text that `parse_layout` reads back as these widths, such as `4x16` or `16+8+8+4x4`."""
-    parts = [_format_part(widths) for widths in widths_per_layer]
+    texts = {widths: _format_part(widths) for widths in set(map(tuple, widths_per_layer))}
+    parts = [texts[tuple(widths)] for widths in widths_per_layer]
     return parts[0] if len(set(parts)) == 1 else " | ".join(parts)
 
 
@@ -115,18 +124,18 @@ def _parse_part(part: str, d_model: int, where: str) -> Widths:
     # the sum is checked before the list of heads exists: 999999999x1 must not fill the memory
     total = sum(count * width for count, width in runs)
     if total != d_model:
-        shown = part if len(part) <= 60 else part[:57] + "..."
-        raise MicrogptError(f"{where}the widths {shown} sum to {total}, but d_model is {d_model}")
+        listed = part if len(part) <= SHOWN else f"{part[: SHOWN - 3]}..."
+        raise MicrogptError(f"{where}the widths {listed} sum to {total}, but d_model is {d_model}")
     return tuple(width for count, width in runs for _ in range(count))
 
 
 def _preset(name: str, d_model: int, where: str) -> Widths:
     layout = HEAD_LAYOUTS.get(name)
     if layout is None:
-        close = difflib.get_close_matches(name.lower(), HEAD_LAYOUTS, n=1)
+        close = difflib.get_close_matches(name.lower()[:40], HEAD_LAYOUTS, n=1)
         suggestion = f" (did you mean '{close[0]}'?)" if close else ""
         raise MicrogptError(
-            f"{where}there is no head layout '{name[:60]}'{suggestion}; "
+            f"{where}there is no head layout {shown(name)}{suggestion}; "
             f"use {', '.join(HEAD_LAYOUTS)}, or widths such as 4x16 or 16+8+8+32"
         )
     try:
@@ -140,13 +149,13 @@ def _parse_run(run: str, where: str) -> tuple[int, int]:
     # nine digits are more than any d_model has, and int() refuses thousands of them
     match = re.fullmatch(r"(?:([0-9]{1,9})\s*x\s*)?([0-9]{1,9})", run)
     if match is None:
-        problem = f"'{run[:60]}' is not a width" if run else "a width is missing beside a '+'"
+        problem = f"{shown(run)} is not a width" if run else "a width is missing beside a '+'"
         raise MicrogptError(
             f"{where}{problem}: write positive whole numbers up to 999999999, such as 16 or 4x16"
         )
     count, width = int(match[1] or 1), int(match[2])
     if count == 0 or width == 0:
-        raise MicrogptError(f"{where}'{run}' gives no width: heads and their widths must be at least 1")
+        raise MicrogptError(f"{where}{shown(run)} gives no width: heads and their widths must be at least 1")
     return count, width
 
 

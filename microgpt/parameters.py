@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from microgpt_kernels.contract import shape_of
 
 Array = npt.NDArray[Any]
+
+BLOCK = 1 << 17  # numbers: a mebibyte of float64
 
 
 class Normal(NamedTuple):
@@ -97,26 +100,52 @@ def shard_views(buffer: Array, tensors: list[Tensor], n_shards: int) -> Paramete
 
 
 def initial(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Array:
-    """A flat buffer of initial values. Each tensor draws from a stream of its own, by its place in the table.
+    """A flat buffer of initial values, on the host."""
+    return np.concatenate([block for _, block in initial_blocks(tensors, seed, dtype)])
 
-    So float32 and float64, and models that differ in one size, begin as alike as they can be.
+
+def initial_blocks(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Iterator[tuple[int, Array]]:
+    """The initial values of a flat buffer, block after block, each with the place where it begins.
+
+    Each tensor draws from a stream of its own, by its place in the table. So float32 and float64, and models
+    that differ in one size, begin as alike as they can be.
     """
-    buffer = np.zeros(count(tensors), dtype)
     for number, tensor in enumerate(tensors):
-        values = buffer[tensor.low : tensor.high]
-        if isinstance(tensor.init, Constant):
-            values[:] = tensor.init.value
-        else:
-            rows = tensor.shape[-2]
-            std = tensor.init.gain / math.sqrt(rows) if isinstance(tensor.init, FanIn) else tensor.init.std
-            values[:] = np.random.default_rng((seed, number)).normal(0.0, std, values.size)
-    return buffer
+        random = np.random.default_rng((seed, number))
+        for low, high in blocks(tensor.low, tensor.high):
+            if isinstance(tensor.init, Constant):
+                values = np.full(high - low, tensor.init.value)
+            else:
+                init, rows = tensor.init, tensor.shape[-2]
+                std = init.gain / math.sqrt(rows) if isinstance(init, FanIn) else init.std
+                values = random.normal(0.0, std, high - low)
+            yield low, values.astype(dtype)
 
 
-def decayed(tensors: list[Tensor], weight_decay: float, dtype: npt.DTypeLike) -> Array:
-    """The weight decay of each place of a flat buffer: that of the matrices, and 0 elsewhere."""
-    buffer = np.zeros(count(tensors), dtype)
+def decay_blocks(
+    tensors: list[Tensor], weight_decay: float, dtype: npt.DTypeLike
+) -> Iterator[tuple[int, Array]]:
+    """The weight decay of the matrices, likewise; nothing else decays."""
     for tensor in tensors:
         if tensor.name.endswith("_w") and not tensor.name.startswith("ln"):
-            buffer[tensor.low : tensor.high] = weight_decay
+            for low, high in blocks(tensor.low, tensor.high):
+                yield low, np.full(high - low, weight_decay, dtype)
+
+
+def fill(k: ModuleType, buffer: Array, values: Iterable[tuple[int, Array]]) -> Array:
+    """Write blocks into a backend's flat buffer, each from its place on; returns the buffer."""
+    for low, block in values:
+        k.from_host(buffer[low : low + len(block)], block)
     return buffer
+
+
+def blocks(low: int, high: int) -> Iterator[tuple[int, int]]:
+    """The borders of the blocks in which low:high is worked through, so that temporaries stay small."""
+    for begin in range(low, high, BLOCK):
+        yield begin, min(begin + BLOCK, high)
+
+
+def all_finite(array: Array) -> bool:
+    """Whether a contiguous array on the host has neither a NaN nor an infinity."""
+    flat = array.reshape(-1)
+    return all(np.isfinite(flat[low:high]).all() for low, high in blocks(0, len(flat)))

@@ -10,7 +10,17 @@ import numpy as np
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.errors import NotFiniteError
-from microgpt.parameters import Array, count, decayed, initial, shard_views, table, views
+from microgpt.parameters import (
+    Array,
+    all_finite,
+    count,
+    decay_blocks,
+    fill,
+    initial_blocks,
+    shard_views,
+    table,
+    views,
+)
 from microgpt.steps import Batch, Optimizer, Training, build_training
 from microgpt.text import IdArray, text_name
 from microgpt.walk import Walk, check_long_enough, shuffle_order
@@ -33,7 +43,8 @@ class Losses:
 class Trainer:
     """All arrays of a training run. `advance` is the only thing that changes them.
 
-    ids is the text to train on; the seed decides the initial parameters and the order of the chunks.
+    ids is the text to train on, which the caller has booked; the seed decides the initial parameters and the
+    order of the chunks.
     Raises MicrogptError where the text is too short or the arrays exceed the budget.
     """
 
@@ -65,9 +76,9 @@ class Trainer:
             grad=shards if S == 1 else real((P,), "the gradient"),
             shards=shards,
             bounds=k.to_device(np.array([t.low for t in self.tensors] + [P])),
-            norm=k.zeros((1,), dtype),
-            lr=k.zeros((LOG_SLOTS,), dtype),
-            log=k.zeros((LOG_SLOTS, 2), dtype),
+            norm=real((1,), "the norm of the gradient"),
+            lr=real((LOG_SLOTS,), "the learning rates"),
+            log=real((LOG_SLOTS, 2), "the log"),
             decay=real((P if config.weight_decay else 0,), "the weight decay of each parameter"),
             clock=k.zeros((2,), np.int64),
             beta1=BETA1,
@@ -75,12 +86,10 @@ class Trainer:
             eps=EPS,
             clip=config.clip,
         )
-        if config.weight_decay:
-            k.from_host(optimizer.decay, decayed(self.tensors, config.weight_decay, dtype))
 
-        budget.book(ids.nbytes, "the text", "train on a part of it")
         n_chunks = self.walk.n_chunks if config.order == "shuffled" else 0
-        self._order = np.arange(n_chunks)  # the host's copy, permuted anew for each epoch
+        budget.book(8 * n_chunks, "the order of the chunks", "use a longer --stride, or --order sequential")
+        self._order = np.zeros(n_chunks, np.int64)  # permuted anew for each epoch
         self._epoch = -1
         shape = (config.batch_size, config.seq_len)
         batch = Batch(
@@ -88,7 +97,7 @@ class Trainer:
             targets=integers(shape, np.int32, "the batch's targets"),
             n_targets=k.zeros((1,), np.int64),
             ids=k.to_device(ids),
-            order=integers((n_chunks,), np.int64, "the order of the chunks"),
+            order=k.to_device(self._order),  # on a CPU that is the same array
         )
         self.state = Training(
             p=views(param, self.tensors),
@@ -96,7 +105,7 @@ class Trainer:
             a=activations(
                 k, budget, model.sizes, dtype, n_sequences=config.batch_size, n_shards=S, training=True
             ),
-            c=constants(k, model.sizes, model.heads, model.positions == "rope", dtype),
+            c=constants(k, budget, model),
             batch=batch,
             o=optimizer,
             stride=stride,
@@ -104,7 +113,9 @@ class Trainer:
         self._steps = build_training(k, S)
         self._rates = np.zeros(LOG_SLOTS, dtype)
         # last, so that whatever does not fit is refused before memory is touched
-        k.from_host(param, initial(self.tensors, config.seed, dtype))
+        fill(k, param, initial_blocks(self.tensors, config.seed, dtype))
+        if config.weight_decay:
+            fill(k, optimizer.decay, decay_blocks(self.tensors, config.weight_decay, dtype))
 
     def compile(self) -> None:
         """Compile the step, or load it from the cache: no step is taken."""
@@ -153,7 +164,6 @@ class Trainer:
 
     def _reshuffle(self, epoch: int) -> None:
         if len(self._order) and epoch != self._epoch:
-            self._order[:] = np.arange(len(self._order))
             shuffle_order(self._order, self.config.seed, epoch)
             self.k.from_host(self.state.batch.order, self._order)
             self._epoch = epoch
@@ -169,17 +179,16 @@ class Trainer:
         arrays += [("the activation 'x' after the last layer", a.x[-1]), ("the activation 'lnf'", a.lnf)]
         arrays += [("the activation 'logits'", a.logits), ("the loss", a.losses)]
         arrays += [(f"the gradient {name!r}", array) for name, array in self.state.g._asdict().items()]
-        bad = (where for where, array in arrays if not np.isfinite(self.k.to_host(array)).all())
+        bad = (where for where, array in arrays if not all_finite(self.k.to_host(array)))
         where = next(bad, "the sum of the gradients")
         what = "the loss is not finite" if not math.isfinite(loss) else "the gradient is not finite"
         return f"{what} at step {self.step + 1}: {where} is the first array with a NaN or an infinity"
 
-    def restore(self, param: Array, m: Array, v: Array, step: int) -> None:
-        """Put back what was saved after so many steps."""
-        o = self.state.o
-        for array, values in ((o.param, param), (o.m, m), (o.v, v), (o.clock, np.array([step, 0]))):
-            self.k.from_host(array, values)
-
     def host(self, name: str) -> Array:
-        """A copy of the optimizer's buffer of this name: param, m or v."""
-        return np.array(self.k.to_host(getattr(self.state.o, name)))
+        """The optimizer's buffer of this name, param, m or v, on the host: on a CPU, the buffer itself."""
+        values: Array = self.k.to_host(getattr(self.state.o, name))
+        return values
+
+    def continue_from(self, step: int) -> None:
+        """The parameters and moments are those after so many steps."""
+        self.k.from_host(self.state.o.clock, np.array([step, 0]))

@@ -13,7 +13,7 @@ from microgpt_kernels.contract import PANEL, shape_of
 
 from microgpt.config import ModelConfig
 from microgpt.errors import MicrogptError
-from microgpt.parameters import Array, Parameters, table, views
+from microgpt.parameters import BLOCK, Array, Parameters, count, table, views
 
 
 class Activations(NamedTuple):
@@ -55,6 +55,7 @@ class Constants(NamedTuple):
 
 
 ROPE_BASE = 10000.0
+ADDRESSABLE = 1 << 47  # bytes: where no cap is set, this still keeps sizes within what NumPy can count
 
 
 class Budget:
@@ -69,6 +70,8 @@ class Budget:
 
     def book(self, n_bytes: int, what: str, remedy: str) -> None:
         """Count bytes that something is about to allocate, or raise MicrogptError."""
+        if self.held + n_bytes > ADDRESSABLE:
+            raise MicrogptError(f"no computer has the {readable(n_bytes)} that {what} would take; {remedy}")
         if self.cap is not None and self.held + n_bytes > self.cap:
             raise MicrogptError(
                 f"out of memory budget: {readable(n_bytes)} for {what} do not fit, {readable(self.held)} of "
@@ -118,33 +121,31 @@ def activations(
     return Activations(*arrays)
 
 
-def constants(
-    k: ModuleType,
-    sizes: Mapping[str, int],
-    heads: tuple[tuple[int, ...], ...],
-    rope: bool,
-    dtype: npt.DTypeLike,
-) -> Constants:
+def constants(k: ModuleType, budget: Budget, config: ModelConfig) -> Constants:
     """Head offsets, and for rotary positions the cosine and sine of each column's angle (equation 34)."""
-    L, H, T, C = (sizes[letter] for letter in "LHTC")
+    L, H, T, C, R = (config.sizes[letter] for letter in "LHTCR")
+    remedy = "use fewer --n-layers or a smaller --d-model"
+    budget.book(L * (H + 1) * 4, "the borders of the heads", remedy)
     offsets = np.full((L, H + 1), C, np.int32)
-    angles = np.zeros((L, T if rope else 0, C))
-    for l, widths in enumerate(heads):
-        offsets[l, : len(widths) + 1] = np.concatenate([[0], np.cumsum(widths)])
-        if rope:
-            frequencies = [ROPE_BASE ** (-(c - c % 2) / D) for D in widths for c in range(D)]
-            angles[l] = np.arange(T)[:, None] * np.array(frequencies)
-    values = (offsets, np.cos(angles).astype(dtype), np.sin(angles).astype(dtype))
-    return Constants(*(k.to_device(value) for value in values))
+    for l, widths in enumerate(config.heads):
+        offsets[l, 0] = 0
+        offsets[l, 1 : len(widths) + 1] = np.cumsum(widths)
+    what, remedy = "the angles of rotary positions", "use a shorter --seq-len, or --positions learned"
+    cos, sin = (budget.zeros(k, (L, R, C), config.dtype, what, remedy) for _ in range(2))
+    if R:
+        for l, widths in enumerate(config.heads):
+            frequencies = np.array([ROPE_BASE ** (-(c - c % 2) / D) for D in widths for c in range(D)])
+            # a block of positions at a time: in float64 the angles of a layer would be twice its tables
+            step = max(1, BLOCK // C)
+            for t in range(0, T, step):
+                angles = np.arange(t, min(t + step, T))[:, None] * frequencies
+                k.from_host(cos[l, t : t + step], np.cos(angles))
+                k.from_host(sin[l, t : t + step], np.sin(angles))
+    return Constants(k.to_device(offsets), cos, sin)
 
 
-def place(
-    k: ModuleType, budget: Budget, config: ModelConfig, param: Array
-) -> tuple[Array, Parameters, Constants]:
-    """A model's flat buffer of parameters on a backend, the views of its tensors, and its constants."""
-    budget.book(param.nbytes, "the model's parameters", "use a smaller model")
-    buffer = k.zeros(param.shape, param.dtype)
-    k.from_host(buffer, param)
-    p = views(buffer, table(config.sizes))
-    rope = config.positions == "rope"
-    return buffer, p, constants(k, config.sizes, config.heads, rope, config.dtype)
+def place(k: ModuleType, budget: Budget, config: ModelConfig) -> tuple[Array, Parameters, Constants]:
+    """A model's flat buffer of parameters on a backend, all zeros, views of its tensors, its constants."""
+    tensors = table(config.sizes)
+    buffer = budget.zeros(k, (count(tensors),), config.dtype, "the model's parameters", "use a smaller model")
+    return buffer, views(buffer, tensors), constants(k, budget, config)

@@ -16,7 +16,7 @@ from microgpt_kernels.contract import KERNELS, shape_of
 from microgpt.config import TrainConfig
 from microgpt.steps import build_training
 from microgpt.train import Trainer
-from microgpt.workspace import Budget
+from microgpt.workspace import Budget, place
 
 CPU_BACKENDS = ("crystal", "openblas")
 BY_NAME = {kernel.name: kernel for kernel in KERNELS}
@@ -291,3 +291,10 @@ def make_trainer(backend, config, ids, vocabulary, param):
     trainer._steps = compiled_training(k, len(trainer.state.a.scratch))
     k.from_host(trainer.state.o.param, param)
     return trainer
+
+
+def placed(k, budget, config, param):
+    """A model with these parameters on a backend: their buffer, views of its tensors, its constants."""
+    buffer, p, c = place(k, budget, config)
+    k.from_host(buffer, param)
+    return buffer, p, c

@@ -96,6 +96,11 @@ def test_options_come_from_a_file_and_the_command_line_wins(here):
     # a run's own config.toml is such a file
     run("train", "--config", "runs/text/config.toml", "--out", "again")
     assert load_model(here / "again").param.tolist() == load_model(here / "runs" / "text").param.tolist()
+    # what that run has left open follows what is changed here, and its directory stays its own
+    changes = ("--seq-len", 8, "--lr", 1e-5, "--d-model", 32)
+    result = run("train", "--config", "runs/text/config.toml", *changes)
+    assert result.stderr.splitlines()[0].endswith("results in runs/text-2")
+    assert load_state(here / "runs" / "text-2").config.d_ff == 32
     (here / "bad.toml").write_text("batchsize = 3")
     message = fails("train", "text.txt", "--config", "bad.toml", code=2)
     assert message == "bad.toml: unknown key 'batchsize'; did you mean 'batch_size'?"
@@ -122,15 +127,16 @@ def test_what_cannot_be_resumed(here, trained):
     resume = ("train", "--resume", "run", "--steps", 30)
     for arguments, message in (
         (("other.txt",), "is not the one that it was trained on"),
-        (("--seq-len", 8, "--stride", 8), "--seq-len was 16 and is now 8; --stride was 16 and is now 8"),
+        (("--seq-len", 8), "exactly: --seq-len was 16 and is now 8; resume"),
+        (("--d-model", 32), "exactly: --d-model was 16 and is now 32; resume"),
         (("--lr", 0.1), "--lr was 0.0003 and is now 0.1"),
-        (("--order", "shuffled"), "--order was sequential and is now shuffled"),
+        (("--order", "shuffled"), "--order was 'sequential' and is now 'shuffled'"),
     ):
         sentence = fails(resume[0], *arguments, *resume[1:])
         assert message in sentence
         assert sentence.startswith("this run cannot be resumed exactly: ")
-    assert fails(*resume, "--d-model", 32, code=2) == (
-        "the widths 16 sum to 16, but d_model is 32; a resumed run keeps the sizes that it began with"
+    assert fails(*resume, "--heads", "8", code=2) == (
+        "the widths 8 sum to 8, but d_model is 16; a resumed run keeps the sizes that it began with"
     )
     assert "leave --out away" in fails(*resume, "--out", "elsewhere", code=2)
     assert "no training state" in fails("train", "--resume", "run/model.safetensors")

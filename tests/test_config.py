@@ -3,13 +3,29 @@
 import dataclasses
 import itertools
 import math
+import time
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
+from microgpt_kernels import reference
 
-from microgpt.config import ModelConfig, TrainConfig, from_mapping, parse_size, read_toml, to_toml
-from microgpt.errors import MicrogptError
-from microgpt.parameters import count, decayed, initial, shard_views, table, views
+from microgpt.config import BOUNDS, HINTS, ModelConfig, TrainConfig, parse_size, read_toml, to_toml
+from microgpt.errors import MicrogptError, shown
+from microgpt.fields import build, checked
+from microgpt.heads import parse_layout
+from microgpt.parameters import (
+    BLOCK,
+    all_finite,
+    count,
+    decay_blocks,
+    fill,
+    initial,
+    shard_views,
+    table,
+    views,
+)
 
 DEFAULT = TrainConfig(file="text.txt")
 
@@ -39,21 +55,37 @@ WRONG = [
     ({"min_lr": -1.0}, "--min-lr must be at least 0 and below 1e+06, not -1"),
     ({"min_lr": 0.1}, "--min-lr 0.1 is above --lr 0.0003"),
     ({"beta2": 1.0}, "--beta2 must be at least 0 and below 1, not 1"),
-    ({"clip": -1.0}, "--clip must be at least 0 and finite, not -1"),
-    ({"clip": math.inf}, "--clip must be at least 0 and finite, not inf"),
+    ({"clip": -1.0}, "--clip must be at least 0 and below 1e+30, not -1"),
+    ({"clip": math.inf}, "--clip must be at least 0 and below 1e+30, not inf"),
     ({"weight_decay": 1e7}, "--weight-decay must be at least 0 and below 1e+06, not 1e+07"),
     ({"val_fraction": 1.0}, "--val-fraction must be at least 0 and below 1, not 1"),
     ({"stride": 129}, "--stride 129 would skip characters: it can be at most --seq-len, 128"),
     ({"eval_every": 5}, "--eval-every needs a text to evaluate on: add --val-fraction 0.1"),
     ({"memory_cap": "lots"}, "--memory-cap 'lots' is not a size; write it like 2GiB, 500MB, or none"),
+    ({"n_layers": 1 << 31}, "--n-layers can be at most 1000, not 2147483648"),
+    ({"batch_size": 10**30}, "--batch-size can be at most 1048576, not 1000000000000000000000000000000"),
+    ({"seed": 10**5000}, "--seed can be at most 9223372036854775807, not of type int, too long to show"),
+    ({"order": "z" * 5000}, f"--order '{'z' * 56}... is none of sequential, shuffled"),
+    (
+        {"memory_cap": "9" * 5000},
+        f"--memory-cap '{'9' * 56}... is not a size; write it like 2GiB, 500MB, or none",
+    ),
+    (
+        {"out": "a\0b"},
+        "the name 'a\\x00b' cannot be used: it holds a null character, or bytes that are not UTF-8",
+    ),
+    (
+        {"file": "caf\udce9.txt"},
+        "the name 'caf\\udce9.txt' cannot be used: it holds a null character, or bytes that are not UTF-8",
+    ),
     ({"heads": "8+8"}, "the widths 8+8 sum to 16, but d_model is 64"),
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), WRONG, ids=str)
+@pytest.mark.parametrize(("options", "message"), WRONG, ids=shown)
 def test_a_wrong_option_is_named_with_what_would_work(options, message):
     with pytest.raises(MicrogptError) as caught:
-        TrainConfig(file="text.txt", **options)
+        TrainConfig(**{"file": "text.txt", **options})
     assert str(caught.value) == message
 
 
@@ -106,28 +138,181 @@ FULL = TrainConfig(
 
 
 @pytest.mark.parametrize("config", [DEFAULT, DEFAULT.resolved(), FULL, FULL.resolved()], ids=str)
-def test_a_configuration_comes_back_from_toml(config, tmp_path):
+def test_a_configuration_comes_back_from_toml_without_its_directory(config, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(to_toml(config), encoding="utf-8")
-    assert TrainConfig(**read_toml(path)) == config
+    assert TrainConfig(**read_toml(path)) == dataclasses.replace(config, out=None)
+
+
+def test_what_was_left_open_still_follows_what_it_depends_on(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(to_toml(DEFAULT))
+    for line in ("# stride = 128", "# d_ff = 64", "# min_lr = 2.9999999999999997e-05"):
+        assert line in path.read_text().splitlines()
+    for changes in ({"seq_len": 8}, {"lr": 1e-6}, {"d_model": 32}):
+        assert (
+            TrainConfig(**(read_toml(path) | changes)).resolved()
+            == TrainConfig("text.txt", **changes).resolved()
+        )
+
+
+def test_the_directory_of_an_old_run_is_no_other_runs(tmp_path, monkeypatch):
+    """Version 0.1 wrote it into config.toml; whoever writes one into a file of their own means it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    path = Path("runs/a/config.toml")
+    for place in (path, path.absolute()):
+        path.write_text('file = "x"\nout = "runs/a"')
+        assert read_toml(place) == {"file": "x"}
+        path.write_text('file = "x"\nout = "runs/b"')
+        assert read_toml(place) == {"file": "x", "out": "runs/b"}
+
+
+NUMBERS = [field for field in dataclasses.fields(TrainConfig) if str(field.type).startswith(("int", "float"))]
+# what else must be set for the least and the most to make sense
+BESIDE = {
+    "eval_every": {"val_fraction": 0.1},
+    "stride": {"seq_len": 1 << 20},
+    "min_lr": {"lr": np.nextafter(1e6, 0)},
+    "d_model": {"heads": "ones"},
+}
+
+
+@pytest.mark.parametrize("field", NUMBERS, ids=lambda field: field.name)
+def test_every_number_has_bounds_and_keeps_them(field):
+    name, (least, most) = field.name, BOUNDS[field.name]
+    real = isinstance(most, float)
+    for value in (least, np.nextafter(most, 0) if real else most):
+        TrainConfig(file="x", **BESIDE.get(name, {}), **{name: value})
+    for value in (
+        least - 1,
+        most + 1,
+        1e30 if real else 10**30,
+        *((math.nan, math.inf, most) if real else ()),
+    ):
+        with pytest.raises(MicrogptError, match=f"--{name.replace('_', '-')} "):
+            TrainConfig(file="x", **BESIDE.get(name, {}), **{name: value})
+
+
+def test_absurd_sizes_are_refused_at_once_and_without_memory():
+    tracemalloc.start()
+    begin = time.perf_counter()
+    try:
+        for options in (
+            {"n_layers": 2**31},
+            {"d_model": 2**31, "heads": "ones"},
+            {"heads": "ones|" * 10_000 + "ones"},
+            {
+                "d_model": 65536,
+                "n_layers": 1000,
+                "heads": "|".join(f"{n}x1+{65536 - n}" for n in range(64536, 65536)),
+            },
+        ):
+            with pytest.raises(MicrogptError):
+                TrainConfig(file="x", **options)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 << 20
+    assert time.perf_counter() - begin < 2
+    # layers that are equal are one tuple, however many there are
+    layers = parse_layout("|".join(["65536x1", "ones"] * 500), 65536, 1000)
+    assert len({id(widths) for widths in layers}) == 2
+
+
+def test_hints_name_options_that_there_are():
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    assert not names & HINTS.keys()
+    for hint in HINTS.values():
+        assert hint == "there is none here" or hint.split("'")[1] in names
+
+
+# --- dataclasses from foreign values
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixed:
+    n: int
+    x: float
+    pairs: tuple[tuple[int, ...], ...]
+    flag: bool = False
+    maybe: float | None = None
+
+
+def test_a_dataclass_is_built_by_its_annotations():
+    assert build(Mixed, {"n": 1, "x": 2, "pairs": [[1, 2], []]}, "f") == Mixed(1, 2.0, ((1, 2), ()))
+    built = build(Mixed, {"n": 1, "x": 2.5, "pairs": [], "flag": True, "maybe": 3}, "f")
+    assert built == Mixed(1, 2.5, (), True, 3.0)
+    assert type(built.maybe) is float
+    assert build(Mixed, {"n": 1, "x": 2.5, "pairs": [], "maybe": None}, "f").maybe is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n": True}, "f: n = True should be a whole number"),
+        ({"n": None}, "f: n = None should be a whole number"),
+        ({"n": 1.0}, "f: n = 1.0 should be a whole number"),
+        ({"x": "1"}, "f: x = '1' should be a number"),
+        ({"x": True}, "f: x = True should be a number"),
+        ({"x": 10**400}, f"f: x = 1{'0' * 56}... is too large a number"),
+        ({"flag": 1}, "f: flag = 1 should be true or false"),
+        ({"maybe": "x"}, "f: maybe = 'x' should be a number"),
+        ({"pairs": [1]}, "f: pairs = [1] should be lists of whole numbers"),
+        ({"pairs": [[1.0]]}, "f: pairs = [[1.0]] should be lists of whole numbers"),
+        ({"nn": 1}, "f: unknown key 'nn'; did you mean 'n'?"),
+        ({"q": 1}, "f: unknown key 'q'; there are n, x, pairs, flag, maybe"),
+    ],
+    ids=str,
+)
+def test_values_of_other_types_are_named(change, message):
+    with pytest.raises(MicrogptError) as caught:
+        build(Mixed, {"n": 1, "x": 2.5, "pairs": [], **change}, "f")
+    assert str(caught.value) == message
+    with pytest.raises(MicrogptError, match="f: 'x' is missing"):
+        build(Mixed, {"n": 1, "pairs": []}, "f")
+
+
+def test_a_value_in_a_message_is_short_and_can_be_printed():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in ("x" * 10**6, 10**5000, "\udcff\0\n", [1] * 10**5, deep, 2.5, None):
+        text = shown(value)
+        assert len(text) <= 60
+        assert text.isprintable()
+        text.encode("utf-8")
+    assert (shown("it's"), shown(7)) == ('"it\'s"', "7")
+    while deep:  # or Python would free it by a recursion too deep for its stack
+        deep = deep.pop()
 
 
 def test_toml_takes_dashes_and_whole_numbers_for_real_ones():
-    assert from_mapping({"batch-size": 3, "d_ff": 5, "lr": 1}, "x") == {"batch_size": 3, "d_ff": 5, "lr": 1.0}
+    options = {"batch-size": 3, "d_ff": 5, "lr": 1}
+    assert checked(TrainConfig, options, "x") == {"batch_size": 3, "d_ff": 5, "lr": 1.0}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("step = 5", "unknown key 'step'; did you mean 'steps'?"),
-        ("learning_rate = 5", "unknown key 'learning_rate'; there are file, steps, heads,"),
+        ("learning_rate = 5", "unknown key 'learning_rate'; here it is 'lr'"),
+        ("Block-Size = 5", "unknown key 'Block-Size'; here it is 'seq_len'"),
+        ("dropout = 0.1", "unknown key 'dropout'; there is none here"),
+        ("colour = 5", "unknown key 'colour'; there are file, steps, heads,"),
+        (f"{'k' * 3000} = 5", f"unknown key '{'k' * 56}...; there are file, steps, heads,"),
         ("[train]\nsteps = 5", "unknown key 'train'"),
-        ("steps = 5.0", "steps = 5.0 should be of type int"),
-        ("steps = true", "steps = True should be of type int"),
-        ("lr = true", "lr = True should be of type float"),
-        ("lr = '1'", "lr = '1' should be of type float"),
-        ("d-ff = 'wide'", "d-ff = 'wide' should be of type int"),
-        ("heads = [16, 48]", "heads = [16, 48] should be of type str"),
+        ("steps = 5.0", "steps = 5.0 should be a whole number"),
+        ("steps = true", "steps = True should be a whole number"),
+        ("lr = true", "lr = True should be a number"),
+        ("lr = '1'", "lr = '1' should be a number"),
+        ("d-ff = 'wide'", "d-ff = 'wide' should be a whole number"),
+        ("heads = [16, 48]", "heads = [16, 48] should be text in quotes"),
+        ("heads = [" + "16, " * 3000 + "]", "heads = [16, 16, "),
+        ("lr = 1" + "0" * 400, "lr = 1000000"),
+        ("seed = " + "9" * 5000, "is not valid TOML: Exceeds the limit"),
+        ("x = " + "[" * 5000 + "]" * 5000, "is not valid TOML: its brackets are nested too deep"),
+        ('heads = "\\ud800"', "is not valid TOML"),
         ("steps = ", "is not valid TOML: Invalid value"),
         ("steps = 1\nsteps = 2", "is not valid TOML: Cannot overwrite a value"),
     ],
@@ -140,6 +325,7 @@ def test_toml_that_cannot_be_meant(text, message, tmp_path):
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500 + len(str(path))
 
 
 def test_toml_files_that_cannot_be_read(tmp_path):
@@ -214,6 +400,28 @@ def test_shards_depend_on_the_batch_alone():
 # --- parameters
 
 
+def test_drawing_in_blocks_draws_the_same_numbers():
+    tensors = table(model(d_model=256, n_layers=3).sizes)
+    assert max(tensor.high - tensor.low for tensor in tensors) > 3 * BLOCK
+    number, tensor = next((i, t) for i, t in enumerate(tensors) if t.name == "qkv_w")
+    at_once = np.random.default_rng((5, number)).normal(0.0, 1 / 16, tensor.high - tensor.low)
+    assert np.array_equal(initial(tensors, 5, np.float64)[tensor.low : tensor.high], at_once)
+    assert np.array_equal(
+        initial(tensors, 5, np.float32)[tensor.low : tensor.high], at_once.astype(np.float32)
+    )
+
+
+def test_whether_all_is_finite_is_found_in_any_block():
+    array = np.zeros((3, BLOCK), np.float32)
+    assert all_finite(array)
+    for place in ((0, 0), (1, 5), (2, BLOCK - 1)):
+        for value in (np.nan, np.inf, -np.inf):
+            array[place] = value
+            assert not all_finite(array)
+        array[place] = 0
+    assert all_finite(np.zeros(0))
+
+
 def model(**change) -> ModelConfig:
     return TrainConfig(**{"file": "x", "seq_len": 32, **change}).model(65)
 
@@ -263,7 +471,8 @@ def test_initial_values_depend_on_the_seed_alone():
 
 def test_matrices_decay_and_nothing_else():
     tensors = table(model().sizes)
-    decay = views(decayed(tensors, 0.5, np.float32), tensors)
+    buffer = fill(reference, np.zeros(count(tensors), np.float32), decay_blocks(tensors, 0.5, np.float32))
+    decay = views(buffer, tensors)
     matrices = {"qkv_w", "proj_w", "up_w", "down_w", "head_w"}
     assert {name for name, view in decay._asdict().items() if view.any()} == matrices
     assert all((getattr(decay, name) == 0.5).all() for name in matrices)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from microgpt_kernels import load, reference
+from support import placed
 
 from microgpt import generate, model
 from microgpt.config import TrainConfig
@@ -15,7 +16,7 @@ from microgpt.errors import MicrogptError
 from microgpt.generate import BLOCK, Generator, Sampling, encode_prompt, until
 from microgpt.parameters import count, table
 from microgpt.text import Vocabulary
-from microgpt.workspace import Budget, activations, place
+from microgpt.workspace import Budget, activations
 
 V = 23
 BACKENDS = ("reference", "crystal", "openblas")
@@ -47,7 +48,7 @@ def parameters(config):
 def generator_of(backend, config):
     k = load(backend)
     budget = Budget(None)
-    _, p, c = place(k, budget, config, parameters(config).astype(config.dtype))
+    _, p, c = placed(k, budget, config, parameters(config).astype(config.dtype))
     return Generator(k, config, p, c, budget)
 
 
@@ -58,7 +59,7 @@ def text_of(generator, prompt, length, sampling=Sampling(), chunk=None):  # noqa
 def without_memory(config, prompt, length, sampling):
     """Yields each character and the logits that it was drawn by, in float64, from the whole window anew."""
     budget = Budget(None)
-    _, p, c = place(reference, budget, config, parameters(config))
+    _, p, c = placed(reference, budget, config, parameters(config))
     a = activations(reference, budget, config.sizes, np.float64, n_sequences=1)
     forward, _ = model.build(reference)
     uniform = np.random.default_rng(sampling.seed).random(length, np.float32)
@@ -295,6 +296,6 @@ def test_a_prompt_becomes_ids_and_an_empty_one_starts_a_line(text, with_line_bre
 def test_the_arrays_are_booked():
     config = config_of(8)
     k, budget = load("reference"), Budget(20_000)
-    _, p, c = place(k, Budget(None), config, parameters(config))
+    _, p, c = placed(k, Budget(None), config, parameters(config))
     with pytest.raises(MicrogptError, match="out of memory budget"):
         Generator(k, config, p, c, budget)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gpu import GPU_BACKENDS, REAL, SIMULATED, device, gpu_backend
 from microgpt_kernels import BackendError, load, reference
-from support import relative_error
+from support import placed, relative_error
 from typer.testing import CliRunner
 
 from microgpt import cli, run
@@ -20,7 +20,7 @@ from microgpt.heads import HEAD_LAYOUTS
 from microgpt.run import Run
 from microgpt.text import read_text
 from microgpt.train import Trainer
-from microgpt.workspace import Budget, place
+from microgpt.workspace import Budget
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 3
 IDS = np.frombuffer(TEXT.encode(), np.uint8) % 11
@@ -197,7 +197,7 @@ def test_evaluation_and_generation_agree_with_the_reference(k):
     results = []
     for backend in (reference, k):
         budget = Budget(None)
-        _, p, c = place(backend, budget, config, param)
+        _, p, c = placed(backend, budget, config, param)
         score = Evaluator(backend, config, p, c, budget, IDS).score()
         generator = Generator(backend, config, p, c, budget)
         # past the end of the window, with and without limits
