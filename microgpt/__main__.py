@@ -4,8 +4,8 @@ import os
 import signal
 import sys
 
-# Until there is something to say, Ctrl-C is silent: an exception would come up in the middle of an import. Only
-# the program itself imports this module.
+# Until there is something to say, Ctrl-C is silent: an exception would come up in the middle of an import.
+# Only the program itself imports this module.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -16,7 +16,7 @@ def main() -> None:
 
     interruption.leave_at_once()
     streams.prepare()
-    # Products this small lose to BLAS's own threads, and each of them takes memory. The user's word goes first.
+    # Products this small lose to BLAS's own threads, which take memory too. The user's word goes first.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     from microgpt.cli import app

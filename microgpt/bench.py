@@ -15,7 +15,7 @@ from microgpt import tales
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.heads import HEAD_LAYOUTS
-from microgpt.machine import announced, choose_threads, load_backend
+from microgpt.machine import choose_threads, compiled, load_backend
 from microgpt.report import Display
 from microgpt.text import IdArray, Vocabulary, read_text
 from microgpt.train import LOG_SLOTS, Trainer
@@ -61,14 +61,13 @@ def measure(
         raise UsageError(reason)
     ids, n_characters = read_ids(file)
     for name in usable(backend):
-        k = load_backend(name)
+        k = load_backend(name, display)
         for config in configs:
             model = config.model(n_characters)
             n_threads = choose_threads(k, config, model)
             k.set_threads(n_threads)
             trainer = Trainer(k, model, config, ids, Budget(config.memory_cap_bytes))
-            with announced(display, f"compiling {name} for this machine; later starts skip this"):
-                trainer.compile()
+            compiled(display, trainer.compile)
             begin, total, done = time.perf_counter(), 0.0, 0
             while done < steps:
                 n = min(steps - done, LOG_SLOTS)

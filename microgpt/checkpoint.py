@@ -33,6 +33,7 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.errors import MicrogptError, shown
 from microgpt.fields import build
 from microgpt.files import replacing
+from microgpt.invocation import pasteable
 from microgpt.parameters import BLOCK, Array, all_finite, blocks, count, table
 from microgpt.text import Text, Vocabulary
 
@@ -50,27 +51,33 @@ HEADER_BYTES = 8 << 20
 HEADER_MARKS = 100_000
 
 # What may change when a run is resumed: no step depends on it. The text is known by its hash, not its name.
-FREE = frozenset({"file", "out", "backend", "threads", "memory_cap", "eval_every", "sample_every"})
+FREE = frozenset({"file", "out", "weights", "backend", "threads", "memory_cap", "eval_every", "sample_every"})
+# of a new loss in the smoothed one
+SMOOTHING = 0.01
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where a training loop is, besides its arrays; raises MicrogptError for what no loop comes to.
 
-    average         of the losses, 0.99 of it and 0.01 of the next, begun at 0: it has to be divided by
-                    1 - 0.99**step
+    average         of the losses, exponential and begun at 0, which `smoothed_loss` corrects
     loss_sum, norm_sum, count       over the steps since the last report
     evaluation_due  whether the last step has still to be evaluated
     """
 
-    average: float
-    val_loss: float | None
-    best_val_loss: float | None
-    best_step: int | None
-    loss_sum: float
-    norm_sum: float
-    count: int
-    evaluation_due: bool
+    average: float = 0.0
+    val_loss: float | None = None
+    best_val_loss: float | None = None
+    best_step: int | None = None
+    loss_sum: float = 0.0
+    norm_sum: float = 0.0
+    count: int = 0
+    evaluation_due: bool = False
+
+    def smoothed_loss(self, step: int) -> float | None:
+        """The average after so many steps, without the weight that it still gives to its beginning at 0."""
+        weight = 1 - (1 - SMOOTHING) ** step
+        return self.average / weight if weight else None
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
@@ -201,7 +208,7 @@ def check_resumable(state: SavedState, model: ModelConfig, train: TrainConfig, t
     is something left to do."""
     old, new = state.train.resolved(), train.resolved()
     run = state.path.parent
-    from_weights = f"microgpt train {new.file} --from {run}"
+    from_weights = pasteable("train", new.file, "--from", run)
     constant = old.schedule == new.schedule == "constant"
     free = FREE | {"steps", "min_lr"} if constant else FREE
     different = []
@@ -219,7 +226,7 @@ def check_resumable(state: SavedState, model: ModelConfig, train: TrainConfig, t
         different.append(
             f"the text {new.file} ({len(text.ids):,} characters, SHA-256 {text.sha256[:8]}) is not the one "
             f"that it was trained on, {old.file} ({length}SHA-256 {sha256[:8]}): if that lies elsewhere now, "
-            f"microgpt train NEW_PATH --resume {run}"
+            + pasteable("train", "NEW_PATH", "--resume", run)
         )
     elif state.config != model and not different:
         different.append("the model's sizes have changed")
@@ -230,7 +237,7 @@ def check_resumable(state: SavedState, model: ModelConfig, train: TrainConfig, t
             f"this run cannot be resumed exactly: {'; '.join(different)}; "
             f"resume it as it was, or begin a new run with its weights: {from_weights}"
         )
-    if state.step >= new.steps:
+    if state.step >= new.steps and not state.progress.evaluation_due:
         further = (
             "to go on, add --steps with a larger number"
             if constant
@@ -335,6 +342,12 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise MicrogptError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
+def read_description(path: Path) -> SavedModel:
+    """What a file says, without a look at its tensors: quick, and not checked. Raises MicrogptError."""
+    with _opened(path) as file:
+        return _parse(_read_header(file, path), path)
+
+
 def _load(path: Path) -> SavedModel:
     """What a file says, once all of it has been read and found whole."""
     with _opened(path) as file:
@@ -346,9 +359,7 @@ def _load(path: Path) -> SavedModel:
 
 def _step_of(path: Path) -> int:
     """The step that a file says it has."""
-    with _opened(path) as file:
-        step = _parse(_read_header(file, path), path).notes.get("step", 0)
-    return int(step)
+    return int(read_description(path).notes.get("step", 0))
 
 
 def _read_header(file: BinaryIO, path: Path) -> _Header:
@@ -504,7 +515,7 @@ def _progress_of_format_1(values: dict[str, Any], step: int) -> Progress:
         raise MicrogptError(f"its progress cannot be: recent is {shown(old.recent)}")
     loss_sum, norm_sum, n, _ = old.recent
     return Progress(
-        average=(old.smoothed_loss or 0.0) * (1 - 0.99**step),
+        average=(old.smoothed_loss or 0.0) * (1 - (1 - SMOOTHING) ** step),
         val_loss=old.val_loss,
         best_val_loss=old.best_val_loss,
         best_step=None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ app = typer.Typer(
 
 def _choices(names: Sequence[str]) -> Callable[[str], list[str]]:
     """What a shell completes an option with."""
-    return lambda begun: [name for name in names if name.startswith(begun)]
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON lines on standard output.")]
@@ -165,39 +164,19 @@ def train(
         for name, value in ctx.params.items()
         if name not in ("resume", "config", "json", "extend_vocabulary") and _is_given(ctx, name)
     }
-    if resume is not None and (out is not None or weights is not None):
-        unwanted = "--out" if out is not None else "--from"
-        raise UsageError(f"--resume goes on in the directory of the run: leave {unwanted} away")
-    # the options of a file may be wrong, as those given here
-    from_file = _usage(lambda: {} if config is None else read_toml(config))
-    resumed, options, begin_with = None, {}, None
-    if resume is not None:
-        from microgpt import checkpoint
-        from microgpt.directory import reopen
+    try:
+        options = {} if config is None else read_toml(config)
+    except MicrogptError as error:
+        raise UsageError(str(error)) from None
 
-        directory = reopen(resume if resume.is_dir() else resume.parent)
-        resumed = directory, checkpoint.load_state(resume)
-        options = dataclasses.asdict(resumed[1].train)
-    elif weights is not None or "weights" in from_file:
-        from microgpt import checkpoint
-        from microgpt.warm_start import options_of
-
-        begin_with = checkpoint.load_model(Path(weights or from_file["weights"]))
-        options = options_of(begin_with)
-    options |= from_file | given
-    if "file" not in options:
-        raise UsageError("which text? microgpt train FILE")
-    hint = "; a resumed run keeps the sizes that it began with" if resumed else ""
-    settings = _usage(lambda: TrainConfig(**options), hint)
-
-    from microgpt import run
     from microgpt.interruption import cleaned_up
     from microgpt.report import Display
+    from microgpt.start import start
 
     display = Display(as_json=json)
     with cleaned_up(display.close):
         try:
-            result = run.train(settings, display, resumed, begin_with, extend_vocabulary=extend_vocabulary)
+            result = start(options | given, display, resume=resume, extend_vocabulary=extend_vocabulary)
         finally:
             display.close()
         display.finished(result)
@@ -207,14 +186,6 @@ def train(
     if missing:
         typer.echo(f"microgpt: the run is done and saved, but {missing}", err=True)
         raise typer.Exit(OUTPUT_LOST)
-
-
-def _usage(function: Callable[[], Any], hint: str = "") -> Any:
-    """Call a function that checks options: what it does not like is wrong usage."""
-    try:
-        return function()
-    except MicrogptError as error:
-        raise UsageError(f"{error}{hint}") from None
 
 
 def _lost(file: str | None) -> str:

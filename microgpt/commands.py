@@ -16,7 +16,7 @@ import microgpt_kernels
 
 from microgpt import checkpoint
 from microgpt import corpus as corpora
-from microgpt.checkpoint import BEST_FILE, STATE_FILE, SavedModel
+from microgpt.checkpoint import BEST_FILE, STATE_FILE, SavedModel, SavedState
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.heads import format_layout
 from microgpt.invocation import pasteable
@@ -34,8 +34,12 @@ def _open(
     """A saved model with its arrays on a backend. Says which weights these are, where that is not plain."""
     saved = checkpoint.load_model(run, last=last)
     if run.is_dir() and saved.path.name == BEST_FILE:
-        step = saved.notes.get("step")
-        display.note(f"the weights of step {step}, the best of the validation; --last takes the last ones")
+        step, newest = (
+            saved.notes.get("step"),
+            checkpoint.read_description(run / STATE_FILE).notes.get("step"),
+        )
+        if step != newest:
+            display.note(f"the weights of step {step}, the best of the validation; --last: those of {newest}")
     k = load_backend(backend, display)
     k.set_threads(1)
     buffer, p, c = place(k, budget, saved.config)
@@ -162,7 +166,9 @@ def runs(directory: Path, *, as_json: bool) -> None:
     rows = []
     for file in directory.rglob(STATE_FILE):
         try:
-            rows.append(_row(file))
+            saved = checkpoint.read_description(file)
+            if isinstance(saved, SavedState):
+                rows.append(_row(saved))
         except MicrogptError as error:
             print(f"microgpt: {error}", file=sys.stderr)
     if not rows and not as_json:
@@ -179,18 +185,17 @@ def runs(directory: Path, *, as_json: bool) -> None:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
 
 
-def _row(file: Path) -> dict[str, Any]:
-    header = checkpoint.read_header(file)
-    progress = header.progress
-    modified = datetime.fromtimestamp(file.stat().st_mtime).astimezone()
+def _row(saved: SavedState) -> dict[str, Any]:
+    progress = saved.progress
+    modified = datetime.fromtimestamp(saved.path.stat().st_mtime).astimezone()
     return {
-        "run": str(file.parent),
-        "text": header.train.file,
-        "heads": header.train.heads,
-        "parameters": count(table(header.model.sizes)),
-        "step": header.step,
-        "steps": header.train.steps,
-        "loss": progress.smoothed_loss(header.step),
+        "run": str(saved.path.parent),
+        "text": saved.train.file,
+        "heads": saved.train.heads,
+        "parameters": count(table(saved.config.sizes)),
+        "step": saved.step,
+        "steps": saved.train.steps,
+        "loss": progress.smoothed_loss(saved.step),
         "val_loss": progress.val_loss,
         "best": progress.best_val_loss,
         "at_step": progress.best_step,

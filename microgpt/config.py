@@ -144,6 +144,7 @@ class TrainConfig:
     threads: int | None = None  # None: as many as there are cores, at most one for each shard
     memory_cap: str = "2GiB"
     out: str | None = None  # None: runs/<name of the file>
+    weights: str | None = None  # --from: the run whose weights it begins with; None: drawn by the seed
 
     def __post_init__(self) -> None:
         _check_bounds(self)
@@ -155,7 +156,7 @@ class TrainConfig:
             ("dtype", DTYPES),
         ):
             _one_of(name, getattr(self, name), choices)
-        for name in ("file", "out"):
+        for name in ("file", "out", "weights"):
             if not _is_writable(getattr(self, name) or ""):
                 raise MicrogptError(
                     f"the name {shown(getattr(self, name))} cannot be used: it holds a null character, or "
@@ -193,8 +194,13 @@ class TrainConfig:
             stride=self.stride or self.seq_len,
             d_ff=self.d_ff or self.d_model,
             min_lr=self.lr / 10 if self.min_lr is None else self.min_lr,
-            out=self.out or str(Path("runs") / Path(self.file).stem),
+            out=self.out or str(self.default_out),
         )
+
+    @property
+    def default_out(self) -> Path:
+        """Where the results go if nothing else is said."""
+        return Path("runs") / ("standard-input" if self.file == "-" else Path(self.file).stem)
 
     def n_shards(self, most: int) -> int:
         """Into how many shards the batch is cut, by a backend that cuts it into so many at the most: nothing

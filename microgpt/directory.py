@@ -1,4 +1,4 @@
-"""The directory of a run. It is made and locked before anything slow begins, so that two runs never share one."""
+"""The directory of a run: made and locked before anything slow begins, so that two runs never share one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ LOCK_FILE = ".lock"
 
 
 class RunDirectory:
-    """A directory that this process alone writes, until it ends or calls `release`.
+    """A directory that this process alone writes, until it ends or leaves the `with` block.
+
+    What was made for a run that then fails is taken back, where nothing has been written into it yet.
 
     path  the directory
     made  the directories that were made for it, the outermost first
@@ -24,6 +26,14 @@ class RunDirectory:
 
     def __init__(self, path: Path, lock: int, made: list[Path]) -> None:
         self.path, self._lock, self._made = path, lock, made
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            self.discard()
+        self.release()
 
     def release(self) -> None:
         """Let others write it."""
@@ -122,7 +132,8 @@ def _lock(directory: Path) -> int | None:
 
 def _taken(path: Path) -> MicrogptError:
     return MicrogptError(
-        f"another microgpt is writing {shown_path(path)}: wait until it ends, or name another directory with --out"
+        f"another microgpt is writing {shown_path(path)}: wait until it ends, or name another directory with "
+        "--out"
     )
 
 

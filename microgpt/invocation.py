@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def pasteable(*words: object) -> str:
-    """A command of this program, quoted for a shell: pasteable('info', 'my run') -> "microgpt info 'my run'"."""
+    """A command of this program, quoted for a shell: 'info', 'my run' -> "microgpt info 'my run'"."""
     return shlex.join([*_program(), *map(str, words)])
 
 

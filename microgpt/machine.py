@@ -37,7 +37,7 @@ class Listener(Protocol):
     def idle(self) -> None: ...
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The user does not want to wait for this any longer."""
 
 
@@ -46,7 +46,7 @@ def load_backend(name: str, listener: Listener | None = None) -> ModuleType:
     try:
         if listener is None:
             return microgpt_kernels.load(name)
-        cache.tell = listener.note
+        cache.tell = lambda line: listener.note(line)
         return compiled(listener, lambda: microgpt_kernels.load(name))
     except microgpt_kernels.BackendError as error:
         raise MicrogptError(str(error)) from None
@@ -56,8 +56,8 @@ def compiled(listener: Listener, function: Callable[[], T], stop: Callable[[], b
     """Call a function that compiles what is not in the cache, and show how far that is.
 
     It is called in a thread of its own: an interruption is heard at once, and never comes up within the
-    compiler, which would end in a long traceback. Raises Stopped if `stop` says so before the function is
-    done; the thread then goes on, and the process should end.
+    compiler, which would end in a long traceback. Raises StoppedError if `stop` says so before the function
+    is done; the thread then goes on, and the process should end.
     """
     future: Future[T] = Future()
 
@@ -74,7 +74,7 @@ def compiled(listener: Listener, function: Callable[[], T], stop: Callable[[], b
     try:
         while not future.done():
             if stop():
-                raise Stopped
+                raise StoppedError
             wait([future], LOOK_SECONDS)
             n = cache.n_compiled() - before
             if n:

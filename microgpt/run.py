@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from microgpt import checkpoint, corpus
+from microgpt import __version__, checkpoint, corpus
 from microgpt.checkpoint import BEST_FILE, Progress, SavedModel, SavedState
 from microgpt.config import ModelConfig, TrainConfig, to_toml
 from microgpt.directory import RunDirectory, claim
@@ -24,7 +24,7 @@ from microgpt.heads import format_layout
 from microgpt.interruption import cleaned_up, finishing_the_step
 from microgpt.invocation import pasteable
 from microgpt.logs import SAMPLE_LENGTH, Logs
-from microgpt.machine import Listener, Stopped, choose_threads, compiled, load_backend
+from microgpt.machine import Listener, StoppedError, choose_threads, compiled, load_backend
 from microgpt.text import Text, encode_file, entropies, read_text
 from microgpt.train import LOG_SLOTS, Trainer
 from microgpt.walk import split
@@ -99,7 +99,7 @@ def train(
 ) -> Result:
     """Run until config.steps are done or Ctrl-C.
 
-    resumed            the directory and the state of the run to resume
+    resumed            the directory and the state of the run to resume, which the caller has opened
     weights            what a new run begins with, instead of initial values
     extend_vocabulary  characters of the text that `weights` does not know join its vocabulary
 
@@ -111,32 +111,21 @@ def train(
     text = _read(config, budget, saved, weights, extend_vocabulary=extend_vocabulary)
     model = config.model(len(text.vocabulary))
     if saved is not None:
-        checkpoint.check_resumable(saved, model, config, text.sha256)
-        if saved.step >= config.steps and not saved.progress.report_due:
-            raise MicrogptError(
-                f"all {config.steps} steps of this run are done; to go on, add --steps with a larger number"
-            )
+        checkpoint.check_resumable(saved, model, config, text)
     threads = choose_threads(k, config, model)
     run = Run(k, config, model, text, budget)
     if saved is not None:
         run.restore(saved)
     elif weights is not None:
-        run.trainer.begin_with(starting_weights(weights, model, text.vocabulary, config.seed))
-    if directory is None:
-        directory = claim(config.out, config.default_out)
-    try:
+        k.from_host(run.trainer.state.o.param, starting_weights(weights, model, text.vocabulary, config.seed))
+    owned = contextlib.nullcontext(directory) if directory else claim(config.out, config.default_out)
+    with owned as directory:
         with cleaned_up(directory.discard):
             reporter.started(run.summary(threads, directory.path))
             k.set_threads(threads)
             compiled(reporter, run.trainer.compile)
             run.open(directory.path, reporter)
-    except BaseException:
-        directory.discard()
-        raise
-    try:
         return run.go(reporter)
-    finally:
-        directory.release()
 
 
 def _read(
@@ -150,7 +139,7 @@ def _read(
     """The text, by the vocabulary of what the run goes on from."""
     file = Path(config.file)
     if saved is not None:  # that a text has changed is a better reason than which characters are new in it
-        return encode_file(file, saved.model.vocabulary, budget, skip_unknown=True)
+        return encode_file(file, saved.vocabulary, budget, skip_unknown=True)
     if weights is None:
         return read_text(file, budget)
     if extend_vocabulary:
@@ -210,7 +199,7 @@ class Run:
         self._saved_at = self._reported_at = time.monotonic()
         speed = 0.0
         with finishing_the_step() as stop:
-            if self.progress.report_due:
+            if self.progress.evaluation_due:
                 self._look(reporter, stop)
             while trainer.step < steps and not stop():
                 speed = self._advance(self._steps_to_the_next_look(speed), reporter)
@@ -218,9 +207,9 @@ class Run:
                 if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
                     self._try_to_save(reporter)
             self.save()
-            done = trainer.step == steps and not self.progress.report_due
+            done = trainer.step == steps and not self.progress.evaluation_due
             sample = ""
-            with contextlib.suppress(Stopped):
+            with contextlib.suppress(StoppedError):
                 sample = self._sample(reporter, stop) if done else ""
         progress = self.progress
         return Result(
@@ -295,14 +284,14 @@ class Run:
         last = step == config.steps
         evaluator = self.evaluator if last or _is_due(step, config.eval_every) else None
         samples = not last and _is_due(step, config.sample_every)
-        self.progress = dataclasses.replace(self.progress, report_due=evaluator is not None or samples)
+        self.progress = dataclasses.replace(self.progress, evaluation_due=evaluator is not None or samples)
         try:
             score = None if evaluator is None else self._score(evaluator, reporter, stop)
             if samples:
                 self._sample(reporter, stop)
-        except Stopped:
+        except StoppedError:
             return
-        self.progress = dataclasses.replace(self.progress, report_due=False)
+        self.progress = dataclasses.replace(self.progress, evaluation_due=False)
         if score is not None:
             self._keep_the_best(score, reporter)
         if last or score is not None or _is_due(step, self._report_every()):
@@ -312,7 +301,7 @@ class Run:
             self._report(reporter, None)
 
     def _score(self, evaluator: Evaluator, reporter: Reporter, stop: Callable[[], bool]) -> float:
-        """The validation loss. Raises Stopped."""
+        """The validation loss. Raises StoppedError."""
         compiled(reporter, evaluator.compile, stop)
         begun = time.monotonic()
 
@@ -323,7 +312,7 @@ class Run:
         score = evaluator.score(show, stop=stop)
         reporter.idle()
         if score is None:
-            raise Stopped
+            raise StoppedError
         return score.nats
 
     def _keep_the_best(self, score: float, reporter: Reporter) -> None:
@@ -337,7 +326,8 @@ class Run:
             dataclasses.replace(self.progress, best_val_loss=score, best_step=self.trainer.step),
         )
         try:
-            checkpoint.save_model(self.out / BEST_FILE, self._saved_model())
+            model = SavedModel(config=self.model, vocabulary=self.text.vocabulary, notes=self._notes())
+            checkpoint.save_model(self.out / BEST_FILE, model, self.trainer.host("param"))
         except MicrogptError as error:
             self.progress = kept
             self.logs.problem = self.logs.problem or str(error)
@@ -367,7 +357,7 @@ class Run:
         self._reported_at = time.monotonic()
 
     def _sample(self, reporter: Reporter, stop: Callable[[], bool]) -> str:
-        """A sample, told and logged. Raises Stopped."""
+        """A sample, told and logged. Raises StoppedError."""
         compiled(reporter, self.generator.compile, stop)
         pieces = self.generator.stream(
             encode_prompt(self.text.vocabulary, ""),
@@ -379,7 +369,17 @@ class Run:
         reporter.sampled(self.trainer.step, text)
         return text
 
-    def _saved_model(self) -> SavedModel: ...
+    def _notes(self) -> dict[str, Any]:
+        """What is worth knowing of the weights, for `info`."""
+        return {
+            "step": self.trainer.step,
+            "smoothed_loss": self.progress.smoothed_loss(self.trainer.step),
+            "val_loss": self.progress.val_loss,
+            "text": self.config.file,
+            "text_sha256": self.text.sha256,
+            "text_characters": len(self.text.ids),
+            "microgpt": __version__,
+        }
 
     def _try_to_save(self, reporter: Reporter) -> None:
         """A checkpoint on the way; one that fails costs no run."""
@@ -389,9 +389,24 @@ class Run:
             reporter.note(f"{error}; the run goes on, and tries again in {CHECKPOINT_SECONDS:.0f} s")
         self._saved_at = time.monotonic()
 
-    def save(self) -> None: ...
+    def save(self) -> None:
+        """Write the checkpoint: the old one or this one is there whole, at any instant."""
+        state = SavedState(
+            config=self.model,
+            vocabulary=self.text.vocabulary,
+            notes=self._notes(),
+            train=self.config,
+            step=self.trainer.step,
+            progress=self.progress,
+        )
+        checkpoint.save_state(self.out, state, *(self.trainer.host(name) for name in ("param", "m", "v")))
 
-    def restore(self, saved: SavedState) -> None: ...
+    def restore(self, saved: SavedState) -> None:
+        """Go on exactly where the saved run was."""
+        trainer, o = self.trainer, self.trainer.state.o
+        saved.read_into(trainer.k, {"": o.param, "m.": o.m, "v.": o.v})
+        trainer.continue_from(saved.step)
+        self.progress = saved.progress
 
 
 def _is_due(step: int, every: int | None) -> bool:

@@ -47,7 +47,7 @@ def prepare() -> None:
 
 def lost(stream: TextIO | None) -> OSError | None:
     """Why a stream of `prepare` takes nothing any more; None while it does."""
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    raw = _raw(stream)
     return raw.lost if isinstance(raw, Audience) else None
 
 
@@ -80,9 +80,13 @@ def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
     return codecs.backslashreplace_errors(error)
 
 
+def _raw(stream: TextIO | None) -> object:
+    buffer = getattr(stream, "buffer", None)
+    return getattr(buffer, "raw", buffer)  # with PYTHONUNBUFFERED there is nothing in between
+
+
 def _audience(stream: TextIO | None, number: int) -> IO[str]:
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
-    if stream is not None and not isinstance(raw, io.FileIO):
+    if stream is not None and not isinstance(_raw(stream), io.FileIO):
         return stream  # a Windows console, which has ways of its own
     codecs.register_error("microgpt", _escape)
     return io.TextIOWrapper(
@@ -91,4 +95,5 @@ def _audience(stream: TextIO | None, number: int) -> IO[str]:
         errors="microgpt" if number == 1 else "backslashreplace",
         newline="\n",
         line_buffering=number == 2 or os.isatty(number),
+        write_through=getattr(stream, "write_through", False),
     )

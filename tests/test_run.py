@@ -1,5 +1,6 @@
 """Whole runs: what a directory holds, and that interruptions leave no trace in it."""
 
+import functools
 import json
 import signal
 import tomllib
@@ -12,6 +13,7 @@ from microgpt_kernels import load
 from microgpt import machine, run
 from microgpt.checkpoint import load_model, load_state
 from microgpt.config import TrainConfig
+from microgpt.directory import reopen
 from microgpt.errors import MicrogptError, NotFiniteError
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
@@ -46,6 +48,18 @@ class Silent:
     def note(self, text):
         self.notes.append(text)
 
+    def working(self, what, so_far):
+        self.notes.append(what)
+
+    def idle(self):
+        pass
+
+
+def resume(config, reporter, directory):
+    """The run in a directory, from where it is."""
+    with reopen(directory) as owned:
+        return run.train(config, reporter, (owned, load_state(directory)))
+
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
@@ -69,9 +83,10 @@ def test_interruptions_leave_no_trace(file, tmp_path, steps):
     every = steps // 100
     assert [report["step"] for report in reporter.reports] == list(range(every, steps + 1, every))
 
-    parts, saved = TrainConfig(file=file, steps=steps, out="parts", **OPTIONS), None
+    parts = TrainConfig(file=file, steps=steps, out="parts", **OPTIONS)
     for stop_at in (1, 26, 40, 41, 91, None):  # at evaluations and at the border of an epoch too
-        part = run.train(parts, Silent(stop_at), saved)
+        go = run.train if stop_at == 1 else functools.partial(resume, directory=tmp_path / "parts")
+        part = go(parts, Silent(stop_at))
         assert part.interrupted == (stop_at is not None)
         saved = load_state(tmp_path / "parts")
         assert saved.step == part.step >= (stop_at or steps)
@@ -98,7 +113,7 @@ def test_reports_after_the_checkpoint_are_forgotten(file, tmp_path):
     # what a crash leaves: reports from after the checkpoint, the last one cut off
     with metrics.open("a") as log:
         log.write(json.dumps({**kept[-1], "step": 99}) + '\n{"step": 1')
-    run.train(config, Silent(), load_state(tmp_path / "crash"))
+    resume(config, Silent(), tmp_path / "crash")
     reports = timeless(tmp_path / "crash")
     assert [report["step"] for report in reports] == list(range(1, 151))
     assert reports[: len(kept)] == kept
@@ -111,7 +126,7 @@ def test_what_a_run_leaves(file, tmp_path):
     assert result.out == "runs/text"
     assert {path.name for path in out.iterdir()} == {
         "config.toml", "metrics.jsonl", "model.safetensors", "optimizer.safetensors", "best.safetensors",
-        "samples.txt",
+        "samples.txt", ".lock",
     }  # fmt: skip
     config = tomllib.loads((out / "config.toml").read_text())
     assert config["heads"] == "1+2+3"
@@ -122,7 +137,8 @@ def test_what_a_run_leaves(file, tmp_path):
         "step", "epoch", "chars", "loss", "smoothed_loss", "val_loss", "lr", "grad_norm", *TIMES
     }  # fmt: skip
     assert all(before["step"] < after["step"] for before, after in pairwise(reports))
-    assert [report["val_loss"] is None for report in reports] == [True] * 39 + [False] * 41
+    # what was measured is told once, where it was measured
+    assert [report["step"] for report in reports if report["val_loss"] is not None] == [40, 80]
     assert (out / "samples.txt").read_text() == "".join(f"--- step {s}\n{t}\n" for s, t in reporter.samples)
     assert [step for step, _ in reporter.samples] == [65, 80]
     assert load_model(out, last=True).notes["step"] == load_state(out).step == 80
@@ -149,16 +165,15 @@ def test_what_a_run_leaves(file, tmp_path):
 def test_a_run_that_is_done_and_one_that_never_began(file, tmp_path):
     config = TrainConfig(file=file, steps=20, out="done", **{**OPTIONS, "schedule": "constant"})
     run.train(config, Silent())
-    saved = load_state(tmp_path / "done")
     with pytest.raises(MicrogptError, match="all 20 steps of this run are done; to go on, add --steps"):
-        run.train(config, Silent(), saved)
+        resume(config, Silent(), tmp_path / "done")
     with pytest.raises(MicrogptError, match="--out done is not empty; use --resume done, or name another"):
         run.train(config, Silent())
     with pytest.raises(MicrogptError, match=r"--out text.txt is a file; name a directory"):
         run.train(TrainConfig(file=file, out=file, **OPTIONS), Silent())
     assert (tmp_path / file).read_text() == TEXT
     longer = TrainConfig(file=file, steps=30, out="done", **{**OPTIONS, "schedule": "constant"})
-    assert run.train(longer, Silent(), saved).step == 30
+    assert resume(longer, Silent(), tmp_path / "done").step == 30
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path, monkeypatch):
@@ -179,7 +194,10 @@ def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path
     step = load_model(tmp_path / "nan").notes["step"]
     assert step >= 5
     assert f"the loss is not finite at step {step + 1}: the gradient 'up_w' is the first" in str(caught.value)
-    assert str(caught.value).endswith("; the weights from before it are in nan; a smaller --lr may help")
+    assert str(caught.value).endswith(
+        "; the weights from before it are in nan; a smaller rate may help, in a new run with them: "
+        "microgpt train text.txt --from nan --lr 0.003"
+    )
 
 
 def test_weights_that_are_not_finite_replace_no_checkpoint(file, tmp_path, monkeypatch):
@@ -193,7 +211,7 @@ def test_weights_that_are_not_finite_replace_no_checkpoint(file, tmp_path, monke
 
     monkeypatch.setattr(run.Trainer, "advance", poison)
     with pytest.raises(NotFiniteError, match=r"the parameter 'tok' is the first .* are not saved") as caught:
-        run.train(config, Silent(), load_state(tmp_path / "nan"))
+        resume(config, Silent(), tmp_path / "nan")
     assert caught.value.exit_code == 3
     assert (tmp_path / "nan" / "model.safetensors").read_bytes() == before
 

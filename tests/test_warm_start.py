@@ -1,18 +1,23 @@
 """A new run from saved weights: the same function to begin with, with other options, texts and characters."""
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from microgpt_kernels import load
-from test_run import Silent
+from support import placed
+from test_run import Silent, resume
 
 from microgpt import run
 from microgpt.checkpoint import load_model
-from microgpt.config import TrainConfig
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.evaluate import Evaluator
-from microgpt.text import encode_file
+from microgpt.parameters import Array, initial, table
+from microgpt.text import Vocabulary, encode_file
 from microgpt.warm_start import options_of, starting_weights
-from microgpt.workspace import Budget, place
+from microgpt.workspace import Budget
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
 SIZES = {"backend": "reference", "seq_len": 10, "d_model": 6, "heads": "1+2+3", "n_layers": 1}
@@ -27,10 +32,18 @@ def saved(tmp_path, monkeypatch):
     return load_model(tmp_path / "run")
 
 
+class Loaded(NamedTuple):
+    """Saved weights that were never in a file."""
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+    param: Array
+
+
 def score(config, vocabulary, param, file):
     """The loss over the characters of a file that a vocabulary has."""
     k, budget = load("reference"), Budget(None)
-    _, p, c = place(k, budget, config, param)
+    _, p, c = placed(k, budget, config, param)
     ids = encode_file(file, vocabulary, budget, skip_unknown=True).ids
     return Evaluator(k, config, p, c, budget, ids).score().nats
 
@@ -49,12 +62,7 @@ def test_it_goes_on_from_the_weights(saved, tmp_path):
     assert np.abs(after.param - saved.param).max() < 1e-8
     assert (result.step, config.seq_len) == (1, 10)
     # such a run resumes as any other
-    from microgpt.checkpoint import load_state
-    from microgpt.directory import reopen
-
-    directory = reopen(tmp_path / "new")
-    longer = TrainConfig(**{**config.__dict__, "steps": 3})
-    assert run.train(longer, Silent(), (directory, load_state(tmp_path / "new"))).step == 3
+    assert resume(replace(config, steps=3), Silent(), tmp_path / "new").step == 3
 
 
 def test_new_characters_change_nothing_between_the_old_ones(saved, tmp_path):
@@ -69,12 +77,8 @@ def test_new_characters_change_nothing_between_the_old_ones(saved, tmp_path):
 def test_without_positions_a_window_may_grow(saved, tmp_path):
     longer = TrainConfig(file="x", **{**SIZES, "seq_len": 20}, positions="rope").model(len(saved.vocabulary))
     rope = TrainConfig(file="x", **SIZES, positions="rope").model(len(saved.vocabulary))
-    from dataclasses import replace
-
-    from microgpt.parameters import initial, table
-
     param = initial(table(rope.sizes), 7, rope.dtype)
-    moved = starting_weights(replace(saved, config=rope, param=param), longer, saved.vocabulary, 0)
+    moved = starting_weights(Loaded(rope, saved.vocabulary, param), longer, saved.vocabulary, 0)
     assert np.array_equal(moved, param)
 
 

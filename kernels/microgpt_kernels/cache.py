@@ -20,3 +20,11 @@ def directory(*versions: str) -> Path:
     for source in sorted(Path(microgpt_kernels.__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
     return root / digest.hexdigest()[:16]
+
+
+def tell(line: str) -> None:
+    print(line)
+
+
+def n_compiled() -> int:
+    return 0

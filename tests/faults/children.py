@@ -69,7 +69,8 @@ def _become(function: Callable[[], object], files: list[IO[bytes]]) -> None:
         for number, file in enumerate(files):
             os.dup2(file.fileno(), number)
         # what the parent's test runner has put in their place would be written by the parent
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+        sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))
         function()
         code = 0
     except SystemExit as leaving:
