@@ -59,7 +59,8 @@ class Child:
             time.sleep(0.0005)
         seconds = time.monotonic() - self.begun
         grown = max(0, usage.ru_maxrss * 1024 - self._before)
-        return Outcome(os.waitstatus_to_exitcode(status), *map(_read, self._files[1:]), seconds, grown)
+        _, stdout, stderr = map(_read, self._files)
+        return Outcome(os.waitstatus_to_exitcode(status), stdout, stderr, seconds, grown)
 
 
 def _become(function: Callable[[], object], files: list[IO[bytes]]) -> None:
