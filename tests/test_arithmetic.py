@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from llvmlite import binding
 from microgpt_kernels import load
 from microgpt_kernels.contract import KERNELS
 from microgpt_kernels.crystal import gemm as crystal
+from microgpt_kernels.crystal import jit
 from microgpt_kernels.crystal.exponential import exp
 from microgpt_kernels.crystal.jit import OPTIONS
 from microgpt_kernels.crystal.reciprocal import reciprocal
@@ -33,7 +33,8 @@ def exp_of(values, dtype):
 
 
 # without fused multiply-add, each step of the polynomial rounds twice
-FUSED = "aarch64" in binding.get_default_triple() or binding.get_host_cpu_features().get("fma", False)
+TRIPLE, FEATURES = jit.target()
+FUSED = TRIPLE.startswith(("aarch64", "arm64")) or "+fma" in FEATURES.split(",")
 
 # where the results are smallest, where they are largest, where softmax lives, and all in between
 RANGES = {

@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import lower_builtin, type_callable
 
-from microgpt_kernels.crystal.vector import I32, I64, Vector, declared, suffix
+from microgpt_kernels.crystal.vector import I32, I64, Vector, muladd
 
 
 def exp(x):
@@ -59,9 +59,8 @@ FORMATS = {
 def _emit(builder, x, form):
     """e^x = 2^n e^r with n = round(x / ln 2), for a number or a vector."""
     real, whole = x.type, form.integer
-    name = f"f{form.integer.width}"
-    if isinstance(x.type, ir.VectorType):
-        whole, name = ir.VectorType(whole, real.count), suffix(real)
+    if isinstance(real, ir.VectorType):
+        whole = ir.VectorType(whole, real.count)
 
     def constant(value, kind):
         return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
@@ -69,25 +68,20 @@ def _emit(builder, x, form):
     def number(value):
         return constant(float(form.real(value)), real)
 
-    fma = declared(builder, f"llvm.fma.{name}", real, [real] * 3)
-
-    def muladd(x, y, z):
-        return builder.call(fma, [x, y, z])
-
     rounder = number(form.rounder)
-    rounded = muladd(x, number(1 / math.log(2)), rounder)
+    rounded = muladd(builder, x, number(1 / math.log(2)), rounder)
     # an operation with a flag of its own gets none of Numba's: reassoc would undo the rounding
     n = builder.fsub(rounded, rounder, flags=("nsz",))
     ln2_high, ln2_low = form.ln2
-    r = muladd(n, number(-ln2_low), muladd(n, number(-ln2_high), x))
+    r = muladd(builder, n, number(-ln2_low), muladd(builder, n, number(-ln2_high), x))
     # From r^2 / 2! on, neighbouring terms are joined again and again (Estrin's scheme): a shorter chain than
     # Horner's, which the two terms that matter most keep
     terms, power_of_r = [number(1 / math.factorial(i)) for i in range(2, form.degree + 1)], r
     while len(terms) > 1:
         pairs = itertools.zip_longest(terms[::2], terms[1::2])
-        terms = [low if high is None else muladd(high, power_of_r, low) for low, high in pairs]
+        terms = [low if high is None else muladd(builder, high, power_of_r, low) for low, high in pairs]
         power_of_r = builder.fmul(power_of_r, power_of_r)
-    power = muladd(muladd(terms[0], r, number(1)), r, number(1))
+    power = muladd(builder, muladd(builder, terms[0], r, number(1)), r, number(1))
     # times 2^n: n, which is in the last bits of `rounded`, is added to the exponent
     exponent = builder.shl(builder.bitcast(rounded, whole), constant(form.mantissa, whole))
     power = builder.bitcast(builder.add(builder.bitcast(power, whole), exponent), real)

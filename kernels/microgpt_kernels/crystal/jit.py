@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite
 import numba
 import numpy as np
 from llvmlite import binding
 from numba import cfunc, njit, prange, types
+from numba.core.registry import cpu_target
 from numba.extending import register_jitable
 
 from microgpt_kernels import cache
@@ -117,19 +118,34 @@ def set_threads(n_threads):
 
 def describe():
     """What compiles the kernels, and for what."""
-    return (
-        f"Numba {numba.__version__}, {8 * VECTOR_BYTES}-bit vectors, {numba.config.NUMBA_NUM_THREADS} threads"
-    )
+    bits, n_threads = 8 * MACHINE.vector_bytes, numba.config.NUMBA_NUM_THREADS
+    return f"Numba {numba.__version__}, {bits}-bit vectors, {n_threads} threads"
 
 
-def _vector_bytes() -> int:
-    """The width of this machine's vector registers."""
-    features = binding.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 64
-    return 32 if features.get("avx") else 16
+class Machine(NamedTuple):
+    """The vector registers that code is written for: how wide they are, and how many."""
+
+    vector_bytes: int
+    n_registers: int
 
 
-VECTOR_BYTES = _vector_bytes()
-# AVX-512 and NEON have 32 vector registers, the older ones 16
-N_REGISTERS = 32 if VECTOR_BYTES == 64 or "aarch64" in binding.get_default_triple() else 16
+def machine(triple: str, features: str) -> Machine:
+    """What a processor has, by LLVM's names: 'arm64-apple-darwin', '+avx,-avx512f'.
+
+    On ARM that is NEON. The vectors of SVE have a width that only the running program learns.
+    """
+    if triple.startswith(("aarch64", "arm64")):
+        return Machine(16, 32)
+    present = [name[1:] for name in features.split(",") if name.startswith("+")]
+    if any(name.startswith("avx512") for name in present):
+        return Machine(64, 32)
+    return Machine(32 if any(name.startswith("avx") for name in present) else 16, 16)
+
+
+def target() -> tuple[str, str]:
+    """The triple and the features that Numba compiles for: those of this machine, or NUMBA_CPU_FEATURES."""
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return triple, features
+
+
+MACHINE = machine(*target())

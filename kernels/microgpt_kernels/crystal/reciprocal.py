@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import lower_builtin, type_callable
 
-from microgpt_kernels.crystal.vector import I32, declared
+from microgpt_kernels.crystal.vector import I32, muladd
 
 # the bits of a number whose mantissa makes the largest error of the first guess, 1/8.5, as small as it gets
 MAGIC = 0x7EF311C3
@@ -37,10 +37,9 @@ def _lower_double(context, builder, signature, args):
 def _lower_single(context, builder, signature, args):
     (x,) = args
     real = x.type
-    fma = declared(builder, "llvm.fma.f32", real, [real] * 3)
     y = builder.bitcast(builder.sub(ir.Constant(I32, MAGIC), builder.bitcast(x, I32)), real)
     minus_x = builder.fneg(x)
     for _ in range(STEPS):
-        missing = builder.call(fma, [minus_x, y, ir.Constant(real, 1.0)])
-        y = builder.call(fma, [y, missing, y])
+        missing = muladd(builder, minus_x, y, ir.Constant(real, 1.0))
+        y = muladd(builder, y, missing, y)
     return y

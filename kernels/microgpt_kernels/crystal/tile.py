@@ -11,16 +11,15 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from microgpt_kernels.crystal.jit import N_REGISTERS
+from microgpt_kernels.crystal.jit import MACHINE
 from microgpt_kernels.crystal.vector import (
     I32,
     I64,
-    declared,
     first_lanes,
     lanes_of,
+    muladd,
     read,
     splat,
-    suffix,
     write,
 )
 
@@ -51,7 +50,7 @@ def shift(typingctx, address, elements):
 
 
 # So many vectors of sums are in registers, with room for vectors of b and a number of a.
-SUMS = 16 if N_REGISTERS == 32 else 12
+SUMS = 16 if MACHINE.n_registers == 32 else 12
 
 
 def make_tile(height: int, n_vectors: int, masked: bool):
@@ -73,7 +72,6 @@ def make_tile(height: int, n_vectors: int, masked: bool):
         def codegen(context, builder, signature, args):
             c, c_row, a, a_row, a_col, b, b_row, k_end, start, start_row, columns = args
             vector = ir.VectorType(context.get_data_type(dtype), lanes)
-            fma = declared(builder, f"llvm.fma.{suffix(vector)}", vector, [vector] * 3)
             mask = first_lanes(builder, columns, lanes) if masked else None
             places = [(i, j) for i in range(height) for j in range(n_vectors)]
             # variables on the stack, zero to begin with, which LLVM moves to registers
@@ -93,7 +91,7 @@ def make_tile(height: int, n_vectors: int, masked: bool):
                 for i in range(height):
                     a_ik = splat(builder, builder.load(builder.gep(a_rows[i], [a_k])), vector)
                     for j in range(n_vectors):
-                        total = builder.call(fma, [a_ik, b_vectors[j], builder.load(sums[i, j])])
+                        total = muladd(builder, a_ik, b_vectors[j], builder.load(sums[i, j]))
                         builder.store(total, sums[i, j])
 
             with builder.if_then(builder.icmp_signed(">=", start_row, I64(0))):
@@ -135,7 +133,6 @@ def dot_block(typingctx, out, a, a_row, b, k, add):
     def codegen(context, builder, signature, args):
         out, a, a_row, b, k_end, add = args
         vector = ir.VectorType(context.get_data_type(signature.args[0].dtype), lanes)
-        fma = declared(builder, f"llvm.fma.{suffix(vector)}", vector, [vector] * 3)
         rows = [builder.gep(a, [builder.mul(I64(i), a_row)]) for i in range(lanes)]
         entry, loop, done = builder.block, *(builder.append_basic_block(n) for n in ("loop", "done"))
         builder.branch(loop)
@@ -145,7 +142,7 @@ def dot_block(typingctx, out, a, a_row, b, k, add):
         sums = [builder.phi(vector) for _ in rows]
         b_k = read(builder, builder.gep(b, [k]), vector)
         added = [
-            builder.call(fma, [read(builder, builder.gep(row, [k]), vector), b_k, total])
+            muladd(builder, read(builder, builder.gep(row, [k]), vector), b_k, total)
             for row, total in zip(rows, sums, strict=True)
         ]
         k_next = builder.add(k, I64(lanes))

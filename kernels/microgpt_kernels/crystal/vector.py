@@ -22,7 +22,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import lower_builtin, models, register_model, type_callable
 
-from microgpt_kernels.crystal.jit import VECTOR_BYTES
+from microgpt_kernels.crystal.jit import MACHINE
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
@@ -44,7 +44,7 @@ class _VectorModel(models.PrimitiveModel):
 
 def lanes_of(dtype: types.Float) -> int:
     """How many numbers of this type fill a vector register."""
-    return VECTOR_BYTES // (dtype.bitwidth // 8)
+    return MACHINE.vector_bytes // (dtype.bitwidth // 8)
 
 
 def declared(builder, name, result, arguments):
@@ -55,9 +55,20 @@ def declared(builder, name, result, arguments):
     return ir.Function(module, ir.FunctionType(result, arguments), name)
 
 
-def suffix(vector: ir.VectorType) -> str:
-    """What the names of LLVM's functions say of their type: v16f32."""
-    return f"v{vector.count}f{32 if isinstance(vector.element, ir.FloatType) else 64}"
+def suffix(kind: ir.Type) -> str:
+    """What the names of LLVM's functions say of their type: f32, v16f32."""
+    if isinstance(kind, ir.VectorType):
+        return f"v{kind.count}{suffix(kind.element)}"
+    return "f32" if isinstance(kind, ir.FloatType) else "f64"
+
+
+def muladd(builder, x, y, z):
+    """x * y + z of numbers or vectors, rounded once where the machine has an instruction for it.
+
+    LLVM's fma rounds once everywhere: where there is no such instruction, by a call for each number.
+    """
+    name = f"llvm.fmuladd.{suffix(x.type)}"
+    return builder.call(declared(builder, name, x.type, [x.type] * 3), [x, y, z])
 
 
 def splat(builder, value, vector):
@@ -111,7 +122,7 @@ def _size(vector):
 
 def lanes(array):
     """How many lanes a vector of the array's numbers has; compiled code may ask by an address too."""
-    return VECTOR_BYTES // array.itemsize
+    return MACHINE.vector_bytes // array.itemsize
 
 
 @type_callable(lanes)
