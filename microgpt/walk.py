@@ -23,6 +23,8 @@ from microgpt.errors import MicrogptError
 
 IdArray = NDArray[np.integer[Any]]
 
+BLOCK = 1 << 17  # so many numbers are written at once, so that a permutation takes no memory beside itself
+
 
 @dataclass(frozen=True)
 class Walk:
@@ -68,7 +70,8 @@ def shuffle_order(order: IdArray, seed: int, epoch: int) -> None:
 
     No generator lives on from epoch to epoch, so a resumed run needs no state to continue exactly.
     """
-    order[:] = np.arange(len(order), dtype=order.dtype)
+    for low in range(0, len(order), BLOCK):
+        order[low : low + BLOCK] = np.arange(low, min(low + BLOCK, len(order)))
     source = np.random.SeedSequence(seed, spawn_key=(epoch,))
     np.random.Generator(np.random.Philox(source)).shuffle(order)
 
