@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt.config import TrainConfig
-from microgpt.errors import MicrogptError, UsageError
+from microgpt.errors import MicrogptError, UsageError, shown_path
 
 if TYPE_CHECKING:  # what is wrong with the options is said before anything heavy is imported
     from microgpt.run import Reporter, Result
@@ -41,6 +41,8 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Res
     for name, option in (("out", "--out"), ("weights", "--from")):
         if name in options:
             raise UsageError(f"--resume goes on in the directory of the run: leave {option} away")
+    if not resume.exists():
+        raise MicrogptError(f"there is no run {shown_path(resume)}")
     from microgpt import checkpoint, run
     from microgpt.directory import reopen
 

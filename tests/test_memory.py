@@ -15,7 +15,7 @@ LIBRARIES = 250 * MIB
 PROGRAM = r"""
 import atexit, re, sys
 from pathlib import Path
-from microgpt.cli import main
+from microgpt.__main__ import main
 peak = lambda: re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]
 atexit.register(lambda: print("peak", peak(), file=sys.stderr))
 main()
