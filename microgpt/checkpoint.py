@@ -167,14 +167,11 @@ def save_model(path: Path, model: SavedModel, param: Array) -> None:
 
 def save_state(directory: Path, state: SavedState, param: Array, m: Array, v: Array) -> None:
     """Write optimizer.safetensors and model.safetensors. Raises MicrogptError like `save_model`."""
-    # The state holds the weights too, so it never depends on model.safetensors: a crash between the two
-    # renames leaves a model that is older than the state, which `load_model` sees by their steps.
+    # The state holds the weights too, so it never depends on model.safetensors. A crash between the two
+    # renames leaves a model that is newer than the state; the run goes on from that, and comes to it again.
+    model = SavedModel(config=state.config, vocabulary=state.vocabulary, notes=state.notes)
+    save_model(directory / MODEL_FILE, model, param)
     _save(directory / STATE_FILE, state, {"": param, "m.": m, "v.": v})
-    save_model(
-        directory / MODEL_FILE,
-        SavedModel(config=state.config, vocabulary=state.vocabulary, notes=state.notes),
-        param,
-    )
 
 
 def load_model(run: Path, *, last: bool = False) -> SavedModel:
@@ -185,14 +182,9 @@ def load_model(run: Path, *, last: bool = False) -> SavedModel:
     What was taken is in `path` and `notes["step"]`. Raises MicrogptError, which names the file, for whatever
     is not a whole checkpoint of this program.
     """
-    if not os.path.isdir(run):
-        return _load(run)
-    if not last and (run / BEST_FILE).exists():
-        return _load(run / BEST_FILE)
-    # a crash between the two renames of `save_state` leaves a model that is one save behind
-    found = [path for path in (run / MODEL_FILE, run / STATE_FILE) if path.exists()]
-    newest = max(found, key=_step_of, default=run / MODEL_FILE)
-    return _load(newest)
+    if os.path.isdir(run):
+        run = run / (BEST_FILE if not last and (run / BEST_FILE).exists() else MODEL_FILE)
+    return _load(run)
 
 
 def load_state(run: Path) -> SavedState:
@@ -355,11 +347,6 @@ def _load(path: Path) -> SavedModel:
         saved = _parse(header, path)
         _read_tensors(file, header, saved.config)
     return saved
-
-
-def _step_of(path: Path) -> int:
-    """The step that a file says it has."""
-    return int(read_description(path).notes.get("step", 0))
 
 
 def _read_header(file: BinaryIO, path: Path) -> _Header:

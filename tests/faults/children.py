@@ -71,7 +71,8 @@ def _become(function: Callable[[], object], files: list[IO[bytes]]) -> None:
             os.dup2(file.fileno(), number)
         # what the parent's test runner has put in their place would be written by the parent
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
-        sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
         function()
         code = 0
     except SystemExit as leaving:
