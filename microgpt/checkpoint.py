@@ -65,14 +65,14 @@ class Progress:
     evaluation_due  whether the last step has still to be evaluated
     """
 
-    average: float = 0.0
-    val_loss: float | None = None
-    best_val_loss: float | None = None
-    best_step: int | None = None
-    loss_sum: float = 0.0
-    norm_sum: float = 0.0
-    count: int = 0
-    evaluation_due: bool = False
+    average: float
+    val_loss: float | None
+    best_val_loss: float | None
+    best_step: int | None
+    loss_sum: float
+    norm_sum: float
+    count: int
+    evaluation_due: bool
 
     def smoothed_loss(self, step: int) -> float | None:
         """The average after so many steps, without the weight that it still gives to its beginning at 0."""
@@ -84,6 +84,9 @@ class Progress:
             possible = math.isfinite(value) if isinstance(value, float) else 0 <= (value or 0) < 1 << 63
             if not possible:
                 raise MicrogptError(f"its progress cannot be: {name} is {shown(value)}")
+
+
+BEGINNING = Progress(0.0, None, None, None, 0.0, 0.0, 0, evaluation_due=False)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -169,9 +172,11 @@ def save_state(directory: Path, state: SavedState, param: Array, m: Array, v: Ar
     """Write optimizer.safetensors and model.safetensors. Raises MicrogptError like `save_model`."""
     # The state holds the weights too, so it never depends on model.safetensors. A crash between the two
     # renames leaves a model that is newer than the state; the run goes on from that, and comes to it again.
+    buffers = {"": param, "m.": m, "v.": v}
+    _check_buffers(state.config, buffers)
     model = SavedModel(config=state.config, vocabulary=state.vocabulary, notes=state.notes)
     save_model(directory / MODEL_FILE, model, param)
-    _save(directory / STATE_FILE, state, {"": param, "m.": m, "v.": v})
+    _save(directory / STATE_FILE, state, buffers)
 
 
 def load_model(run: Path, *, last: bool = False) -> SavedModel:
@@ -251,15 +256,12 @@ def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    rows = table(saved.config.sizes)
-    tensors: dict[str, Array] = {}
-    for prefix, buffer in buffers.items():
-        if buffer.shape != (count(rows),) or buffer.dtype != saved.config.dtype:
-            what = f"{buffer.dtype} {buffer.shape}"
-            raise MicrogptError(f"its {BUFFERS[prefix]} are {what}, which does not fit its model")
-        if not all_finite(buffer):
-            raise MicrogptError(f"its {BUFFERS[prefix]} are not all finite numbers")
-        tensors |= {prefix + row.name: buffer[row.low : row.high].reshape(row.shape) for row in rows}
+    _check_buffers(saved.config, buffers)
+    tensors = {
+        prefix + row.name: buffer[row.low : row.high].reshape(row.shape)
+        for prefix, buffer in buffers.items()
+        for row in table(saved.config.sizes)
+    }
     description: dict[str, Any] = {
         "format": FORMAT,
         "vocabulary": saved.vocabulary.characters,
@@ -287,6 +289,16 @@ def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
             raise (
                 OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))
             ) from None
+
+
+def _check_buffers(config: ModelConfig, buffers: Mapping[str, Array]) -> None:
+    """What could not be loaded is not saved: raises MicrogptError."""
+    for prefix, buffer in buffers.items():
+        if buffer.shape != (count(table(config.sizes)),) or buffer.dtype != config.dtype:
+            what = f"{buffer.dtype} {buffer.shape}"
+            raise MicrogptError(f"its {BUFFERS[prefix]} are {what}, which does not fit its model")
+        if not all_finite(buffer):
+            raise MicrogptError(f"its {BUFFERS[prefix]} are not all finite numbers")
 
 
 def _json(values: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from microgpt import __version__, checkpoint, corpus
-from microgpt.checkpoint import BEST_FILE, Progress, SavedModel, SavedState
+from microgpt.checkpoint import BEGINNING, BEST_FILE, SavedModel, SavedState
 from microgpt.config import ModelConfig, TrainConfig, to_toml
 from microgpt.directory import RunDirectory, claim
 from microgpt.errors import MicrogptError, NotFiniteError
@@ -159,7 +159,7 @@ class Run:
         p, c = self.trainer.state.p, self.trainer.state.c
         self.evaluator = Evaluator(k, model, p, c, budget, self.val_ids) if config.val_fraction > 0 else None
         self.generator = Generator(k, model, p, c, budget)
-        self.progress = Progress()
+        self.progress = BEGINNING
         self.elapsed = 0.0
         # steps and seconds of this process since the last report
         self._timed = [0, 0.0]
