@@ -180,7 +180,8 @@ KERNELS = (
         updated(log="R 2", clock="int64 2"),
         read(losses="N", n_targets="int64 1", norm="1"),
     ),
-    # nothing happens once clock[1] is 1; an empty decay means none
+    # nothing happens once clock[1] is 1; an empty decay means none; an m or v below 2^10 times the smallest
+    # normal number may become 0, so that it need not be denormal
     kernel(
         "adam_step",
         updated(param="P", m="P", v="P"),
