@@ -46,7 +46,9 @@ def usable(backend: str | None) -> list[str]:
 def measure(
     steps: int, file: Path | None, backend: str | None, layout: str | None, display: Display, **options: Any
 ) -> Iterator[Row]:
-    """One row for each layout and backend; compilation is not counted. `options` are those of `train`.
+    """One row for each layout and backend; compilation and a first step are not counted.
+
+    `options` are those of `train`.
 
     backend, layout  None for all
     """
@@ -68,6 +70,7 @@ def measure(
             k.set_threads(n_threads)
             trainer = Trainer(k, model, config, ids, Budget(config.memory_cap_bytes))
             compiled(display, trainer.compile)
+            first_step_undone(trainer)
             begin, total, done = time.perf_counter(), 0.0, 0
             while done < steps:
                 n = min(steps - done, LOG_SLOTS)
@@ -75,6 +78,13 @@ def measure(
                 done += n
             seconds = time.perf_counter() - begin
             yield Row(config.heads, name, n_threads, steps, total / steps, seconds, steps / seconds)
+
+
+def first_step_undone(trainer: Trainer) -> None:
+    """A step that loads what only a step loads, such as a GPU's code and graph; the run is where it was."""
+    param, m, v = (trainer.host(name) for name in ("param", "m", "v"))
+    trainer.advance(1)
+    trainer.restore(param, m, v, step=0)
 
 
 def read_ids(file: Path | None) -> tuple[IdArray, int]:

@@ -4,12 +4,19 @@ import json
 import os
 import re
 import shutil
+from time import perf_counter
+from types import SimpleNamespace
 
 import pytest
+from microgpt_kernels import load
 from typer.testing import CliRunner
 
+from microgpt import bench
 from microgpt.checkpoint import load_model, load_state
 from microgpt.cli import app
+from microgpt.config import TrainConfig
+from microgpt.text import read_text
+from microgpt.workspace import Budget
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
 TINY = ("--steps", "20", "--seq-len", "16", "--d-model", "16")
@@ -292,6 +299,31 @@ def test_bench():
     assert narrow.stderr.count("without pyramid: the pyramid head layout needs") == 1
     assert fails(*tiny, "--batch-size", 0, code=2) == "--batch-size must be at least 1, not 0"
     assert fails(*tiny, "--backend", "blas").startswith("there is no backend 'blas'; there are ")
+
+
+def test_bench_times_no_first_step(here, monkeypatch):
+    """It loads code and captures a graph, which are no part of a step; and the loss does not notice it."""
+    (here / "text.txt").write_text(TEXT)
+    options = {"seq_len": 8, "d_model": 4, "n_layers": 1, "heads": "1+3", "batch_size": 2}
+    trainer = bench.Trainer(
+        load("reference"),
+        TrainConfig(file="text.txt", **options).model(15),
+        TrainConfig(file="text.txt", **options),
+        read_text(here / "text.txt").ids,
+        Budget(None),
+    )
+    expected = trainer.advance(3).loss.mean(dtype="float64")
+    happened, advance = [], bench.Trainer.advance
+    monkeypatch.setattr(bench.Trainer, "advance", lambda self, n: happened.append(n) or advance(self, n))
+    monkeypatch.setattr(
+        bench, "time", SimpleNamespace(perf_counter=lambda: happened.append("clock") or perf_counter())
+    )
+    tiny = ("--seq-len", 8, "--d-model", 4, "--n-layers", 1, "--heads", "1+3", "--batch-size", 2)
+    (row,) = json_lines(
+        run("bench", 3, "--file", "text.txt", *tiny, "--backend", "reference", "--json").stdout
+    )
+    assert happened == [1, "clock", 3, "clock"]
+    assert row["loss"] == expected
 
 
 def test_corpus(here):
