@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import microgpt_kernels
+import numpy as np
 
 from microgpt import tales
 from microgpt.config import TrainConfig
@@ -82,9 +83,12 @@ def measure(
 
 def first_step_undone(trainer: Trainer) -> None:
     """A step that loads what only a step loads, such as a GPU's code and graph; the run is where it was."""
-    param, m, v = (trainer.host(name) for name in ("param", "m", "v"))
+    k, o = trainer.k, trainer.state.o
+    before = [(buffer, np.array(k.to_host(buffer))) for buffer in (o.param, o.m, o.v)]
     trainer.advance(1)
-    trainer.restore(param, m, v, step=0)
+    for buffer, values in before:
+        k.from_host(buffer, values)
+    trainer.continue_from(0)
 
 
 def read_ids(file: Path | None) -> tuple[IdArray, int]:

@@ -12,6 +12,7 @@ import typer
 from microgpt_kernels import BACKENDS, BackendError
 
 from microgpt import __version__
+from microgpt.address_space import check_address_space
 from microgpt.config import DTYPES, ORDERS, POSITIONS, SCHEDULES, TrainConfig, read_toml
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.heads import HEAD_LAYOUTS
@@ -51,6 +52,7 @@ def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
             try:
+                check_address_space()
                 function(*args, **kwargs)
             except (MicrogptError, BackendError) as error:
                 _stop(str(error), getattr(error, "exit_code", 1))

@@ -1,7 +1,6 @@
 """`ulimit -v`: whatever it is, the program does its work or says in one sentence, at once, that it cannot."""
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -10,20 +9,8 @@ import pytest
 
 from microgpt.address_space import NEEDED
 
-# the program as it starts: the limit is checked before NumPy is imported
-PROGRAM = """
-import os, sys
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-from microgpt.address_space import check_address_space
-from microgpt.errors import MicrogptError
-try:
-    check_address_space()
-except MicrogptError as error:
-    sys.exit(f"microgpt: {error}")
-assert "numpy" not in sys.modules
-from microgpt.cli import main
-main()
-"""
+resource = pytest.importorskip("resource")
+
 TINY = ("train", "text.txt", "--steps", "2", "--seq-len", "8", "--d-model", "16")
 
 
@@ -31,7 +18,7 @@ def started(here, kibibytes, out):
     environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
     begin = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *TINY, "--out", out],
+        [sys.executable, "-m", "microgpt", *TINY, "--out", out],
         cwd=here,
         env=environment,
         capture_output=True,
