@@ -11,16 +11,17 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="fences of memor
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def python(*arguments):
+def python(*arguments, **environment):
     paths = os.pathsep.join((str(ROOT), str(ROOT / "kernels")))
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=os.environ | {"PYTHONPATH": paths},
+        [sys.executable, *arguments], cwd=ROOT, env=os.environ | {"PYTHONPATH": paths} | environment,
         capture_output=True, text=True,
     )  # fmt: skip
 
 
-def test_kernels_keep_to_their_arrays():
-    child = python("-m", "tests.faults.fuzz_kernels", "--tries", "500", "--seed", "1")
+@pytest.mark.parametrize("processor", [{}, {"NUMBA_CPU_NAME": "generic"}], ids=["this", "the plainest"])
+def test_kernels_keep_to_their_arrays(processor):
+    child = python("-m", "tests.faults.fuzz_kernels", "--tries", "500", "--seed", "1", **processor)
     assert (child.returncode, child.stderr) == (0, "")
     assert child.stdout == "500 tries of seed 1, 0 failed\n"
 
