@@ -1,13 +1,10 @@
 """The directory of a run: one writer, never over another run, and nothing left of one that never began."""
 
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from faults import races
 
 from microgpt.directory import LOCK_FILE, claim, reopen
 from microgpt.errors import MicrogptError
@@ -96,9 +93,3 @@ def test_a_place_that_cannot_be_is_one_sentence(tmp_path):
         claim(str(tmp_path / "file" / "run"), tmp_path)
     with pytest.raises(MicrogptError, match="File name too long"):
         claim(str(tmp_path / ("x" * 300)), tmp_path)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="these processes are forks")
-def test_runs_that_are_started_together(tmp_path, monkeypatch):
-    monkeypatch.chdir(Path.cwd())  # and back
-    print(races.run(3, 0, tmp_path))

@@ -1,4 +1,4 @@
-"""A sample of `tests/faults/fuzz_kernels.py`, and that it would find what it looks for."""
+"""A sample of `tests/faults/kernels.py`, and that it would find what it looks for."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def python(*arguments, **environment):
 
 @pytest.mark.parametrize("processor", [{}, {"NUMBA_CPU_NAME": "generic"}], ids=["this", "the plainest"])
 def test_kernels_keep_to_their_arrays(processor):
-    child = python("-m", "tests.faults.fuzz_kernels", "--tries", "500", "--seed", "1", **processor)
+    child = python("-m", "tests.faults.kernels", "--tries", "500", "--seed", "1", **processor)
     assert (child.returncode, child.stderr) == (0, "")
     assert child.stdout == "500 tries of seed 1, 0 failed\n"
 
@@ -29,17 +29,17 @@ def test_kernels_keep_to_their_arrays(processor):
 FAULTY = """
 import ctypes, sys
 import numpy as np
-from tests.faults import fuzz_kernels
+from tests.faults import kernels
 from microgpt_kernels import load
 
 def faulty(out, inp):
     np.maximum(inp, 0, out=out)
     ctypes.memset(out.ctypes.data + {offset}, 0, {size})
 
-fuzz_kernels.KERNELS = tuple(k for k in fuzz_kernels.KERNELS if k.name == "relu_forward")
-for backend in fuzz_kernels.CPU_BACKENDS:
+kernels.KERNELS = tuple(k for k in kernels.KERNELS if k.name == "relu_forward")
+for backend in kernels.CPU_BACKENDS:
     load(backend).relu_forward = faulty
-sys.exit(fuzz_kernels.fuzz(40, 0))
+sys.exit(kernels.fuzz(40, 0))
 """
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faults import fuzz_texts
+from faults import texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -546,5 +546,5 @@ def test_entropies_of_a_text_without_surprise():
 # --- random texts
 
 
-def test_random_texts_are_read_or_refused_in_a_sentence():
-    fuzz_texts.run(tries=200, seed=0)
+def test_random_texts_are_read_or_refused_in_a_sentence(tmp_path):
+    texts.run(200, 0, tmp_path)

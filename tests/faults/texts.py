@@ -1,16 +1,12 @@
 """Random texts, whole and damaged, through everything that reads a text.
 
-    python -m tests.faults.fuzz_texts --tries 2000
-
 Each is read, encoded by its own vocabulary and by that of another text, and taken for a prompt. Only
 MicrogptError may come out of it, in one printable line; what is read must be what is in the file; and no more
 memory than a text of this size needs may be taken.
 """
 
-import argparse
 import io
 import random
-import tempfile
 import tracemalloc
 from pathlib import Path
 
@@ -100,34 +96,25 @@ def check(content: bytes, path: Path) -> bool:
     return text is not None
 
 
-def run(tries: int, seed: int) -> None:
-    """So many random texts; a failure names the seed of the one text that shows it."""
+def run(tries: int, seed: int, folder: Path) -> str:
+    """So many random texts; a failure names the seed of the one text. What was done, in a sentence."""
     n_texts = 0
     tracemalloc.start()
     try:
-        with tempfile.TemporaryDirectory() as directory:
-            for each in range(seed, seed + tries):
-                content = random_bytes(random.Random(each))
-                tracemalloc.reset_peak()
-                before, _ = tracemalloc.get_traced_memory()
-                try:
-                    n_texts += check(content, Path(directory) / "text.txt")
-                    _, peak = tracemalloc.get_traced_memory()
-                    # the test itself holds the text as a list of characters, among others
-                    assert peak - before < MEMORY + 100 * len(content), f"{peak - before} bytes of memory"
-                except Exception as error:
-                    error.add_note(f"the text of seed {each}, with --tries 1: {content[:200]!r}")
-                    raise
+        for each in range(seed, seed + tries):
+            content = random_bytes(random.Random(each))
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            try:
+                n_texts += check(content, folder / "text.txt")
+                _, peak = tracemalloc.get_traced_memory()
+                # the test itself holds the text as a list of characters, among others
+                assert peak - before < MEMORY + 100 * len(content), f"{peak - before} bytes of memory"
+            except Exception as error:
+                error.add_note(f"the text of seed {each}, with --tries 1: {content[:200]!r}")
+                raise
     finally:
         tracemalloc.stop()
     # both kinds have to be among them, or nothing was tried
     assert tries < 100 or tries / 10 < n_texts < tries * 9 / 10, f"{n_texts} of {tries} are texts"
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--tries", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    run(options.tries, options.seed)
-    print(f"{options.tries} texts: each was read, or refused in a sentence")
+    return f"{tries:,} texts, {n_texts:,} of which could be read and the others were refused in a sentence"

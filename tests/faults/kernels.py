@@ -1,6 +1,6 @@
 """Random sizes through every kernel, each array against a page of memory that must not be touched.
 
-    python -m tests.faults.fuzz_kernels --tries 100000 --seed 0
+    python -m tests.faults.kernels --tries 100000 --seed 0
 
 An array ends where such a page begins, or begins where one ends, and is aligned to its numbers and to nothing
 else. Around it there are bytes that mean NaN. A kernel must stay inside, change what it may and nothing else,
@@ -214,6 +214,13 @@ def fuzz(tries, seed, first=0):
         print(f"try {at}: {describe(seed, at)}\n  ended by {how}", file=sys.stderr, flush=True)
         number = at + 1
     return failures
+
+
+def run(tries, seed, folder):
+    """Raises AssertionError; what was done, in a sentence."""
+    failures = fuzz(tries, seed)
+    assert failures == 0, f"{failures} of {tries} calls failed"
+    return f"{tries:,} calls on guard pages, every kernel on both backends"
 
 
 def main():

@@ -1,0 +1,16 @@
+"""A sample of the faults; `just test-faults` runs them in their full numbers."""
+
+import importlib
+import os
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes to do harm to are forks")
+# texts and kernels have theirs beside what they are about; a signal to a cold start takes its time
+SAMPLES = {"kills": 6, "checkpoints": 400, "options": 40, "full_disks": 4, "races": 3, "signals": 6}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_nothing_is_lost_and_nothing_is_a_traceback(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # and back
+    print(importlib.import_module(f"faults.{name}").run(SAMPLES[name], 1, tmp_path))
