@@ -68,7 +68,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_ends_the_same(here, number):
     one, other = load_state(here / "run"), load_state(here / "whole")
     for name in ("m", "v"):
         assert np.array_equal(getattr(one, name), getattr(other, name))
-    assert np.array_equal(one.model.param, other.model.param)
+    assert np.array_equal(one.param, other.param)
     assert untimed(here / "run" / "metrics.jsonl") == untimed(here / "whole" / "metrics.jsonl")
 
 
