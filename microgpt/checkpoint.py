@@ -432,6 +432,7 @@ def _parse(header: _Header, path: Path) -> SavedModel:
     train = build(TrainConfig, options, "its training options")
     if description["format"] == 1:
         made = _progress_of_format_1(progress, step)
+        train = _left_open(train)
     else:
         made = build(Progress, progress, "its progress")
     return SavedState(**fields, train=train, step=step, progress=made)
@@ -506,6 +507,17 @@ class _Progress1:
     best_val_loss: float | None
     elapsed_s: float
     recent: tuple[float, ...]  # the sums of losses and norms, how many, and seconds
+
+
+def _left_open(train: TrainConfig) -> TrainConfig:
+    """Format 1 wrote out what had been left open, which then contradicts whatever is changed later."""
+    default = dataclasses.replace(train, stride=None, d_ff=None, min_lr=None).resolved()
+    return dataclasses.replace(
+        train,
+        stride=None if train.stride == default.stride else train.stride,
+        d_ff=None if train.d_ff == default.d_ff else train.d_ff,
+        min_lr=None if train.min_lr == default.min_lr else train.min_lr,
+    )
 
 
 def _progress_of_format_1(values: dict[str, Any], step: int) -> Progress:

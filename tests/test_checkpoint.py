@@ -683,7 +683,12 @@ def test_a_file_of_format_1_is_loaded_bit_for_bit(tmp_path):
     loaded = load_state(tmp_path)
     assert same_model(load_model(tmp_path / STATE_FILE), state, arrays[0])
     assert loaded.m.tobytes() + loaded.v.tobytes() == arrays[1].tobytes() + arrays[2].tobytes()
-    assert loaded.train == dataclasses.replace(state.train.resolved(), out=None)
+    assert loaded.train == state.train
+    # the least rate, a tenth of the old one, was written out, and does not stand against the new one
+    with pytest.raises(
+        MicrogptError, match=r"exactly: --lr was 0\.000\d+ and is now 1e-06; resume it as it was"
+    ):
+        resume(loaded, lr=1e-6)
     assert loaded.progress == Progress(
         average=2.5 * (1 - 0.99**7), val_loss=2.25, best_val_loss=None, best_step=None, loss_sum=5.5,
         norm_sum=2.5, count=2, evaluation_due=False,

@@ -246,7 +246,7 @@ def test_a_run_goes_on_on_another_backend(k, tmp_path, order):
     assert resumed.step == whole.step == 4
     for name in ("m", "v"):
         assert relative_error(getattr(resumed, name), getattr(whole, name)) <= 1e-9
-    assert relative_error(resumed.model.param, whole.model.param) <= 1e-9
+    assert relative_error(resumed.param, whole.param) <= 1e-9
 
 
 def test_what_is_saved_is_what_the_device_holds(k, tmp_path):
