@@ -63,6 +63,10 @@ def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]
                 _stop(f"{where}{error.strerror or error}", 1)
             except MemoryError as error:
                 _stop(f"out of memory: {error}; use a smaller model, --batch-size or --seq-len", 1)
+            except RuntimeError as error:
+                if "can't start new thread" not in str(error):
+                    raise
+                _stop("the system allows this user no more threads (`ulimit -u`): end other programs", 1)
 
         return app.command(epilog=f"Example: microgpt {example}")(guarded)
 
