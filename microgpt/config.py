@@ -264,11 +264,15 @@ def to_toml(config: TrainConfig) -> str:
     options = dataclasses.asdict(dataclasses.replace(config, out=None))
     left_open = [name for name, value in options.items() if value is None and name != "out"]
     resolved = dataclasses.asdict(config.resolved())
-    comments = [f"# {name} = {resolved[name]}" for name in left_open if resolved[name] is not None]
+    comments = [f"# {name} = {_rounded(resolved[name])}" for name in left_open if resolved[name] is not None]
     given = tomli_w.dumps({name: value for name, value in options.items() if value is not None})
     return given + "".join(
         ["# left open, to follow the others; in this run:\n", *(f"{line}\n" for line in comments)]
     )
+
+
+def _rounded(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _option(name: str) -> str:
