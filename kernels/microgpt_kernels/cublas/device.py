@@ -16,7 +16,7 @@ from microgpt_kernels.cublas import blas as cublas
 from microgpt_kernels.cublas import jit
 from microgpt_kernels.cublas.array import Array
 
-# for the sums of parts of an array, before these are added up
+# for what a kernel leaves to the next: the sums of parts of an array, the order of rows
 PARTIAL_BYTES = 16 << 20
 
 
@@ -24,7 +24,7 @@ class Device:
     """One GPU. All that it is asked to do happens one after the other.
 
     core, driver  cuda.core, cuda.bindings.driver
-    blas          cuBLAS, by the names of nvmath.bindings.cublas
+    blas          blas.Cublas
     """
 
     def __init__(self, core: ModuleType, driver: ModuleType, blas: Any) -> None:
@@ -32,11 +32,10 @@ class Device:
         self.gpu = core.Device()
         self.gpu.set_current()
         self.stream = self.gpu.create_stream()  # one that waits for no other
-        self.handle = blas.create()
-        blas.set_stream(self.handle, int(self.stream.handle))
+        blas.set_stream(int(self.stream.handle))
         # its own would be allocated in the midst of a capture
         self._blas_workspace = self.zeros((cublas.WORKSPACE_BYTES,), np.uint8)
-        blas.set_workspace(self.handle, self._blas_workspace.pointer, cublas.WORKSPACE_BYTES)
+        blas.set_workspace(self._blas_workspace.pointer, cublas.WORKSPACE_BYTES)
         self._partial = self.zeros((PARTIAL_BYTES,), np.uint8)
         self._loaded: dict[tuple[jit.Kernel, jit.Signature], Any] = {}
         # while true, kernels are compiled and loaded, and none is launched
@@ -173,7 +172,7 @@ class Device:
         """The GPU and the versions of what drives it."""
         _, total = self._checked(self.driver.cuMemGetInfo())
         major, minor = self.capability
-        version = self.blas.get_version(self.handle)
+        version = self.blas.version()
         return (
             f"{self.gpu.name}, compute capability {major}.{minor}, {total / 2**30:.0f} GiB, "
             f"cuBLAS {version // 10000}.{version // 100 % 100}"
