@@ -18,6 +18,8 @@ from microgpt_kernels.cublas.array import Array
 
 # for what a kernel leaves to the next: the sums of parts of an array, the order of rows
 PARTIAL_BYTES = 16 << 20
+# of a launch, in its one dimension
+MOST_BLOCKS = 2**31 - 1
 
 
 class Device:
@@ -69,14 +71,14 @@ class Device:
         return Array(self, buffer, int(buffer.handle), shape, dtype)
 
     def partial(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Room for sums of parts, which the next kernel that asks for it takes over.
+        """Room for what a kernel leaves to the next; whoever asks again takes it over.
 
         Raises ValueError beyond PARTIAL_BYTES.
         """
         room = Array(self, self._partial.buffer, self._partial.pointer, shape, dtype)
         if room.nbytes > PARTIAL_BYTES:
             raise ValueError(
-                f"{shape} of {np.dtype(dtype)} exceed the {PARTIAL_BYTES} bytes for partial sums"
+                f"{shape} of {np.dtype(dtype)} exceed the {PARTIAL_BYTES} bytes between two kernels"
             )
         return room
 
@@ -124,16 +126,24 @@ class Device:
 
     # --- work -------------------------------------------------------------------------------------
 
-    def launch(self, kernel: jit.Kernel, grid: Any, block: int, arguments: tuple[Any, ...]) -> None:
-        """Ask for a kernel: `grid` blocks of so many threads. An empty grid is no work."""
+    def launch(self, kernel: jit.Kernel, n_blocks: int, n_threads: int, arguments: tuple[Any, ...]) -> None:
+        """Ask for a kernel: so many blocks of so many threads. No blocks are no work.
+
+        Raises BackendError, for too many blocks before anything is launched.
+        """
+        if n_blocks > MOST_BLOCKS:
+            raise BackendError(
+                f"{n_blocks:,} blocks of the kernel {kernel.name} are more than the {MOST_BLOCKS:,} that a "
+                "GPU takes; use a smaller model, --batch-size or --seq-len"
+            )
         key = kernel, jit.signature(arguments)
         if key not in self._loaded:
             binary = jit.cubin(*key, self.capability)
             self._loaded[key] = self.core.ObjectCode.from_cubin(binary).get_kernel(kernel.name)
-        if self.rehearsing or 0 in (grid if isinstance(grid, tuple) else (grid,)):
+        if self.rehearsing or n_blocks == 0:
             return
         self.n_asked += 1
-        config = self.core.LaunchConfig(grid=grid, block=block)
+        config = self.core.LaunchConfig(grid=n_blocks, block=n_threads)
         try:
             self.core.launch(self.stream, config, self._loaded[key], *jit.packed(arguments))
         except Exception as error:
