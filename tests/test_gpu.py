@@ -6,10 +6,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from gpu import GPU_BACKENDS, REAL, SIMULATED, device, gpu_backend
+from gpu import GPU_BACKENDS, REAL, SIMULATED, Hosted, device, gpu_backend
 from microgpt_kernels import BackendError, load, reference
 from microgpt_kernels.contract import KERNELS, shape_of
-from support import INTEGERS, Case, relative_error
+from support import BY_NAME, INTEGERS, Case, judge, relative_error
 from typer.testing import CliRunner
 
 from microgpt import cli, run
@@ -368,6 +368,14 @@ def test_the_embeddings_gradient_reads_each_row_once(simulated, monkeypatch):
     assert reads[N, C] == N * C
     # ids, by the 32 lanes that place one, and compared with each other and all characters; then the order
     assert reads[(N,)] == 32 * N + N * (N + V + 1) + N * C
+
+
+@pytest.mark.parametrize("kernel", ["layernorm_backward", "linear_backward"])
+def test_sums_in_parts_are_right(simulated, kernel):
+    """1,100 rows are three parts, in which the last turn of a loop is not full; 33 columns are two blocks."""
+    case = Case(B=11, T=100, widths=(33,), V=1, F=1, M=33)
+    judge(BY_NAME[kernel], getattr(Hosted(simulated), kernel), case, "float64")
+    assert device().core.launches.count("_sum_rows_kernel") == 2
 
 
 def test_many_rows_take_a_second_kernel_for_each_sum(simulated):
