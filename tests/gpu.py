@@ -1,5 +1,9 @@
 """The GPU backend for tests: simulated everywhere, and on the GPU itself where there is one."""
 
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from microgpt_kernels import BackendError, load, nvidia
@@ -30,6 +34,15 @@ def device():
     from microgpt_kernels.cublas import device
 
     return device.current()
+
+
+def build(source, library):
+    """A stand-in for a library of NVIDIA's, from its source in C; else the test is skipped."""
+    compiler = shutil.which("cc")
+    if compiler is None or not sys.platform.startswith("linux"):
+        pytest.skip("the stand-ins for NVIDIA's libraries need Linux and a C compiler")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return library
 
 
 class Hosted:
