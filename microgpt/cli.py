@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from microgpt_kernels import BACKENDS, BackendError
+from microgpt_kernels import BACKENDS, BackendError, unusable_package
 
 from microgpt import __version__
 from microgpt.config import DTYPES, ORDERS, POSITIONS, SCHEDULES, TrainConfig, read_toml
@@ -50,6 +50,11 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(0) from None
         except OSError as error:
             _stop(f"{error.filename or 'the output'}: {error.strerror or error}", 1)
+        except ImportError as error:
+            package = unusable_package(error)
+            if package is None:
+                raise
+            _stop(f"every command needs {package}", 1)
         except MemoryError as error:
             _stop(f"out of memory: {error}; use a smaller model, --batch-size or --seq-len", 1)
 
