@@ -79,23 +79,20 @@ def packed(arguments: tuple[Any, ...]) -> list[Any]:
 
 def cubin(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> bytes:
     """A kernel's machine code, from the cache if it is there. Its entry has the kernel's name."""
-    stored = _cache()
+    store = _store()
     key = f"{kernel.__module__}.{kernel.name}({', '.join(types)}) for {capability}"
-    binary = stored.get(key)
+    binary = store.get(key)
     if binary is None:
+        cache.count_compiled()
         binary, _ = link(kernel.name, ptx(kernel, types, capability), capability)
-        stored[key] = binary
+        store.put(key, binary)
     return binary
 
 
 @functools.cache
-def _cache() -> Any:
-    from cuda.core.utils import FileStreamProgramCache
-
-    versions = (
-        metadata.version(package) for package in ("numba-cuda", "numba", "cuda-core", "cuda-bindings")
-    )
-    return FileStreamProgramCache(cache.directory(*versions) / "cublas")
+def _store() -> cache.Store:
+    packages = ("numba-cuda", "numba", "cuda-core", "cuda-bindings")
+    return cache.Store("cubins", *map(metadata.version, packages))
 
 
 def ptx(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> str:
