@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from gpu import GPU_BACKENDS, REAL, SIMULATED, device, gpu_backend
+from gpu import GPU_BACKENDS, REAL, device, gpu_backend
 from microgpt_kernels import BackendError, load, reference
 from support import placed, relative_error
 from typer.testing import CliRunner
@@ -39,9 +39,9 @@ def k(request, monkeypatch):
     return gpu_backend(request.param, monkeypatch)
 
 
-@pytest.fixture
-def simulated(monkeypatch):
-    return gpu_backend(SIMULATED, monkeypatch)
+@pytest.fixture(params=GPU_BACKENDS[:1])
+def simulated(request, monkeypatch):
+    return gpu_backend(request.param, monkeypatch)
 
 
 def make(k, budget=None, **options):
