@@ -1,5 +1,7 @@
 """The GPU backend for tests: simulated everywhere, and on the GPU itself where there is one."""
 
+import functools
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -9,19 +11,32 @@ import pytest
 from microgpt_kernels import BackendError, load, nvidia
 
 SIMULATED, REAL = "simulated cublas", "cublas"
-# for parametrised tests; those on the GPU are skipped, with the reason, where there is none
-GPU_BACKENDS = (SIMULATED, pytest.param(REAL, marks=pytest.mark.gpu))
+# tests with one of these marks are skipped, with the reason, where what it needs is missing: conftest.py
+MARKS = {SIMULATED: "simulated_gpu", REAL: "gpu"}
+# for parametrised tests
+GPU_BACKENDS = tuple(pytest.param(name, marks=getattr(pytest.mark, mark)) for name, mark in MARKS.items())
+
+
+@functools.cache
+def unavailable(name):
+    """Why there is no such backend for tests here, or None."""
+    if name == REAL:
+        try:
+            load(REAL)
+        except BackendError as error:
+            return str(error)
+        return None
+    if all(importlib.util.find_spec(package) for package in ("numba_cuda", "greenlet")):
+        return None
+    return "a simulated GPU needs numba-cuda and greenlet: pip install 'microgpt-numba[test,cuda13]'"
 
 
 def gpu_backend(name, monkeypatch):
     """The backend, simulated or not; else the test is skipped."""
+    if reason := unavailable(name):
+        pytest.skip(reason)
     if name == REAL:
-        try:
-            return load(REAL)
-        except BackendError as error:
-            pytest.skip(str(error))
-    for package in ("numba_cuda", "greenlet"):
-        pytest.importorskip(package, reason=f"a simulated GPU needs the package {package}")
+        return load(REAL)
     from simulator import simulate
 
     monkeypatch.setattr(nvidia, "check", lambda name: None)

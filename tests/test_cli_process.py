@@ -2,9 +2,7 @@
 
 import json
 import os
-import pty
 import re
-import resource
 import shlex
 import signal
 import subprocess
@@ -16,6 +14,7 @@ import pytest
 from microgpt.checkpoint import load_state
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
+unix = pytest.mark.skipif(os.name != "posix", reason="signals, shells and terminals of this kind are Unix's")
 PROGRAM = (sys.executable, "-W", "error", "-m", "microgpt")
 TINY = ("--seq-len", "16", "--d-model", "16")
 # a second or two, so that there is something to interrupt
@@ -44,14 +43,13 @@ def untimed(path):
     return [{k: v for k, v in report.items() if k not in ("chars_per_s", "elapsed_s")} for report in reports]
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
-)
-def test_an_interrupted_run_says_how_to_go_on_and_ends_the_same(here, number):
+@unix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_interrupted_run_says_how_to_go_on_and_ends_the_same(here, name):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([*PROGRAM, *LONG], **pipes) as process:
         first = json.loads(process.stdout.readline())
-        process.send_signal(number)
+        process.send_signal(getattr(signal, name))
         rest, notes = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in notes
@@ -62,7 +60,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_ends_the_same(here, number):
     assert saved.step == last["step"]
     command = re.fullmatch(r"interrupted and saved; to go on: (.*)", notes.splitlines()[-1])[1]
     assert command.endswith(" -m microgpt train --resume run")
-    if number != signal.SIGINT:
+    if name != "SIGINT":
         return
     resumed = subprocess.run(shlex.split(command), capture_output=True, text=True)  # as it is pasted
     assert resumed.returncode == 0
@@ -75,6 +73,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_ends_the_same(here, number):
     assert untimed(here / "run" / "metrics.jsonl") == untimed(here / "whole" / "metrics.jsonl")
 
 
+@unix
 def test_a_reader_who_leaves_costs_no_run(here):
     program = shlex.join([*PROGRAM, *LONG])
     for pipe in ("| head -1", "2>&1 >/dev/null | head -3"):
@@ -89,7 +88,8 @@ def test_a_reader_who_leaves_costs_no_run(here):
         (here / "run").rename(here / f"run{pipe[-1]}")
 
 
-def test_pipes_that_close_and_devices_that_are_full(here):
+@unix
+def test_pipes_that_close(here):
     run(*LONG, "--steps", "20")
     # readers of one byte of much, and of nothing at all
     for arguments, reader in (
@@ -101,6 +101,13 @@ def test_pipes_that_close_and_devices_that_are_full(here):
         command = ["bash", "-c", f"set -o pipefail; {program} | {reader}"]
         result = subprocess.run(command, capture_output=True, text=True)
         assert (result.returncode, result.stderr) == (0, ""), arguments
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/dev/full"), reason="needs Linux's /dev/full, which has no space left"
+)
+def test_a_device_that_is_full(here):
+    run(*LONG, "--steps", "20")
     with open("/dev/full", "w") as full:
         result = run("info", "run", code=1, stdout=full, stderr=subprocess.PIPE, capture_output=False)
     assert result.stderr == "microgpt: standard output: No space left on device\n"
@@ -131,6 +138,7 @@ def test_a_text_from_a_pipe(here):
 
 def on_a_terminal(*arguments, stdout_too, environment=None):
     """(exit code, standard output unless it is the terminal too, what the terminal got)."""
+    pty = pytest.importorskip("pty", reason="needs a Unix terminal")
     mine, terminal = pty.openpty()
     process = subprocess.Popen(
         [*PROGRAM, *arguments],
@@ -234,6 +242,7 @@ def test_the_command_line_imports_nothing_heavy():
 @pytest.mark.parametrize("arguments", [("--help",), ("train", "--help")])
 def test_help_is_fast(arguments):
     """About 0.2 s of processor time; the limit is for machines that are slower and busy."""
+    resource = pytest.importorskip("resource", reason="only Unix says how much time a process has used")
     times = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from gpu import GPU_BACKENDS, REAL, SIMULATED, Hosted, device, gpu_backend
+from gpu import GPU_BACKENDS, MARKS, SIMULATED, Hosted, device, gpu_backend
 from microgpt_kernels import load, reference
 from microgpt_kernels.contract import KERNELS
 from support import BY_NAME, CASES, CPU_BACKENDS, TOLERANCE, Guarded, arguments, judge, relative_error
@@ -15,7 +15,7 @@ NO_ORDER = np.zeros(0, np.int64)
 
 @pytest.fixture(params=("reference", *CPU_BACKENDS, *GPU_BACKENDS))
 def k(request, monkeypatch):
-    if request.param in (SIMULATED, REAL):
+    if request.param in MARKS:
         return Hosted(gpu_backend(request.param, monkeypatch))
     return load(request.param)
 
@@ -25,25 +25,29 @@ def is_slow(k):
     return isinstance(k, Hosted) and device().gpu.name.startswith("a simulated")
 
 
-def not_all_of(case, k):
-    """Skip what would take a simulated GPU a minute."""
-    if is_slow(k) and len(case.widths) > 9:
-        pytest.skip("64 heads take a simulated GPU too long; the other cases have narrow heads, too")
+def backends_and_cases():
+    """All pairs but one: 64 heads take a simulated GPU a minute, and other cases have narrow heads, too."""
+    for backend in ("reference", *CPU_BACKENDS, *MARKS):
+        for name, case in CASES.items():
+            if backend != SIMULATED or len(case.widths) < 10:
+                marks = getattr(pytest.mark, MARKS[backend]) if backend in MARKS else ()
+                yield pytest.param(backend, case, marks=marks, id=f"{backend}-{name}")
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+on_every_case = pytest.mark.parametrize(("k", "case"), list(backends_and_cases()), indirect=["k"])
+
+
+@on_every_case
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_a_kernel_agrees_with_the_reference(k, dtype, kernel, case):
-    not_all_of(case, k)
     judge(kernel, getattr(k, kernel.name), case, dtype)
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@on_every_case
 @pytest.mark.parametrize(("kernel", "pair"), SHARED, ids=[kernel.name for kernel, _ in SHARED])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_arguments_that_may_share_memory_can(k, dtype, kernel, pair, case):
-    not_all_of(case, k)
     judge(kernel, getattr(k, kernel.name), case, dtype, share=pair)
 
 
