@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import marshal
+import os
 from typing import Any, NamedTuple
+
+# Threads wait for each other three times a step. Where they spin meanwhile, and other programs want the cores
+# as well, two are a tenth as fast as one. OpenMP reads this when it is loaded; the user's word goes first.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numba
 from llvmlite import binding
