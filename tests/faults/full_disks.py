@@ -32,7 +32,8 @@ def run(tries: int, seed: int, folder: Path) -> str:
     for n in range(tries):
         rng, out = random.Random(f"{seed} {n}"), folder / f"run-{n}"
         # a run that is some way through, whose disk then fills up
-        assert call(_stopped_after(program(*begin, out), rng.randint(1, 50))).code == 130
+        stopped = call(_stopped_after(program(*begin, out), rng.randint(1, 50)))
+        assert stopped.code == 130, (seed, n, stopped)
         before = checkpoint.load_state(out).step
         if rng.random() < 0.5:
             fault = _no_file_larger_than(rng.randrange(1, largest))
