@@ -20,7 +20,7 @@ from microgpt.errors import MicrogptError
 LOOK_SECONDS = 0.1
 # LLVM calls itself deeply, and some systems give a second thread little room for that
 STACK_BYTES = 16 << 20
-COMPILING = "compiling the kernels for this machine, which later starts skip"
+COMPILING = "compiling the kernels for this machine; later starts skip this"
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ def compiled(listener: Listener, function: Callable[[], T], stop: Callable[[], b
             wait([future], LOOK_SECONDS)
             n = cache.n_compiled() - before
             if n:
-                listener.working(COMPILING, f"{n} functions, {time.monotonic() - begun:.0f} s")
+                listener.working(COMPILING, f"function {n}, {time.monotonic() - begun:.0f} s")
     finally:
         listener.idle()
     return future.result()

@@ -55,12 +55,12 @@ class Display:
             if what != self.working_on:
                 self.note(f"{what} ...")
         elif self.progress is not None:
-            self.progress.update(self.task, figures=f"{what}: {so_far}")
+            self.progress.update(self.task, figures=f"{what} ({so_far})")
         elif self.status is None:
-            self.status = self.console.status(f"{what}: {so_far}")
+            self.status = self.console.status(f"{what} ({so_far})")
             self.status.start()
         else:
-            self.status.update(f"{what}: {so_far}")
+            self.status.update(f"{what} ({so_far})")
         self.working_on = what
 
     def idle(self) -> None:
