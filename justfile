@@ -47,6 +47,10 @@ test *arguments:
 test-backend name:
     {{bin}}/pytest -k {{name}}
 
+# what must not cost a user anything, in large numbers: about an hour; `just test-faults kills --tries 100` for some
+test-faults *arguments:
+    {{bin}}/python -m tests.faults "$@"
+
 # all that needs a GPU: the tests, NVIDIA's checks of memory and races, and the speeds
 test-gpu:
     #!/usr/bin/env bash

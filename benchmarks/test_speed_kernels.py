@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from microgpt_kernels import load
 from microgpt_kernels.contract import KERNELS
-from support import CPU_BACKENDS, Case, arguments
+from support import BY_NAME, CPU_BACKENDS, Case, arguments
 
 from microgpt.roofline import Call, Machine, work
 
@@ -59,3 +59,32 @@ def test_kernel(benchmark, peak, backend, kernel):
             "GFLOP/s": todo.flop / seconds / 1e9,
             "share of peak": todo.flop / seconds / peak,
         }
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("moment", ["m", "v"])
+def test_adam_with_denormal_moments(benchmark, moment, share):
+    """What a processor takes for numbers that training does not meet: crystal drops them before.
+
+    They lie in rows of 64, as those of rare characters would.
+    """
+    k, rng = load("crystal"), np.random.default_rng(0)
+    values = arguments(BY_NAME["adam_step"], HEADLINE, "float32") | {"decay": np.zeros(0, np.float32)}
+    values["grad"][...] = 0.0
+    denormal = np.repeat(rng.random(-(-HEADLINE.P // 64)) < share, 64)[: HEADLINE.P]
+    State = namedtuple("State", list(values))
+
+    def step(state):
+        k.adam_step(*state)
+
+    repeated, state = k.compile(step), State(**values)
+    repeated(0, state)
+
+    def start():
+        values["m"][...], values["v"][...] = 1e-5, 1e-8
+        # as small as it gets without a gradient
+        values[moment][denormal] = 4 * np.finfo(np.float32).smallest_subnormal
+        return (REPEATS, state), {}
+
+    benchmark.pedantic(repeated, setup=start, rounds=50, warmup_rounds=2)
+    benchmark.extra_info["microseconds"] = 1e6 * benchmark.stats.stats.median / REPEATS

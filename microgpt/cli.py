@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from microgpt_kernels import BACKENDS, BackendError
+from microgpt_kernels import BACKENDS, BackendError, unusable_package
 
 from microgpt import __version__
 from microgpt.address_space import check_address_space
@@ -61,6 +61,11 @@ def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]
             except OSError as error:
                 where = f"{error.filename}: " if error.filename else ""
                 _stop(f"{where}{error.strerror or error}", 1)
+            except ImportError as error:
+                package = unusable_package(error)
+                if package is None:
+                    raise
+                _stop(f"every command needs {package}", 1)
             except MemoryError as error:
                 _stop(f"out of memory: {error}; use a smaller model, --batch-size or --seq-len", 1)
             except RuntimeError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from microgpt.checkpoint import STATE_FILE
 from microgpt.errors import MicrogptError, shown_path
+from microgpt.files import remove_abandoned
 
 LOCK_FILE = ".lock"
 
@@ -81,6 +82,7 @@ def reopen(run: Path) -> RunDirectory:
         lock = _lock(run)
     if lock is None:
         raise _taken(run)
+    remove_abandoned(run)
     return RunDirectory(run, lock, [])
 
 

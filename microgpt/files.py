@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
         if target.exists() and not target.is_file():
             raise OSError(0, "Is a directory" if target.is_dir() else "Not a regular file")
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(target.parent)
+        remove_abandoned(target.parent)
         private = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             private.mkdir()
@@ -67,7 +67,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.close(directory)
 
 
-def _remove_abandoned(directory: Path) -> None:
+def remove_abandoned(directory: Path) -> None:
     """Remove what writers have left that are no more."""
     with os.scandir(directory) as entries:
         found = [(entry, match) for entry in entries if (match := TEMPORARY.fullmatch(entry.name))]

@@ -2,6 +2,9 @@
 
 import functools
 import importlib.util
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -46,6 +49,15 @@ def device():
     from microgpt_kernels.cublas import device
 
     return device.current()
+
+
+def build(source, library):
+    """A stand-in for a library of NVIDIA's, from its source in C; else the test is skipped."""
+    compiler = shutil.which("cc")
+    if compiler is None or not sys.platform.startswith("linux"):
+        pytest.skip("the stand-ins for NVIDIA's libraries need Linux and a C compiler")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return library
 
 
 class Hosted:

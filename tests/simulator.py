@@ -1,10 +1,11 @@
 """A GPU made of Python, for tests without one: it runs kernels written for numba.cuda, thread by thread.
 
 `Core`, `Driver` and `Blas` have the functions that microgpt_kernels.cublas uses of cuda.core, of
-cuda.bindings.driver and of cuBLAS, on the host's memory. They are stricter than a GPU: they refuse an index
-out of bounds or below 0, an access outside of what was allocated, a barrier that not all threads reach, and
-whatever a graph cannot capture. What was not written is NaN. A thread runs until it meets a barrier or
-exchanges values with its warp, so an order of threads can be chosen: a result that hangs on it is a race.
+cuda.bindings.driver and of its class Cublas, on the host's memory. They are stricter than a GPU: they refuse
+an index out of bounds or below 0, an access outside of what was allocated, a barrier that not all threads
+reach, and whatever a graph cannot capture. What was not written is NaN. A thread runs until it meets a
+barrier or exchanges values with its warp, so an order of threads can be chosen: a result that hangs on it is
+a race.
 """
 
 import ctypes
@@ -262,6 +263,7 @@ class Core:
         kernel, signature = binary
         grid = config.grid
         assert min(grid.x, grid.y, grid.z) > 0, f"{kernel.name}: an empty grid"
+        assert grid.x < 1 << 31, f"{kernel.name}: more blocks than GPUs know"
         assert max(grid.y, grid.z) < 1 << 16, f"{kernel.name}: a grid higher than GPUs know"
         assert 0 < config.block <= 1024
         arguments = self._unpacked(signature, list(numbers))
@@ -373,30 +375,19 @@ class Blas:
     def __init__(self, core):
         self.core, self.math_modes = core, set()
 
-    def create(self):
-        return 1
-
-    def get_version(self, handle):
+    def version(self):
         return 130101
 
-    def set_stream(self, handle, stream):
+    def set_stream(self, stream):
         self.stream = self.core.streams[stream]
 
-    def set_workspace(self, handle, workspace, n_bytes):
+    def set_workspace(self, workspace, n_bytes):
         self.core.memory.require(workspace, n_bytes)
 
-    def set_math_mode(self, handle, mode):
+    def set_math_mode(self, mode):
         self.math_modes.add(mode)
 
-    def sgemm(self, *arguments):
-        self._gemm(np.dtype("float32"), ctypes.c_float, *arguments)
-
-    def dgemm(self, *arguments):
-        self._gemm(np.dtype("float64"), ctypes.c_double, *arguments)
-
-    def _gemm(self, dtype, real, handle, transa, transb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
-        alpha, beta = real.from_address(alpha).value, real.from_address(beta).value
-
+    def gemm(self, dtype, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc):
         def matrix(address, rows, columns, leading):
             assert leading >= max(1, rows)
             size = (columns - 1) * leading + rows
@@ -408,11 +399,10 @@ class Blas:
 
         def multiply():
             out = matrix(c, m, n, ldc)
-            left = matrix(a, k, m, lda).T if transa else matrix(a, m, k, lda)
-            right = matrix(b, n, k, ldb).T if transb else matrix(b, k, n, ldb)
+            left = matrix(a, k, m, lda).T if transpose_a else matrix(a, m, k, lda)
+            right = matrix(b, n, k, ldb).T if transpose_b else matrix(b, k, n, ldb)
             with np.errstate(all="ignore"):
-                product = alpha * (left @ right)
-                out[...] = product + beta * out if beta else product
+                out[...] = left @ right + out if accumulate else left @ right
 
         self.stream.do(multiply)
 

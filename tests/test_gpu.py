@@ -2,12 +2,14 @@
 
 import gc
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
-from gpu import GPU_BACKENDS, REAL, device, gpu_backend
+from gpu import GPU_BACKENDS, REAL, Hosted, device, gpu_backend
 from microgpt_kernels import BackendError, load, reference
-from support import placed, relative_error
+from microgpt_kernels.contract import KERNELS, shape_of
+from support import BY_NAME, INTEGERS, Case, judge, placed, relative_error
 from typer.testing import CliRunner
 
 from microgpt import cli, run
@@ -263,6 +265,130 @@ def test_what_is_saved_is_what_the_device_holds(k, tmp_path):
     assert not np.array_equal(at_start, again.host("param"))
 
 
+# --- sizes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "case",
+    [Case(B=70_000, T=1, widths=(1,), V=2, F=1, M=1), Case(B=1, T=1, widths=(1,) * 70_000, V=1, F=1, M=1)],
+    ids=["sequences", "heads"],
+)
+def test_sequences_and_heads_are_as_many_as_you_like(simulated, case):
+    """The second and third dimension of a launch end at 65,535, which the simulator knows."""
+
+    def value(argument):
+        if argument.mode == "scalar":
+            return case.scalar(argument.name)
+        kind = INTEGERS.get(argument.kind) or ("float64" if argument.kind == "float64" else "float32")
+        return simulated.zeros(shape_of(argument.shape, case.sizes), kind)
+
+    for kernel in KERNELS:
+        values = [value(argument) for argument in kernel.arguments]
+        before = device().n_asked
+        device().capture(lambda: getattr(simulated, kernel.name)(*values))  # noqa: B023
+        assert device().n_asked > before, kernel.name
+
+
+def test_more_blocks_than_a_gpu_takes_are_one_sentence(simulated):
+    from microgpt_kernels.cublas.relu import _relu_forward_kernel
+
+    array = simulated.zeros((1,), np.float32)
+    for rehearsing in (True, False):  # so that it is said before the first step
+        device().rehearsing = rehearsing
+        with pytest.raises(BackendError, match=r"2,147,483,648 blocks of the kernel _relu_fo"):
+            _relu_forward_kernel.launch(1 << 31, 128, array, array)
+    _relu_forward_kernel.launch(1, 128, array, array)
+
+
+# --- the embedding's gradient ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_parts(simulated, monkeypatch):
+    """Parts of 16 rows, so that a few rows are several parts."""
+    import simulator
+    from microgpt_kernels.cublas import embedding
+
+    monkeypatch.setattr(embedding, "PART", 16)
+    simulator.compiled.cache_clear()  # it knows what the constants were
+    yield embedding
+    simulator.compiled.cache_clear()
+
+
+def embedding_gradient(k, dout, ids, V):
+    dtable = k.to_device(np.full((V, dout.shape[1]), np.nan, dout.dtype))
+    k.embedding_backward(dtable, k.to_device(dout), k.to_device(ids))
+    return k.to_host(dtable)
+
+
+def test_the_embeddings_gradient_is_added_in_one_order(simulated, small_parts):
+    """To the bit, whatever the order of blocks and threads: 8 sums of every eighth row, then these."""
+    N, V, C = 43, 5, 34
+    rng = np.random.default_rng(0)
+    dout, ids = rng.normal(size=(N, C)).astype(np.float32), rng.integers(0, V - 1, N).astype(np.int32)
+    expected = np.zeros((V, C), np.float32)
+    for v in range(V):
+        sums = np.zeros((8, C), np.float32)
+        for part in range(0, N, 16):
+            rows = part + np.flatnonzero(ids[part : part + 16] == v)
+            for i, row in enumerate(rows):
+                sums[i % 8] += dout[row]
+        for each in sums:
+            expected[v] += each
+    for order in (1, -1):
+        device().core.order = order
+        assert np.array_equal(embedding_gradient(simulated, dout, ids, V), expected)
+
+
+def test_the_embeddings_gradient_of_more_rows_than_there_is_room_to_sort(simulated, small_parts, monkeypatch):
+    N, V, C = 75, 3, 4
+    monkeypatch.setattr(small_parts, "PARTIAL_BYTES", 2 * 4 * (16 + V + 1))  # two parts
+    dout, ids = np.random.default_rng(0).normal(size=(N, C)), np.arange(N, dtype=np.int32) % 2
+    expected = np.zeros((V, C))
+    reference.embedding_backward(expected, dout, ids)
+    before = len(device().core.launches)
+    assert relative_error(embedding_gradient(simulated, dout, ids, V), expected) <= 1e-12
+    assert len(device().core.launches) - before == 3 * 2
+
+
+def test_the_embeddings_gradient_reads_each_row_once(simulated, monkeypatch):
+    """And no character searches all ids for itself, in every column."""
+    import simulator
+
+    N, V, C = 24, 60, 33
+    reads, read = Counter(), simulator.View.__getitem__
+
+    def counted(view, index):
+        reads[view.shape] += 1
+        return read(view, index)
+
+    monkeypatch.setattr(simulator.View, "__getitem__", counted)
+    dout, ids = np.ones((N, C), np.float32), (np.arange(N) % V).astype(np.int32)
+    embedding_gradient(simulated, dout, ids, V)
+    assert reads[N, C] == N * C
+    # ids, by the 32 lanes that place one, and compared with each other and all characters; then the order
+    assert reads[(N,)] == 32 * N + N * (N + V + 1) + N * C
+
+
+@pytest.mark.parametrize("kernel", ["layernorm_backward", "linear_backward"])
+def test_sums_in_parts_are_right(simulated, kernel):
+    """1,100 rows are three parts, in which the last turn of a loop is not full; 33 columns are two blocks."""
+    case = Case(B=11, T=100, widths=(33,), V=1, F=1, M=33)
+    judge(BY_NAME[kernel], getattr(Hosted(simulated), kernel), case, "float64")
+    assert device().core.launches.count("_sum_rows_kernel") == 2
+
+
+def test_many_rows_take_a_second_kernel_for_each_sum(simulated):
+    """As docs/gpu.md says: for each bias of a linear map, and for weight and bias of each layer norm."""
+    asked = []
+    for batch_size in (512, 513):
+        trainer = usual(simulated, seq_len=1, batch_size=batch_size)
+        before = device().n_asked
+        device().capture(lambda: trainer._steps.eager(1, trainer.state))  # noqa: B023
+        asked.append(device().n_asked - before)
+    assert asked == [21 + 36 * 2, 21 + 36 * 2 + 3 + 8 * 2]
+
+
 # --- memory -------------------------------------------------------------------------------------------
 
 
@@ -445,7 +571,7 @@ def test_the_benchmark_of_steps_counts_them(simulated, monkeypatch):
     monkeypatch.setattr(gpu_steps, "SECONDS", 0)
     row = gpu_steps.measure("tiny", "cublas", OPTIONS, rounds=1, beside_cpu=False)
     # as docs/gpu.md says; of them products: three for each of four linear maps a layer, and for the last
-    assert row.launches == 20 + 36 * OPTIONS["n_layers"]
+    assert row.launches == 21 + 36 * OPTIONS["n_layers"]
     before, trainer = len(device().core.launches), make(simulated)
     trainer._steps.eager(1, trainer.state)
     n_products = 3 * (4 * OPTIONS["n_layers"] + 1)

@@ -1,7 +1,5 @@
-"""What the GPU backend says where something is missing, and how it speaks to cuBLAS without nvmath-python."""
+"""What the GPU backend says where something is missing."""
 
-import ctypes
-import inspect
 import re
 import subprocess
 import sys
@@ -112,87 +110,3 @@ def test_a_machine_without_a_gpu_is_told_so_at_once():
     for name in ("cublas", "cublas-tf32"):
         with pytest.raises(BackendError, match=f"the backend '{name}' needs"):
             load(name)
-
-
-# --- cuBLAS by ctypes ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def blas():
-    pytest.importorskip("numba_cuda", reason="the GPU backend needs the package numba-cuda")
-    from microgpt_kernels.cublas import blas
-
-    return blas
-
-
-class Recorder:
-    """A library whose functions succeed and are written down."""
-
-    def __init__(self, status=0):
-        self.calls, self.status = [], status
-
-    def __getattr__(self, name):
-        def called(*arguments):
-            self.calls.append((name, [getattr(each, "value", each) for each in arguments]))
-            return self.status
-
-        return called
-
-
-def test_the_twin_has_nvmaths_functions_and_arguments(blas):
-    """As far as the backend uses them."""
-    nvmath = pytest.importorskip("nvmath.bindings.cublas", reason="nvmath-python is not installed")
-    for name in ("create", "get_version", "set_stream", "set_workspace", "set_math_mode", "sgemm", "dgemm"):
-        described = re.match(r"\w+\((.*?)\)", getattr(nvmath, name).__doc__)[1]
-        n_arguments = len(described.split(",")) if described else 0
-        if name.endswith("gemm"):
-            assert n_arguments == len(inspect.signature(blas.Cublas._gemm).parameters) - 2
-        else:
-            assert n_arguments == len(inspect.signature(getattr(blas.Cublas, name)).parameters) - 1
-    assert (nvmath.Operation.N, nvmath.Operation.T) == (blas.NO_TRANSPOSE, blas.TRANSPOSE)
-    assert nvmath.Math.DEFAULT_MATH == blas.DEFAULT_MATH
-    assert nvmath.Math.TF32_TENSOR_OP_MATH == blas.TF32_MATH
-
-
-def test_the_twin_passes_arguments_in_cublass_order(blas):
-    library = Recorder()
-    twin = blas.Cublas(library)
-    twin.sgemm(7, 0, 1, 2, 3, 4, 50, 60, 5, 70, 6, 80, 90, 8)
-    twin.dgemm(7, 0, 1, 2, 3, 4, 50, 60, 5, 70, 6, 80, 90, 8)
-    twin.set_workspace(7, 1 << 40, 1 << 33)
-    assert library.calls == [
-        ("cublasSgemm_v2", [7, 0, 1, 2, 3, 4, 50, 60, 5, 70, 6, 80, 90, 8]),
-        ("cublasDgemm_v2", [7, 0, 1, 2, 3, 4, 50, 60, 5, 70, 6, 80, 90, 8]),
-        ("cublasSetWorkspace_v2", [7, 1 << 40, 1 << 33]),
-    ]
-
-
-def test_the_twin_reports_errors(blas):
-    with pytest.raises(RuntimeError, match="cublasSetMathMode failed with cuBLAS status 15"):
-        blas.Cublas(Recorder(15)).set_math_mode(7, 3)
-
-
-def test_the_twin_finds_its_functions_in_the_library(blas):
-    pathfinder = pytest.importorskip("cuda.pathfinder", reason="cuda-pathfinder is not installed")
-    try:
-        found = pathfinder.load_nvidia_dynamic_lib("cublas")
-    except pathfinder.DynamicLibNotFoundError as error:
-        pytest.skip(f"cuBLAS is not installed: {error}")
-    library = ctypes.CDLL(found.abs_path)
-    for name in re.findall(r'"(cublas[A-Z]\w+)"', inspect.getsource(blas.Cublas)):
-        assert getattr(library, name)
-    version = ctypes.c_int()
-    assert library.cublasGetProperty(0, ctypes.byref(version)) == 0
-    assert version.value >= 12
-
-
-def test_a_missing_cublas_is_named(blas, monkeypatch):
-    pathfinder = pytest.importorskip("cuda.pathfinder", reason="cuda-pathfinder is not installed")
-
-    def fail(name):
-        raise pathfinder.DynamicLibNotFoundError(name)
-
-    monkeypatch.setattr(pathfinder, "load_nvidia_dynamic_lib", fail)
-    with pytest.raises(BackendError, match=r"needs the library cuBLAS: pip install 'cuda-toolkit\[cublas\]'"):
-        blas.load()
-    monkeypatch.undo()

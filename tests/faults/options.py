@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,9 @@ def run(tries: int, seed: int, folder: Path) -> str:
     for n in range(tries):
         rng = random.Random(f"{seed} {n}")
         outcome = rng.choice(kinds)(rng)
-        assert outcome.code in (0, 1, 2, 3), (seed, n, outcome)
+        # a large model of NumPy's takes its time, once it has begun
+        begun = outcome.code == -signal.SIGKILL and "losses in nats" in outcome.stderr
+        assert begun or outcome.code in (0, 1, 2, 3), (seed, n, outcome)
         assert outcome.one_sentence, (seed, n, outcome.stderr[:5000])
         assert outcome.code == 0 or outcome.stderr, (seed, n, outcome)
         assert outcome.grown < BYTES, (seed, n, outcome.grown)

@@ -115,8 +115,8 @@ def _drop_smallest(moments, step):
     """Moments below MARGIN times the smallest normal number become 0, before they are denormal.
 
     Those of a rare character shrink to such numbers, and stay there: 0.9 times the smallest of all rounds to
-    itself. Processors take up to a hundred cycles for each of them, in every step. With an eps of 1e-8, no
-    parameter changes by more than 1e-25 of the learning rate.
+    itself. Processors are slow with them, some very slow. With an eps of 1e-8, no parameter changes by more
+    than 1e-25 of the learning rate.
     """
     P, turn = len(moments), step % TURNS
     zero, least = moments.dtype.type(0.0), moments.dtype.type(MARGIN) * np.finfo(moments.dtype).tiny

@@ -1,20 +1,22 @@
-"""How kernels are compiled: one decorator for all of them, and a cache that notices every edit."""
+"""How kernels are compiled: one decorator for all of them."""
 
 from __future__ import annotations
 
-import hashlib
 import marshal
+import os
 from typing import Any, NamedTuple
 
-import llvmlite
+# Threads wait for each other three times a step. Where they spin meanwhile, and other programs want the cores
+# as well, two are a tenth as fast as one. OpenMP reads this when it is loaded; the user's word goes first.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import numba
-import numpy as np
 from llvmlite import binding
-from numba import cfunc, njit, prange, types
+from numba import njit, prange, types
 from numba.core.registry import cpu_target
 from numba.extending import register_jitable
 
-from microgpt_kernels import cache
+from microgpt_kernels.crystal.stored import stored, stored_cfunc
 
 # reassoc lets sums be split over the lanes of a vector, contract fuses a*b+c, arcp and nsz are cheap.
 # Never nnan or ninf: isfinite would stop working. Not a set: it goes into the cache's keys, and the order of
@@ -37,24 +39,24 @@ PARALLEL = {
     "numpy": False, "stencil": False, "fusion": False,
 }  # fmt: skip
 
-
-# Numba's own cache notices an edit of a kernel's file, but not of the other files it calls
-numba.config.CACHE_DIR = str(cache.directory(numba.__version__, llvmlite.__version__, np.__version__))
-
-kernel = njit(cache=True, **OPTIONS)
 # what only compiled code calls needs no door for Python, and compiles faster without
 INNER = {**OPTIONS, "no_cpython_wrapper": True}
 inlined = register_jitable(**INNER)
 shards = prange
 
 
+def kernel(function):
+    """A function of arrays, compiled for the types that it is called with, or loaded from the cache."""
+    return stored(njit(**OPTIONS)(function))
+
+
 def external_function(function, symbol, signature):
     """A function compiled on its own, for other compiled code to call by the name of a symbol.
 
-    Numba keeps the names of symbols in its cache, never their addresses.
+    The cache keeps the names of symbols, never their addresses.
     """
     if not numba.config.DISABLE_JIT:
-        compiled = cfunc(signature, cache=True, **OPTIONS)(function)
+        compiled = stored_cfunc(function, signature, OPTIONS)
         binding.add_symbol(symbol, compiled.address)
     return types.ExternalFunction(symbol, signature)
 
@@ -62,7 +64,7 @@ def external_function(function, symbol, signature):
 def _normalised(function):
     """The function with a copy of its code that is the same in every process.
 
-    Numba's cache goes by the pickled contents of closures, functions among them. A pickle shows which equal
+    The cache goes by the pickled contents of closures, functions among them. A pickle shows which equal
     constants are one object, and that is not the same in code just compiled as in code that Python had in its
     own cache. Version 0 of marshal knows no such sharing.
     """
@@ -77,7 +79,7 @@ def inline(function):
     """
     merged = njit(inline="always", **INNER)(_normalised(function))
     if not numba.config.DISABLE_JIT:
-        # Numba's cache goes by the contents of closures, this name and the function's code among them; the
+        # The cache goes by the contents of closures, this name and the function's code among them; the
         # random name that a dispatcher has otherwise would be a new one in every process
         merged._set_uuid(function.__qualname__)
     return merged
@@ -85,7 +87,7 @@ def inline(function):
 
 def parallel(function):
     """The same for a function with a loop over `shards`, whose turns may run in threads of their own."""
-    function.parallel = True  # Numba's cache goes by the function's contents, and would take the two for one
+    function.parallel = True  # the cache goes by the function's contents, and would take the two for one
     return register_jitable(parallel=PARALLEL, **INNER)(_normalised(function))
 
 
@@ -97,13 +99,8 @@ def compile(step):
         for _ in range(n):
             inner(state)
 
-    # A cache file for each step: to read one takes the modules that define the classes of all its states. Its
-    # name holds the fields of those classes: machine code finds a field by its place, and Numba's own key
-    # would not notice two of one type changing places.
-    states = {n: c._fields for n, c in sorted(step.__globals__.items()) if hasattr(c, "_fields")}
-    digest = hashlib.sha256(repr(states).encode()).hexdigest()[:8]
-    steps.__qualname__ = f"{step.__module__}.{step.__qualname__}.{digest}"
-    return njit(cache=True, **OPTIONS)(steps)
+    steps.__qualname__ = f"{step.__module__}.{step.__qualname__}"
+    return kernel(steps)
 
 
 def max_shards():

@@ -7,12 +7,23 @@ by queries.
 
 from math import exp, inf, sqrt
 
+import numpy as np
 from numba import cuda
 
 from microgpt_kernels.contract import PANEL
 from microgpt_kernels.cublas.array import flat
 from microgpt_kernels.cublas.jit import inlined, kernel
-from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, block_max, block_sum, blocks, lane, warp_sum
+from microgpt_kernels.cublas.threads import (
+    THREADS,
+    WARP,
+    WARPS,
+    block_max,
+    block_sum,
+    blocks,
+    divided,
+    lane,
+    warp_sum,
+)
 from microgpt_kernels.cublas.tile import (
     EACH,
     PADDED,
@@ -44,10 +55,10 @@ def attention_forward(out, att, scratch, qkv, offsets):
     (B, H, _), C = att.shape, out.shape[1]
     Tq, T = len(out) // B, len(qkv) // B
     if Tq < T:
-        _last_queries_kernel.launch((Tq, H), THREADS, out, qkv, offsets)
+        _last_queries_kernel.launch(Tq * H, THREADS, out, qkv, offsets)
         return
-    grid = blocks(T, PANEL), H, B
-    _attention_forward_kernel.launch(grid, TILE_THREADS, flat(out), flat(att), flat(qkv), offsets, T, C)
+    n_blocks = blocks(T, PANEL) * H * B
+    _attention_forward_kernel.launch(n_blocks, TILE_THREADS, flat(out), flat(att), flat(qkv), offsets, T, C)
 
 
 def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
@@ -69,11 +80,11 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
     """
     (B, H, _), C = att.shape, out.shape[1]
     T = len(out) // B
-    grid = blocks(T, PANEL), H, B
+    n_blocks = blocks(T, PANEL) * H * B
     dqkv, att, dout, out, qkv = map(flat, (dqkv, att, dout, out, qkv))
-    _weigh_queries_kernel.launch(grid, TILE_THREADS, dqkv, 2 * C, att, dout, C, offsets, T, C)
-    _attention_backward_kernel.launch(grid, TILE_THREADS, dqkv, att, dout, out, qkv, offsets, T, C)
-    _weigh_queries_kernel.launch(grid, TILE_THREADS, dqkv, C, att, qkv, 3 * C, offsets, T, C)
+    _weigh_queries_kernel.launch(n_blocks, TILE_THREADS, dqkv, 2 * C, att, dout, C, offsets, T, C)
+    _attention_backward_kernel.launch(n_blocks, TILE_THREADS, dqkv, att, dout, out, qkv, offsets, T, C)
+    _weigh_queries_kernel.launch(n_blocks, TILE_THREADS, dqkv, C, att, qkv, 3 * C, offsets, T, C)
 
 
 # --- products -------------------------------------------------------------------------------------
@@ -120,27 +131,31 @@ def _weigh_keys(
 
 @inlined
 def _place(offsets, T):
-    """Where a block stands: its sequence's first row, its head's first column, width and place in att."""
-    h, sequence = cuda.blockIdx.y, cuda.blockIdx.z
-    return sequence * T, offsets[h], offsets[h + 1] - offsets[h], (sequence * cuda.gridDim.y + h) * T * T
+    """Where a block stands: panels come one after the other, then heads, then sequences.
+
+    Which panel of how many; its sequence's first row; its head's first column, width and place in att.
+    """
+    n_panels = (T + PANEL - 1) // PANEL
+    head, panel = divided(cuda.blockIdx.x, n_panels)  # one of all sequences' heads
+    sequence, h = divided(head, len(offsets) - 1)
+    return panel, n_panels, sequence * T, offsets[h], offsets[h + 1] - offsets[h], head * T * T
 
 
 @kernel
 def _attention_forward_kernel(out, att, qkv, offsets, T, C):
-    """Block (panel, head, sequence)."""
     a = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
     b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
     sums = cuda.local.array((EACH, EACH), out.dtype)
-    row, low, D, head = _place(offsets, T)
+    panel, n_panels, row, low, D, head = _place(offsets, T)
     # the longest panels come first, so that none is left to the end
-    first = (cuda.gridDim.x - 1 - cuda.blockIdx.x) * PANEL
+    first = (n_panels - 1 - panel) * PANEL
     if D == 0:
         return
     real = out.dtype.type
     scale = real(1.0) / sqrt(real(D))
     n = min(PANEL, T - first)
     n_keys = first + n
-    panel = head + first * T
+    begin = head + first * T
     i, j = corner()
     for key in range(0, n_keys, PANEL):
         _dots(
@@ -152,12 +167,12 @@ def _attention_forward_kernel(out, att, qkv, offsets, T, C):
             for c in range(EACH):
                 if key + i + r < n_keys and j + c < n:
                     seen = key + i + r <= first + j + c
-                    att[panel + (key + i + r) * n + j + c] = sums[r, c] * scale if seen else real(-inf)
+                    att[begin + (key + i + r) * n + j + c] = sums[r, c] * scale if seen else real(-inf)
     cuda.syncthreads()
-    _softmax(att, panel, n, n_keys, a)
+    _softmax(att, begin, n, n_keys, a)
     _weigh_keys(
         sums, a, b, out, (row + first) * C + low, C,
-        att, panel, n, n_keys, qkv, row * 3 * C + 2 * C + low, 3 * C, D,
+        att, begin, n, n_keys, qkv, row * 3 * C + 2 * C + low, 3 * C, D,
     )  # fmt: skip
 
 
@@ -192,25 +207,25 @@ def _softmax(att, panel, n, n_keys, shared):
 
 @kernel
 def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, T, C):
-    """att becomes dscores, from which dq follows. Block (panel, head, sequence)."""
+    """att becomes dscores, from which dq follows."""
     a = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
     b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
     totals = cuda.shared.array(PANEL, out.dtype)
     sums = cuda.local.array((EACH, EACH), out.dtype)
-    row, low, D, head = _place(offsets, T)
+    panel, n_panels, row, low, D, head = _place(offsets, T)
     # the longest panels come first, so that none is left to the end
-    first = (cuda.gridDim.x - 1 - cuda.blockIdx.x) * PANEL
+    first = (n_panels - 1 - panel) * PANEL
     if D == 0:
         return
     real = out.dtype.type
     scale = real(1.0) / sqrt(real(D))
     n = min(PANEL, T - first)
     n_keys = first + n
-    panel = head + first * T
+    begin = head + first * T
     for query in range(cuda.threadIdx.x // WARP, n, TILE_WARPS):
-        begin, total = (row + first + query) * C + low, real(0.0)
+        place, total = (row + first + query) * C + low, real(0.0)
         for c in range(lane(), D, WARP):
-            total += dout[begin + c] * out[begin + c]
+            total += dout[place + c] * out[place + c]
         total = warp_sum(total)
         if lane() == 0:
             totals[query] = total
@@ -224,12 +239,12 @@ def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, T, C):
         for r in range(EACH):
             for c in range(EACH):
                 if key + i + r < n_keys and j + c < n:
-                    place = panel + (key + i + r) * n + j + c
+                    place = begin + (key + i + r) * n + j + c
                     att[place] *= (sums[r, c] - totals[j + c]) * scale
     cuda.syncthreads()
     _weigh_keys(
         sums, a, b, dqkv, (row + first) * 3 * C + low, 3 * C,
-        att, panel, n, n_keys, qkv, row * 3 * C + C + low, 3 * C, D,
+        att, begin, n, n_keys, qkv, row * 3 * C + C + low, 3 * C, D,
     )  # fmt: skip
 
 
@@ -237,14 +252,14 @@ def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, T, C):
 def _weigh_queries_kernel(out, column, att, x, x_stride, offsets, T, C):
     """out = weights @ x: for each key of a head D columns of sums over the queries that see it.
 
-    Block (panel of keys, head, sequence). out is D columns of dqkv from `column` on, x of rows of x_stride
+    A block has a panel of keys. out is D columns of dqkv from `column` on, x of rows of x_stride
     numbers, weights what att holds.
     """
     a = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
     b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
     sums = cuda.local.array((EACH, EACH), out.dtype)
-    row, low, D, head = _place(offsets, T)
-    key = cuda.blockIdx.x * PANEL
+    panel, _, row, low, D, head = _place(offsets, T)
+    key = panel * PANEL
     n_keys = min(PANEL, T - key)
     i, j = corner()
     for d in range(0, D, PANEL):
@@ -262,11 +277,11 @@ def _weigh_queries_kernel(out, column, att, x, x_stride, offsets, T, C):
 
 @kernel
 def _last_queries_kernel(out, qkv, offsets):
-    """Block (query, head). THREADS keys at a time: what came before shrinks as a larger score appears."""
+    """A block has a query of a head. THREADS keys at a time: with a larger score what came before shrinks."""
     weights = cuda.shared.array(THREADS, out.dtype)
     shared = cuda.shared.array(WARPS, out.dtype)
-    C, T = out.shape[1], len(qkv)
-    query, h, thread = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
+    C, T, thread = out.shape[1], len(qkv), cuda.threadIdx.x
+    query, h = divided(cuda.blockIdx.x, len(offsets) - 1)
     low, high = offsets[h], offsets[h + 1]
     if low == high:
         return
@@ -278,9 +293,10 @@ def _last_queries_kernel(out, qkv, offsets):
         key = first + thread
         score = real(-inf)
         if key < n_keys:
-            score = real(0.0)
-            for c in range(low, high):
-                score += qkv[n_keys - 1, c] * qkv[key, C + c]
+            score, c = real(0.0), low
+            while c < high:
+                score += qkv[np.uint64(n_keys - 1), np.uint64(c)] * qkv[np.uint64(key), np.uint64(C + c)]
+                c += 1
             score *= scale
         before, highest = highest, max(highest, block_max(score, shared))
         weights[thread] = exp(score - highest)

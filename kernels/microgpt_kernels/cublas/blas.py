@@ -1,15 +1,15 @@
-"""The cuBLAS library. `load` gives an object with nvmath-python's names for its functions.
+"""The cuBLAS library, called through ctypes.
 
-That is nvmath-python itself where it is installed. Elsewhere it is the class below, which calls the same
-library through ctypes: slower to call, which nobody notices once a step is a graph.
+Compiled bindings would be called faster, which nobody would notice: a graph calls nothing.
 """
 
 from __future__ import annotations
 
 import ctypes
-from importlib import import_module
-from importlib.util import find_spec
+from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from typing import Any
+
+import numpy as np
 
 from microgpt_kernels import BackendError
 
@@ -19,8 +19,8 @@ DEFAULT_MATH, TF32_MATH = 0, 3
 WORKSPACE_BYTES = 32 << 20
 
 
-def load() -> Any:
-    """nvmath-python's bindings, or their twin. Raises BackendError where there is no cuBLAS."""
+def load() -> Cublas:
+    """Raises BackendError where there is no cuBLAS, or where it fails."""
     from cuda import pathfinder
 
     try:
@@ -29,55 +29,77 @@ def load() -> Any:
         raise BackendError(
             "the backend 'cublas' needs the library cuBLAS: pip install 'cuda-toolkit[cublas]'"
         ) from None
-    if find_spec("nvmath") is not None:
-        return import_module("nvmath.bindings.cublas")
     return Cublas(ctypes.CDLL(library.abs_path))
 
 
 class Cublas:
-    """The same functions with the same arguments as in nvmath.bindings.cublas: addresses are integers."""
+    """A handle of the library. Addresses, on the GPU, are integers; so are streams."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        self.library = library
+        # sizes of 64 bits, or those beyond 2^31 would be cut off
+        gemm = [
+            c_void_p, c_int, c_int, c_int64, c_int64, c_int64,
+            c_void_p, c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_void_p, c_int64,
+        ]  # fmt: skip
+        arguments = {
+            "cublasCreate_v2": [POINTER(c_void_p)],
+            "cublasGetVersion_v2": [c_void_p, POINTER(c_int)],
+            "cublasSetStream_v2": [c_void_p, c_void_p],
+            "cublasSetWorkspace_v2": [c_void_p, c_void_p, c_size_t],
+            "cublasSetMathMode": [c_void_p, c_int],
+            "cublasSgemm_v2_64": gemm,
+            "cublasDgemm_v2_64": gemm,
+        }
+        for name, types in arguments.items():
+            getattr(library, name).argtypes = types
+        library.cublasGetStatusString.argtypes = [c_int]
+        library.cublasGetStatusString.restype = c_char_p
+        self._library, self._handle = library, c_void_p()
+        self._call("cublasCreate_v2", self._handle)
 
     def _call(self, name: str, *arguments: Any) -> None:
-        status = getattr(self.library, name)(*arguments)
+        status = getattr(self._library, name)(*arguments)
         if status != 0:
-            raise RuntimeError(f"{name} failed with cuBLAS status {status}")
+            words = self._library.cublasGetStatusString(status).decode()
+            raise BackendError(f"cuBLAS fails in {name} with status {status}: {words}")
 
-    def create(self) -> int:
-        handle = ctypes.c_void_p()
-        self._call("cublasCreate_v2", ctypes.byref(handle))
-        return handle.value or 0
+    def version(self) -> int:
+        """130100 for 13.1"""
+        found = c_int()
+        self._call("cublasGetVersion_v2", self._handle, found)
+        return found.value
 
-    def get_version(self, handle: int) -> int:
-        version = ctypes.c_int()
-        self._call("cublasGetVersion_v2", ctypes.c_void_p(handle), ctypes.byref(version))
-        return version.value
+    def set_stream(self, stream: int) -> None:
+        """All products from now on are work of this stream."""
+        self._call("cublasSetStream_v2", self._handle, stream)
 
-    def set_stream(self, handle: int, stream: int) -> None:
-        self._call("cublasSetStream_v2", ctypes.c_void_p(handle), ctypes.c_void_p(stream))
+    def set_workspace(self, workspace: int, n_bytes: int) -> None:
+        """Memory to use; a new stream takes it away."""
+        self._call("cublasSetWorkspace_v2", self._handle, workspace, n_bytes)
 
-    def set_workspace(self, handle: int, workspace: int, n_bytes: int) -> None:
-        arguments = ctypes.c_void_p(handle), ctypes.c_void_p(workspace), ctypes.c_size_t(n_bytes)
-        self._call("cublasSetWorkspace_v2", *arguments)
+    def set_math_mode(self, mode: int) -> None:
+        """DEFAULT_MATH or TF32_MATH"""
+        self._call("cublasSetMathMode", self._handle, mode)
 
-    def set_math_mode(self, handle: int, mode: int) -> None:
-        self._call("cublasSetMathMode", ctypes.c_void_p(handle), ctypes.c_int(mode))
-
-    def sgemm(self, *arguments: int) -> None:
-        self._gemm("cublasSgemm_v2", *arguments)
-
-    def dgemm(self, *arguments: int) -> None:
-        self._gemm("cublasDgemm_v2", *arguments)
-
-    def _gemm(
-        self, name: str, handle: int, transa: int, transb: int, m: int, n: int, k: int,
-        alpha: int, a: int, lda: int, b: int, ldb: int, beta: int, c: int, ldc: int,
+    def gemm(
+        self, dtype: Any, transpose_a: int, transpose_b: int, m: int, n: int, k: int,
+        a: int, lda: int, b: int, ldb: int, accumulate: bool, c: int, ldc: int,
     ) -> None:  # fmt: skip
-        address, integer = ctypes.c_void_p, ctypes.c_int
+        """c = op(a) @ op(b), or c +=, in BLAS's words: column-major, m by n, with leading dimensions."""
+        name = "cublasSgemm_v2_64" if dtype == "float32" else "cublasDgemm_v2_64"
+        one, zero = _FACTORS[dtype]
         self._call(
-            name, address(handle), integer(transa), integer(transb), integer(m), integer(n), integer(k),
-            address(alpha), address(a), integer(lda), address(b), integer(ldb),
-            address(beta), address(c), integer(ldc),
+            name, self._handle, transpose_a, transpose_b, m, n, k,
+            one, a, lda, b, ldb, one if accumulate else zero, c, ldc,
         )  # fmt: skip
+
+
+def _factors(real: Any) -> tuple[Any, Any]:
+    # BLAS takes them by address
+    return ctypes.byref(real(1.0)), ctypes.byref(real(0.0))
+
+
+_FACTORS = {
+    np.dtype("float32"): _factors(ctypes.c_float),
+    np.dtype("float64"): _factors(ctypes.c_double),
+}

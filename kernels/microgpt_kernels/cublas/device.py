@@ -16,15 +16,17 @@ from microgpt_kernels.cublas import blas as cublas
 from microgpt_kernels.cublas import jit
 from microgpt_kernels.cublas.array import Array
 
-# for the sums of parts of an array, before these are added up
+# for what a kernel leaves to the next: the sums of parts of an array, the order of rows
 PARTIAL_BYTES = 16 << 20
+# of a launch, in its one dimension
+MOST_BLOCKS = 2**31 - 1
 
 
 class Device:
     """One GPU. All that it is asked to do happens one after the other.
 
     core, driver  cuda.core, cuda.bindings.driver
-    blas          cuBLAS, by the names of nvmath.bindings.cublas
+    blas          blas.Cublas
     """
 
     def __init__(self, core: ModuleType, driver: ModuleType, blas: Any) -> None:
@@ -32,11 +34,10 @@ class Device:
         self.gpu = core.Device()
         self.gpu.set_current()
         self.stream = self.gpu.create_stream()  # one that waits for no other
-        self.handle = blas.create()
-        blas.set_stream(self.handle, int(self.stream.handle))
+        blas.set_stream(int(self.stream.handle))
         # its own would be allocated in the midst of a capture
         self._blas_workspace = self.zeros((cublas.WORKSPACE_BYTES,), np.uint8)
-        blas.set_workspace(self.handle, self._blas_workspace.pointer, cublas.WORKSPACE_BYTES)
+        blas.set_workspace(self._blas_workspace.pointer, cublas.WORKSPACE_BYTES)
         self._partial = self.zeros((PARTIAL_BYTES,), np.uint8)
         self._loaded: dict[tuple[jit.Kernel, jit.Signature], Any] = {}
         # while true, kernels are compiled and loaded, and none is launched
@@ -70,14 +71,14 @@ class Device:
         return Array(self, buffer, int(buffer.handle), shape, dtype)
 
     def partial(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Room for sums of parts, which the next kernel that asks for it takes over.
+        """Room for what a kernel leaves to the next; whoever asks again takes it over.
 
         Raises ValueError beyond PARTIAL_BYTES.
         """
         room = Array(self, self._partial.buffer, self._partial.pointer, shape, dtype)
         if room.nbytes > PARTIAL_BYTES:
             raise ValueError(
-                f"{shape} of {np.dtype(dtype)} exceed the {PARTIAL_BYTES} bytes for partial sums"
+                f"{shape} of {np.dtype(dtype)} exceed the {PARTIAL_BYTES} bytes between two kernels"
             )
         return room
 
@@ -125,16 +126,24 @@ class Device:
 
     # --- work -------------------------------------------------------------------------------------
 
-    def launch(self, kernel: jit.Kernel, grid: Any, block: int, arguments: tuple[Any, ...]) -> None:
-        """Ask for a kernel: `grid` blocks of so many threads. An empty grid is no work."""
+    def launch(self, kernel: jit.Kernel, n_blocks: int, n_threads: int, arguments: tuple[Any, ...]) -> None:
+        """Ask for a kernel: so many blocks of so many threads. No blocks are no work.
+
+        Raises BackendError, for too many blocks before anything is launched.
+        """
+        if n_blocks > MOST_BLOCKS:
+            raise BackendError(
+                f"{n_blocks:,} blocks of the kernel {kernel.name} are more than the {MOST_BLOCKS:,} that a "
+                "GPU takes; use a smaller model, --batch-size or --seq-len"
+            )
         key = kernel, jit.signature(arguments)
         if key not in self._loaded:
             binary = jit.cubin(*key, self.capability)
             self._loaded[key] = self.core.ObjectCode.from_cubin(binary).get_kernel(kernel.name)
-        if self.rehearsing or 0 in (grid if isinstance(grid, tuple) else (grid,)):
+        if self.rehearsing or n_blocks == 0:
             return
         self.n_asked += 1
-        config = self.core.LaunchConfig(grid=grid, block=block)
+        config = self.core.LaunchConfig(grid=n_blocks, block=n_threads)
         try:
             self.core.launch(self.stream, config, self._loaded[key], *jit.packed(arguments))
         except Exception as error:
@@ -173,7 +182,7 @@ class Device:
         """The GPU and the versions of what drives it."""
         _, total = self._checked(self.driver.cuMemGetInfo())
         major, minor = self.capability
-        version = self.blas.get_version(self.handle)
+        version = self.blas.version()
         return (
             f"{self.gpu.name}, compute capability {major}.{minor}, {total / 2**30:.0f} GiB, "
             f"cuBLAS {version // 10000}.{version // 100 % 100}"

@@ -1,14 +1,16 @@
 """The embeddings of characters and of positions."""
 
+import numpy as np
 from numba import cuda
 
 from microgpt_kernels.cublas.array import flat
+from microgpt_kernels.cublas.device import PARTIAL_BYTES
 from microgpt_kernels.cublas.jit import kernel
-from microgpt_kernels.cublas.sums import add_up, in_parts
-from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, lane, warp_row
+from microgpt_kernels.cublas.sums import DEEP, SQUARE, sum_of_columns
+from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, divided, lane, warp_row, warp_sum
 
-# so many ids are searched for one character by a block
-IDS = 1024
+# so many rows are sorted by comparing each with each
+PART = 4096
 
 
 def embedding_forward(out, ids, table):
@@ -37,25 +39,82 @@ def embedding_backward(dtable, dout, ids):
     dtable  (V, C)         written
     dout    (N, C)         read
     ids     (N,)    int32  read
+
+    The rows are sorted by their character first, PART at a time, so that nobody has to search for a
+    character's rows. It costs N * (PART + V) comparisons, which a warp makes 32 at a time, and then N * C
+    additions; to search would be N * V comparisons for each of the C columns.
     """
-    V, C = dtable.shape
-    (parts,) = in_parts(len(ids), IDS, dtable)
-    _embedding_backward_kernel.launch((V, blocks(C), len(parts)), THREADS, parts, dout, ids)
-    add_up(dtable, parts)
+    V, _ = dtable.shape
+    # as many rows at a time as their order has room for: millions
+    n_parts = PARTIAL_BYTES // (ids.dtype.itemsize * (PART + V + 1))
+    for low in range(0, len(ids), n_parts * PART):
+        rows = slice(low, min(len(ids), low + n_parts * PART))
+        _sum_by_character(dtable, dout[rows], ids[rows], low > 0)
+
+
+def _sum_by_character(dtable, dout, ids, accumulate):
+    (V, C), N = dtable.shape, len(ids)
+    n_parts = blocks(N, PART)
+    room = ids.device.partial((N + n_parts * (V + 1),), ids.dtype)
+    order, starts = room[:N], room[N:].reshape(n_parts, V + 1)
+    n_sorted = n_parts * (min(PART, N) + V + 1)
+    _sort_kernel.launch(blocks(n_sorted, WARPS), THREADS, order, starts, ids)
+    n_blocks = blocks(C, WARP) * V
+    _embedding_backward_kernel.launch(n_blocks, SQUARE, dtable, dout, order, starts, int(accumulate))
 
 
 @kernel
-def _embedding_backward_kernel(parts, dout, ids):
-    """Block (character, columns, part). Each searches its ids, so that none needs an atomic addition."""
-    N, C = dout.shape
-    v, part, n_parts = cuda.blockIdx.x, cuda.blockIdx.z, cuda.gridDim.z
-    c = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
+def _sort_kernel(order, starts, ids):
+    """The rows of each part in the order of their characters, and where each character's rows begin.
+
+    order   (N,)             written; of equal characters the earlier row comes first
+    starts  (n_parts, V+1)   written; of character v they are order[starts[part, v]:starts[part, v + 1]]
+
+    A warp has a row, or a character, and counts the rows that come before it.
+    """
+    n_parts, n_starts = starts.shape
+    n_rows = min(PART, len(ids))
+    part, i = divided(warp_row(), n_rows + n_starts)
+    begin = part * PART
+    end = min(begin + PART, len(ids))
+    is_row = i < n_rows
+    if part >= n_parts or (is_row and begin + i >= end):
+        return
+    # of its own character a row comes after those before it, and the beginning after none
+    character, before = (ids[begin + i], begin + i) if is_row else (i - n_rows, begin)
+    n, place = begin + lane(), 0
+    while n < before:
+        place += ids[np.uint64(n)] <= character
+        n += WARP
+    while n < end:
+        place += ids[np.uint64(n)] < character
+        n += WARP
+    place = begin + warp_sum(place)
+    if lane() == 0:
+        if is_row:
+            order[place] = before
+        else:
+            starts[part, i - n_rows] = place
+
+
+@kernel
+def _embedding_backward_kernel(dtable, dout, order, starts, accumulate):
+    """A block has some columns of a character. Its rows of threads take the character's rows in turn."""
+    shared = cuda.shared.array((DEEP, WARP), dtable.dtype)
+    V, C = dtable.shape
+    n_blocks, _ = divided(cuda.gridDim.x, V)  # of a character
+    v, columns = divided(cuda.blockIdx.x, n_blocks)
+    c = columns * WARP + lane()
+    total = dtable.dtype.type(0.0)
     if c < C:
-        total = parts.dtype.type(0.0)
-        for n in range(part * N // n_parts, (part + 1) * N // n_parts):
-            if ids[n] == v:
-                total += dout[n, c]
-        parts[part, v, c] = total
+        for part in range(len(starts)):
+            i, end = starts[part, v] + cuda.threadIdx.x // WARP, starts[part, v + 1]
+            while i < end:
+                total += dout[np.uint64(order[np.uint64(i)]), np.uint64(c)]
+                i += DEEP
+    total = sum_of_columns(total, shared)
+    if cuda.threadIdx.x < WARP and c < C:
+        dtable[v, c] = dtable[v, c] + total if accumulate else total
 
 
 def position_forward(out, table, start):

@@ -1,16 +1,6 @@
 """The matrix product by cuBLAS. Only this file knows that BLAS is column-major."""
 
-from __future__ import annotations
-
-import ctypes
-
-import numpy as np
-
 from microgpt_kernels.cublas.blas import DEFAULT_MATH, NO_TRANSPOSE, TF32_MATH, TRANSPOSE
-
-# BLAS takes its two factors by address
-_REAL = {np.dtype("float32"): ctypes.c_float, np.dtype("float64"): ctypes.c_double}
-_FACTORS = {dtype: (real(0.0), real(1.0)) for dtype, real in _REAL.items()}
 
 
 def gemm(out, a, b, transpose_a=False, transpose_b=False, accumulate=False, tf32=False):
@@ -23,16 +13,12 @@ def gemm(out, a, b, transpose_a=False, transpose_b=False, accumulate=False, tf32
     """
     device, (M, N) = out.device, out.shape
     K = a.shape[0] if transpose_a else a.shape[1]
-    zero, one = (ctypes.addressof(factor) for factor in _FACTORS[out.dtype])
-    blas, handle = device.blas, device.handle
-    product = blas.sgemm if out.dtype == "float32" else blas.dgemm
     if device.rehearsing:
         return
     device.n_asked += 1
-    blas.set_math_mode(handle, TF32_MATH if tf32 else DEFAULT_MATH)
+    device.blas.set_math_mode(TF32_MATH if tf32 else DEFAULT_MATH)
     # a row-major array is its own transpose to BLAS, which is asked for out.T = op(b).T @ op(a).T
-    product(
-        handle, TRANSPOSE if transpose_b else NO_TRANSPOSE, TRANSPOSE if transpose_a else NO_TRANSPOSE,
-        N, M, K, one, b.pointer, b.shape[1], a.pointer, a.shape[1],
-        one if accumulate else zero, out.pointer, N,
+    device.blas.gemm(
+        out.dtype, TRANSPOSE if transpose_b else NO_TRANSPOSE, TRANSPOSE if transpose_a else NO_TRANSPOSE,
+        N, M, K, b.pointer, b.shape[1], a.pointer, a.shape[1], accumulate, out.pointer, N,
     )  # fmt: skip

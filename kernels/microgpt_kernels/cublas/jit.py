@@ -32,13 +32,15 @@ class Kernel:
         functools.update_wrapper(self, function)
         self.function, self.name = function, function.__name__
 
-    def launch(self, grid: int | tuple[int, ...], block: int, *arguments: Any) -> None:
-        """Run `grid` blocks of `block` threads.
+    def launch(self, n_blocks: int, n_threads: int, *arguments: Any) -> None:
+        """Run n_blocks blocks of n_threads threads.
+
+        Blocks are counted in one dimension: of a second or a third a GPU has 65,535 at the most.
 
         arguments  arrays, integers, and NumPy's real numbers: a Python float would be a float64
         """
         device = next(argument.device for argument in arguments if isinstance(argument, Array))
-        device.launch(self, grid, block, arguments)
+        device.launch(self, n_blocks, n_threads, arguments)
 
 
 kernel = Kernel
@@ -77,23 +79,20 @@ def packed(arguments: tuple[Any, ...]) -> list[Any]:
 
 def cubin(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> bytes:
     """A kernel's machine code, from the cache if it is there. Its entry has the kernel's name."""
-    stored = _cache()
+    store = _store()
     key = f"{kernel.__module__}.{kernel.name}({', '.join(types)}) for {capability}"
-    binary = stored.get(key)
+    binary = store.get(key)
     if binary is None:
+        cache.count_compiled()
         binary, _ = link(kernel.name, ptx(kernel, types, capability), capability)
-        stored[key] = binary
+        store.put(key, binary)
     return binary
 
 
 @functools.cache
-def _cache() -> Any:
-    from cuda.core.utils import FileStreamProgramCache
-
-    versions = (
-        metadata.version(package) for package in ("numba-cuda", "numba", "cuda-core", "cuda-bindings")
-    )
-    return FileStreamProgramCache(cache.directory(*versions) / "cublas")
+def _store() -> cache.Store:
+    packages = ("numba-cuda", "numba", "cuda-core", "cuda-bindings")
+    return cache.Store("cubins", *map(metadata.version, packages))
 
 
 def ptx(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> str:
@@ -119,10 +118,13 @@ def _numba_type(spelled: str) -> Any:
     return types.Array(number, int(rest[:-1]), "C") if rest else number
 
 
-def link(name: str, text: str, capability: tuple[int, int]) -> tuple[bytes, str]:
-    """A cubin, and the assembler's report of registers and spills."""
+def link(name: str, text: str, capability: tuple[int, int], *, report: bool = False) -> tuple[bytes, str]:
+    """A cubin, and if asked for the assembler's report of registers and spills.
+
+    Only NVIDIA's package for linking can report; a driver links, too, and refuses that option.
+    """
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
-    options = LinkerOptions(arch="sm_{}{}".format(*capability), ptxas_options=["-v"])
+    options = LinkerOptions(arch="sm_{}{}".format(*capability), ptxas_options=["-v"] if report else None)
     linker = Linker(ObjectCode.from_ptx(text.encode(), name=name), options=options)
     return linker.link("cubin").code, linker.get_info_log()

@@ -2,10 +2,11 @@
 
 from math import sqrt
 
+import numpy as np
 from numba import cuda
 
 from microgpt_kernels.cublas.jit import kernel
-from microgpt_kernels.cublas.sums import DEEP, ROWS, SQUARE, add_up, in_parts, sum_of_columns
+from microgpt_kernels.cublas.sums import AHEAD, DEEP, SQUARE, add_up, in_parts, share_of_rows, sum_of_columns
 from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, lane, warp_row, warp_sum
 from microgpt_kernels.reference import LAYERNORM_EPS
 
@@ -62,10 +63,10 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     mean, rstd      (N,)    read, as saved by the forward
     """
     N, C = inp.shape
-    dweights, dbiases = in_parts(N, ROWS, dweight, dbias)
+    dweights, dbiases = in_parts(N, dweight, dbias)
     # first, as dinp may be written where dout is
-    grid = blocks(C, WARP), len(dweights)
-    _layernorm_sums_kernel.launch(grid, SQUARE, dweights, dbiases, dout, inp, mean, rstd)
+    n_blocks = blocks(C, WARP) * len(dweights)
+    _layernorm_sums_kernel.launch(n_blocks, SQUARE, dweights, dbiases, dout, inp, mean, rstd)
     add_up(dweight, dweights)
     add_up(dbias, dbiases)
     _layernorm_backward_kernel.launch(blocks(N, WARPS), THREADS, dinp, dout, inp, weight, mean, rstd)
@@ -73,18 +74,21 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
 
 @kernel
 def _layernorm_sums_kernel(dweight, dbias, dout, inp, mean, rstd):
-    """Block (columns, part of the rows)."""
+    """A block has some columns of a part of the rows."""
     shared = cuda.shared.array((DEEP, WARP), dweight.dtype)
     N, C = inp.shape
-    real = inp.dtype.type
-    part, n_parts = cuda.blockIdx.y, cuda.gridDim.y
-    c = cuda.blockIdx.x * WARP + lane()
-    begin, end = part * N // n_parts, (part + 1) * N // n_parts
-    weight_sum, bias_sum = real(0.0), real(0.0)
+    c, part, begin, end = share_of_rows(N, len(dweight))
+    zero = inp.dtype.type(0.0)
+    n, weight_sum, bias_sum = begin + cuda.threadIdx.x // WARP, zero, zero
     if c < C:
-        for n in range(begin + cuda.threadIdx.x // WARP, end, DEEP):
-            weight_sum += dout[n, c] * ((inp[n, c] - mean[n]) * rstd[n])
-            bias_sum += dout[n, c]
+        while n < end:
+            for _ in range(AHEAD):
+                row, column = np.uint64(n), np.uint64(c)
+                g = dout[row, column] if n < end else zero
+                difference = inp[row, column] - mean[row] if n < end else zero
+                weight_sum += g * (difference * rstd[row] if n < end else zero)
+                bias_sum += g
+                n += DEEP
     weight_sum = sum_of_columns(weight_sum, shared)
     bias_sum = sum_of_columns(bias_sum, shared)
     if cuda.threadIdx.x < WARP and c < C:

@@ -28,7 +28,7 @@ def from_host(array, values):
 
 
 def overhead():
-    """cuBLAS's workspace, and that for partial sums."""
+    """cuBLAS's workspace, and the kernels' own."""
     return WORKSPACE_BYTES + PARTIAL_BYTES
 
 

@@ -3,7 +3,7 @@
 from numba import cuda
 
 from microgpt_kernels.cublas.jit import kernel
-from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, lane, warp_row
+from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, divided, lane
 
 
 def rope_forward(qkv, cos, sin, offsets, start):
@@ -27,15 +27,16 @@ def rope_backward(dqkv, cos, sin, offsets):
 
 
 def _rotate(qkv, cos, sin, offsets, start, direction):
-    grid = blocks(len(qkv), WARPS), len(offsets) - 1
-    _rotate_kernel.launch(grid, THREADS, qkv, cos, sin, offsets, start, qkv.dtype.type(direction))
+    n_blocks = blocks(len(qkv), WARPS) * (len(offsets) - 1)
+    _rotate_kernel.launch(n_blocks, THREADS, qkv, cos, sin, offsets, start, qkv.dtype.type(direction))
 
 
 @kernel
 def _rotate_kernel(qkv, cos, sin, offsets, start, direction):
-    """Block (rows, head); a warp turns a row of a head, a lane pairs of columns."""
-    n, h = warp_row(), cuda.blockIdx.y
+    """A block has some rows of a head; a warp turns one of them, a lane pairs of its columns."""
     T, C = cos.shape
+    rows, h = divided(cuda.blockIdx.x, len(offsets) - 1)
+    n = rows * WARPS + cuda.threadIdx.x // WARP
     if n < len(qkv):
         t = (start + n) % T
         # a head of odd width leaves its last column as it is

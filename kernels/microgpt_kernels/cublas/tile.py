@@ -2,8 +2,13 @@
 
 A block of TILE_THREADS threads makes a tile of a product, of which each thread holds EACH by EACH sums. A
 matrix in an array of one dimension is where it begins and how far its rows are apart.
+
+What bounds these products on a GPU are the instructions beside the multiply-adds. So inner loops turn a
+constant number of times: the compiler unrolls them, and many numbers are on their way at a time. And an index
+is made unsigned, or every access would ask whether it counts from the array's end.
 """
 
+import numpy as np
 from numba import cuda
 
 from microgpt_kernels.contract import PANEL
@@ -16,15 +21,19 @@ TILE_THREADS = SIDE * SIDE
 TILE_WARPS = TILE_THREADS // WARP
 # rows of a tile begin at multiples of 16 bytes, so that 4 numbers are one load
 PADDED = PANEL + 4
+# so many rows of both tiles are multiplied in a turn of the innermost loop
+TURN = 4
 
 
 @inlined
 def load(tile, values, begin, stride, n_rows, n_columns):
     """tile = the first rows and columns of a matrix, filled up with zeros."""
-    column = lane()
-    for row in range(cuda.threadIdx.x // WARP, PANEL, TILE_WARPS):
-        inside = row < n_rows and column < n_columns
-        tile[row, column] = values[begin + row * stride + column] if inside else tile.dtype.type(0.0)
+    row, column = cuda.threadIdx.x // WARP, lane()
+    place = begin + row * stride + column
+    for i in range(0, PANEL, TILE_WARPS):
+        inside = row + i < n_rows and column < n_columns
+        tile[row + i, column] = values[np.uint64(place)] if inside else tile.dtype.type(0.0)
+        place += TILE_WARPS * stride
 
 
 @inlined
@@ -34,10 +43,13 @@ def load_transposed(tile, values, begin, stride, n_rows, n_columns):
     A warp reads 4 rows of 8 numbers, whole sectors of memory, and writes them to 32 banks of shared memory; a
     row of 32 would be written to 8 of them, one after the other.
     """
-    for row in range(cuda.threadIdx.x // SIDE, PANEL, SIDE):
-        for column in range(cuda.threadIdx.x & (SIDE - 1), PANEL, SIDE):
-            inside = row < n_rows and column < n_columns
-            tile[column, row] = values[begin + row * stride + column] if inside else tile.dtype.type(0.0)
+    row, column = cuda.threadIdx.x // SIDE, cuda.threadIdx.x & (SIDE - 1)
+    place = begin + row * stride + column
+    for i in range(0, PANEL, SIDE):
+        for j in range(0, PANEL, SIDE):
+            inside = row + i < n_rows and column + j < n_columns
+            tile[column + j, row + i] = values[np.uint64(place + j)] if inside else tile.dtype.type(0.0)
+        place += SIDE * stride
 
 
 @inlined
@@ -58,14 +70,23 @@ def clear(sums):
 
 @inlined
 def add_product(sums, a, b, depth):
-    """sums += this thread's part of a.T @ b, over the first `depth` rows of both tiles.
+    """sums += this thread's part of a.T @ b, over the first `depth` rows of both tiles and some zeros.
 
     Begins when all threads have written their parts of a and b, and ends when all have read them.
     """
     i, j = corner()
     cuda.syncthreads()
-    for d in range(depth):
-        for r in range(EACH):
-            for c in range(EACH):
-                sums[r, c] += a[d, i + r] * b[d, j + c]
+    for d in range(0, depth, TURN):
+        row = d & (PANEL - TURN)  # the same, and to the compiler a number that is not negative
+        _add_row_product(sums, a, b, row, i, j)
+        _add_row_product(sums, a, b, row + 1, i, j)
+        _add_row_product(sums, a, b, row + 2, i, j)
+        _add_row_product(sums, a, b, row + 3, i, j)
     cuda.syncthreads()
+
+
+@inlined
+def _add_row_product(sums, a, b, d, i, j):
+    for r in range(EACH):
+        for c in range(EACH):
+            sums[r, c] += a[d, i + r] * b[d, j + c]
