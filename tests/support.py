@@ -5,11 +5,13 @@ neither knows is an error that says so, so a new kernel is either tested or noti
 """
 
 import functools
+import sys
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 from microgpt_kernels import load, reference
 from microgpt_kernels.contract import KERNELS, shape_of
 
@@ -221,6 +223,13 @@ class Guarded:
     def guards_hold(self):
         outside = np.delete(self.buffer, self.inside)
         return bool((outside == self.GUARD).all())
+
+
+def peak_memory():
+    """The most memory that this process has held, in bytes; else the test is skipped."""
+    resource = pytest.importorskip("resource", reason="only Unix says how much memory a process has held")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def relative_error(actual, expected, scale=0.0):

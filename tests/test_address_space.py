@@ -9,7 +9,7 @@ import pytest
 
 from microgpt.address_space import NEEDED
 
-resource = pytest.importorskip("resource")
+resource = pytest.importorskip("resource", reason="only Unix limits the address space of a process")
 
 TINY = ("train", "text.txt", "--steps", "2", "--seq-len", "8", "--d-model", "16")
 

@@ -63,7 +63,7 @@ def test_lines_that_are_no_reports_are_no_obstacle(written, line):
 def test_a_full_disk_is_told_once_and_leaves_whole_lines(written, monkeypatch):
     told, before = [], (written / "metrics.jsonl").read_bytes()
     logs = Logs(written, told.append)
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="only Unix limits the size of a file")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, limits[1]))
     try:

@@ -4,7 +4,6 @@ import io
 import itertools
 import math
 import os
-import pty
 import shlex
 import shutil
 import subprocess
@@ -394,10 +393,11 @@ def test_a_standard_input_that_is_no_text(pipe, content, message):
         read_text(STANDARD_INPUT, Budget(1_000_000))
 
 
-def test_a_standard_input_that_is_not_there(monkeypatch, pipe):
+def test_a_standard_input_that_is_not_there(monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
     for function in (read_text, read_prompt):
         assert "there is no standard input" in error_of(function, STANDARD_INPUT)
+    pty = pytest.importorskip("pty", reason="needs a Unix terminal")
     keyboard, terminal = pty.openpty()
     with open(keyboard), open(terminal) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
@@ -405,6 +405,10 @@ def test_a_standard_input_that_is_not_there(monkeypatch, pipe):
     with open("/dev/null") as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         assert "standard input is empty" in error_of(read_text, STANDARD_INPUT)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_a_standard_input_that_cannot_be_kept(monkeypatch, pipe):
     pipe(b"abc")
     with open("/dev/full", "r+b", buffering=0) as full:
         monkeypatch.setattr("tempfile.TemporaryFile", lambda: full)

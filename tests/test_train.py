@@ -1,7 +1,6 @@
 """The trainer: the same numbers whatever the backend, the threads and the interruptions; and no waste."""
 
 import functools
-import sys
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from microgpt_kernels import load
 from numba.core.runtime import _nrt_python, rtsys
-from support import CPU_BACKENDS
+from support import CPU_BACKENDS, peak_memory
 
 from microgpt import train
 from microgpt.checkpoint import load_state
@@ -216,11 +215,9 @@ def test_the_budget_names_what_would_help(options, what, remedy):
 
 @pytest.mark.parametrize(("backend", "batch_size"), [("crystal", 1), ("crystal", 5), ("openblas", 1)])
 def test_nothing_is_allocated_after_the_first_step(backend, batch_size):
-    resource = pytest.importorskip("resource", reason="only Unix says how much memory a process has held")
-    KiB = 1024 if sys.platform == "darwin" else 1  # macOS counts bytes, others KiB
     trainer = trainer_of(backend, batch_size=batch_size, order="shuffled")
     trainer.advance(LOG_SLOTS)
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    held = peak_memory()
     kept, peaks = [], []
     tracemalloc.start()
     try:
@@ -239,7 +236,7 @@ def test_nothing_is_allocated_after_the_first_step(backend, batch_size):
     assert min(kept) < 10_000
     # the log of 1024 steps passes through Python, as lists of losses and rates: bytes a step, no arrays
     assert min(peaks) < 200 * LOG_SLOTS
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rss < 4096 * KiB
+    assert peak_memory() - held < 4 << 20
 
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
