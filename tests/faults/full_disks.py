@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from faults.children import call, program
+from faults.children import call, hear_signals, program
 from faults.small import OPTIONS, WEIGHTS, contents, write_text
 
 REASONS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -21,6 +21,7 @@ def run(tries: int, seed: int, folder: Path) -> str:
     from microgpt import checkpoint
     from microgpt import run as runs
 
+    hear_signals()
     runs.CHECKPOINT_SECONDS = 0.0
     os.chdir(folder)
     write_text(folder)

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from faults.children import hear_signals
 from faults.small import write_text
 
 PROGRAM = (sys.executable, "-m", "microgpt")
@@ -46,6 +47,7 @@ def run(tries: int, seed: int, folder: Path, cold: float = 0.2) -> str:
     """
     from microgpt import checkpoint
 
+    hear_signals()
     os.chdir(folder)
     write_text(folder)
     warm = {**os.environ, "XDG_CACHE_HOME": str(folder / "warm")}

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from faults.children import hear_signals
 from faults.small import write_text
 
 # after so much of the time everything that a run needs is there
@@ -43,6 +44,7 @@ def run(tries: int, seed: int, folder: Path) -> str:
     from microgpt import run as runs
     from microgpt.config import TrainConfig
 
+    hear_signals()
     os.chdir(folder)
     write_text(folder)
     runs.CHECKPOINT_SECONDS = 1.0
