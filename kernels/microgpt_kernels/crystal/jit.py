@@ -16,6 +16,7 @@ from numba import njit, prange, types
 from numba.core.registry import cpu_target
 from numba.extending import register_jitable
 
+from microgpt_kernels import BackendError
 from microgpt_kernels.crystal.stored import stored, stored_cfunc
 
 # reassoc lets sums be split over the lanes of a vector, contract fuses a*b+c, arcp and nsz are cheap.
@@ -109,8 +110,11 @@ def max_shards():
 
 
 def set_threads(n_threads):
-    """How many threads may take shards."""
-    numba.set_num_threads(n_threads)
+    """How many threads may take shards. Raises BackendError where Numba can start none."""
+    try:
+        numba.set_num_threads(n_threads)
+    except ValueError as error:  # of NUMBA_THREADING_LAYER, mostly
+        raise BackendError(f"Numba can start no threads: {str(error).splitlines()[0]}") from None
 
 
 def describe():
