@@ -26,6 +26,7 @@ def main() -> None:
         code: int | str | None = 0
     except SystemExit as leaving:
         code = leaving.code
+    interruption.ignore()
     code = streams.finish(code if isinstance(code, int) else int(code is not None))
     if code == interruption.INTERRUPTED:
         os._exit(code)  # a thread may still compile, which would keep the interpreter from ending

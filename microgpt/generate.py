@@ -117,6 +117,7 @@ class Generator:
 
     def compile(self) -> None:
         """Compile the next character, or load it from the cache: nothing is generated."""
+        self.k.from_host(self._clock, np.array([1, 0, 0]))  # a GPU looks at the arrays as it compiles
         self._generate(0, self._state(Sampling()))
 
     def _state(self, sampling: Sampling) -> Generation:

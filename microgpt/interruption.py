@@ -60,7 +60,12 @@ def finishing_the_step() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _install(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+def ignore() -> None:
+    """From now on signals do nothing: all is done, and Python is about to end."""
+    _install(signal.SIG_IGN)
+
+
+def _install(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> dict[int, Any]:
     """The handlers that it replaces. What whoever started the program ignores (`nohup`) stays ignored."""
     if threading.current_thread() is not threading.main_thread():
         return {}

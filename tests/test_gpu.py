@@ -10,6 +10,7 @@ from gpu import GPU_BACKENDS, REAL, Hosted, device, gpu_backend
 from microgpt_kernels import BackendError, load, reference
 from microgpt_kernels.contract import KERNELS, shape_of
 from support import BY_NAME, INTEGERS, Case, judge, placed, relative_error
+from test_run import Silent, resume
 from typer.testing import CliRunner
 
 from microgpt import cli, run
@@ -216,12 +217,7 @@ def test_evaluation_and_generation_agree_with_the_reference(k):
 # --- checkpoints --------------------------------------------------------------------------------------
 
 
-class Silent:
-    def __getattr__(self, name):
-        return lambda *arguments: None
-
-
-def trained(tmp_path, out, backend, steps, saved=None, **options):
+def trained(tmp_path, out, backend, steps, *, resumed=False, **options):
     """A run directory."""
     file = tmp_path / "text.txt"
     file.write_text(TEXT)
@@ -234,15 +230,18 @@ def trained(tmp_path, out, backend, steps, saved=None, **options):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "SAMPLE_LENGTH", 3)
-        run.train(config, Silent(), saved)
+        if resumed:
+            resume(config, Silent(), tmp_path / out)
+        else:
+            run.train(config, Silent())
     return tmp_path / out
 
 
 @pytest.mark.parametrize("order", [("cublas", "reference"), ("reference", "cublas")], ids="-".join)
 def test_a_run_goes_on_on_another_backend(k, tmp_path, order):
     """Half of it on a GPU, half on a CPU, beside all of it on the CPU."""
-    there = trained(tmp_path, "half", order[0], 2, dtype="float64")
-    trained(tmp_path, "half", order[1], 4, load_state(there), dtype="float64")
+    trained(tmp_path, "half", order[0], 2, dtype="float64")
+    trained(tmp_path, "half", order[1], 4, resumed=True, dtype="float64")
     whole = load_state(trained(tmp_path, "whole", "reference", 4, dtype="float64"))
     resumed = load_state(tmp_path / "half")
     assert resumed.step == whole.step == 4

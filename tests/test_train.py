@@ -72,7 +72,9 @@ def test_a_run_that_stops_and_goes_on_ends_the_same(backend, order, options, tmp
     def run():
         config = TrainConfig(**options)
         text = Text(IDS, vocabulary, "0" * 64, Path("x"))
-        return Run(k, config, config.model(V), text, tmp_path)
+        run = Run(k, config, config.model(V), text, Budget(None))
+        run.out = tmp_path
+        return run
 
     whole = run().trainer
     expected = curve(whole, 60)

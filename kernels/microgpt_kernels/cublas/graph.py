@@ -80,6 +80,7 @@ class Steps:
     def _rehearse(self, state: Any) -> None:
         """Compile and load every kernel; nothing is launched."""
         gpu = device.current()
+        gpu.gpu.set_current()  # that is each thread's own, and a program may compile in another one
         gpu.rehearsing = True
         try:
             self._step(state)
