@@ -1,6 +1,7 @@
-"""Settings that must be there before Numba is imported, and which tests need a GPU or a simulated one."""
+"""Settings that must be there before Numba is imported; what tests need: a GPU, a simulated one, signals."""
 
 import os
+import signal
 
 import pytest
 
@@ -17,3 +18,14 @@ def pytest_runtest_setup(item):
     for name, mark in MARKS.items():
         if item.get_closest_marker(mark) and (reason := unavailable(name)):
             pytest.skip(reason)
+
+
+@pytest.fixture
+def signals():
+    """Signals as in the foreground: a shell makes its background processes ignore Ctrl-C, nohup a hangup."""
+    handlers = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}
+    numbers = {name: getattr(signal, name) for name in handlers if hasattr(signal, name)}
+    before = {number: signal.signal(number, handlers[name]) for name, number in numbers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

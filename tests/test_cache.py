@@ -3,7 +3,6 @@ reason to stop."""
 
 import hashlib
 import os
-import resource
 import shutil
 import stat
 import subprocess
@@ -14,8 +13,11 @@ import microgpt_kernels
 import pytest
 from microgpt_kernels import cache
 
+resource = pytest.importorskip("resource", reason="most of this is about Unix's owners, modes and limits")
+
 KEY, CODE = "a function of an array", b"its machine code"
 NOBODY = 65534
+TELL = cache.tell  # a run has it replaced by its own
 
 # --- the store ------------------------------------------------------------------------------------
 
@@ -80,6 +82,7 @@ def test_the_users_home_is_meant_by_a_tilde(place, tmp_path, monkeypatch):
 
 def test_what_is_said_once_is_not_said_again_and_goes_to_standard_error(monkeypatch, capsys):
     monkeypatch.setattr(cache, "_told", set())
+    monkeypatch.setattr(cache, "tell", TELL)
     cache._tell_once("a line")
     cache._tell_once("a line")
     assert capsys.readouterr() == ("", "a line\n")

@@ -13,6 +13,7 @@ import pytest
 
 from microgpt.checkpoint import load_state
 
+pytestmark = pytest.mark.usefixtures("signals")
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
 unix = pytest.mark.skipif(os.name != "posix", reason="signals, shells and terminals of this kind are Unix's")
 PROGRAM = (sys.executable, "-W", "error", "-m", "microgpt")
@@ -91,6 +92,7 @@ def test_a_reader_who_leaves_costs_no_run(here):
 @unix
 def test_pipes_that_close(here):
     run(*LONG, "--steps", "20")
+    run("bench", "3", "--seq-len", "8")  # from now on nothing is said of compiling
     # readers of one byte of much, and of nothing at all
     for arguments, reader in (
         (("generate", "run", "--length", "100000"), "head -c 1"),

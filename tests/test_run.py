@@ -16,6 +16,7 @@ from microgpt.config import TrainConfig
 from microgpt.directory import reopen
 from microgpt.errors import MicrogptError, NotFiniteError
 
+pytestmark = pytest.mark.usefixtures("signals")
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
 # NumPy's reference needs no compilation; 26 steps an epoch; 150 steps report each step, 250 every second
 OPTIONS = {
