@@ -30,7 +30,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.errors import MicrogptError, shown
+from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import build
 from microgpt.files import replacing
 from microgpt.invocation import pasteable
@@ -196,7 +196,9 @@ def load_state(run: Path) -> SavedState:
     """The state of a run directory, or of its optimizer.safetensors. Raises like `load_model`."""
     state = _load(run / STATE_FILE if os.path.isdir(run) else run)
     if not isinstance(state, SavedState):
-        raise MicrogptError(f"{run} holds a model but no training state; resume from the run's directory")
+        raise MicrogptError(
+            f"{shown_path(run)} holds a model but no training state; resume from the run's directory"
+        )
     return state
 
 
@@ -339,11 +341,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             yield file
     except MicrogptError as error:
-        raise MicrogptError(f"{path} is not a usable checkpoint: {error}") from None
+        raise MicrogptError(f"{shown_path(path)} is not a usable checkpoint: {error}") from None
     except SafetensorError as error:
-        raise MicrogptError(f"{path} is damaged, or no safetensors file: {error}") from None
+        raise MicrogptError(f"{shown_path(path)} is damaged, or no safetensors file: {error}") from None
     except OSError as error:
-        raise MicrogptError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise MicrogptError(f"{shown_path(path)} cannot be read: {error.strerror or error}") from None
 
 
 def read_description(path: Path) -> SavedModel:

@@ -14,7 +14,7 @@ from microgpt_kernels import BACKENDS, BackendError, unusable_package
 from microgpt import __version__
 from microgpt.address_space import check_address_space
 from microgpt.config import DTYPES, ORDERS, POSITIONS, SCHEDULES, TrainConfig, read_toml
-from microgpt.errors import MicrogptError, UsageError
+from microgpt.errors import MicrogptError, UsageError, shown_path
 from microgpt.heads import HEAD_LAYOUTS
 from microgpt.interruption import INTERRUPTED
 from microgpt.streams import lost
@@ -59,7 +59,7 @@ def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]
             except KeyboardInterrupt:
                 _stop("interrupted", INTERRUPTED)
             except OSError as error:
-                where = f"{error.filename}: " if error.filename else ""
+                where = f"{shown_path(error.filename)}: " if error.filename else ""
                 _stop(f"{where}{error.strerror or error}", 1)
             except ImportError as error:
                 package = unusable_package(error)

@@ -13,7 +13,7 @@ from typing import Any
 
 from microgpt_kernels import BACKENDS
 
-from microgpt.errors import MicrogptError, shown
+from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import checked
 from microgpt.heads import MAX_D_MODEL, MAX_LAYERS, Widths, format_layout, parse_layout
 
@@ -242,13 +242,17 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MicrogptError(f"there is no configuration file {path}") from None
+        raise MicrogptError(f"there is no configuration file {shown_path(path)}") from None
     except OSError as error:
-        raise MicrogptError(f"cannot read the configuration {path}: {error.strerror}") from None
+        raise MicrogptError(f"cannot read the configuration {shown_path(path)}: {error.strerror}") from None
     except ValueError as error:  # not UTF-8, not TOML, or a number of thousands of digits
-        raise MicrogptError(f"{path} is not valid TOML: {str(error).splitlines()[0][:200]}") from None
+        raise MicrogptError(
+            f"{shown_path(path)} is not valid TOML: {str(error).splitlines()[0][:200]}"
+        ) from None
     except RecursionError:
-        raise MicrogptError(f"{path} is not valid TOML: its brackets are nested too deep") from None
+        raise MicrogptError(
+            f"{shown_path(path)} is not valid TOML: its brackets are nested too deep"
+        ) from None
     options = checked(TrainConfig, values, str(path), HINTS)
     # a run of version 0.1 wrote down its own directory, which is no other run's
     if "out" in options and Path(options["out"]).absolute() == path.absolute().parent:

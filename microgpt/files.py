@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, shown_path
 
 # Whoever writes NAME does so in a directory .NAME.PID.tmp beside it; version 0.1 wrote a file of that name.
 TEMPORARY = re.compile(r"\..+\.(\d{1,9})\.tmp")
@@ -57,7 +57,7 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(private, ignore_errors=True)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise MicrogptError(f"cannot write {path}: {reason}") from None
+        raise MicrogptError(f"cannot write {shown_path(path)}: {reason}") from None
     # the rename itself must survive a power cut; where a directory cannot be synced, nothing more can be done
     with contextlib.suppress(OSError):
         directory = os.open(target.parent, os.O_RDONLY)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, shown_path
 from microgpt.files import write_atomically
 
 METRICS_FILE, SAMPLES_FILE = "metrics.jsonl", "samples.txt"
@@ -47,8 +47,10 @@ class Logs:
                     raise
         except OSError as error:
             if self.problem is None:
-                self.problem = f"{path} lacks lines: {error.strerror or error}"
-                self._tell(f"cannot write {path}: {error.strerror or error}; the run goes on without it")
+                self.problem = f"{shown_path(path)} lacks lines: {error.strerror or error}"
+                self._tell(
+                    f"cannot write {shown_path(path)}: {error.strerror or error}; the run goes on without it"
+                )
 
     def resume(self, step: int) -> float:
         """Forget what was told after a checkpoint; returns the seconds of training at the last report kept.
@@ -96,7 +98,7 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise MicrogptError(f"cannot read {path}: {error.strerror or error}") from None
+        raise MicrogptError(f"cannot read {shown_path(path)}: {error.strerror or error}") from None
 
 
 def _replace(path: Path, content: bytes) -> None:

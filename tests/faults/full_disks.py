@@ -13,6 +13,8 @@ from pathlib import Path
 from faults.children import call, hear_signals, program
 from faults.small import OPTIONS, WEIGHTS, contents, write_text
 
+# bytes: what the program says goes into a file, too
+SMALLEST = 4096
 REASONS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
@@ -37,7 +39,7 @@ def run(tries: int, seed: int, folder: Path) -> str:
         assert stopped.code == 130, (seed, n, stopped)
         before = checkpoint.load_state(out).step
         if rng.random() < 0.5:
-            fault = _no_file_larger_than(rng.randrange(1, largest))
+            fault = _no_file_larger_than(rng.randrange(SMALLEST, largest))
         else:
             fault = _failing(rng.choice(("fsync", "replace")), rng.randrange(40), rng.choice(REASONS))
         outcome = call(lambda: (fault(), program("train", "--resume", out)()))  # noqa: B023
