@@ -34,7 +34,7 @@ from microgpt.checkpoint import (
     save_state,
 )
 from microgpt.config import TrainConfig
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, shown_path
 from microgpt.files import write_atomically
 from microgpt.parameters import count, table
 from microgpt.text import Text, Vocabulary
@@ -346,7 +346,7 @@ def refused(function, path):
     with pytest.raises(MicrogptError) as error:
         function(path)
     message = str(error.value)
-    assert str(path) in message
+    assert shown_path(path) in message
     assert "\n" not in message
     return message
 
@@ -602,7 +602,7 @@ LOAD = """
 import resource, sys, time
 from pathlib import Path
 from microgpt import checkpoint
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, shown_path
 from safetensors import safe_open
 before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
 try:
