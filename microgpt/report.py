@@ -37,7 +37,7 @@ class Display:
         self.progress: Progress | None = None
         self.status: Status | None = None
         self.task: Any = None
-        self.working_on = ""
+        self.said: set[str] = set()
         self.n_reports = 0
         self.line_at = time.monotonic()
         self.steps = 0
@@ -52,7 +52,8 @@ class Display:
     def working(self, what: str, so_far: str) -> None:
         """What takes a while: on a terminal a line that comes to an end, elsewhere one that says so once."""
         if not self.live:
-            if what != self.working_on:
+            if what not in self.said:
+                self.said.add(what)
                 self.note(f"{what} ...")
         elif self.progress is not None:
             self.progress.update(self.task, figures=f"{what} ({so_far})")
@@ -61,10 +62,8 @@ class Display:
             self.status.start()
         else:
             self.status.update(f"{what} ({so_far})")
-        self.working_on = what
 
     def idle(self) -> None:
-        self.working_on = ""
         if self.status is not None:
             self.status.stop()
             self.status = None
