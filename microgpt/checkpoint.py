@@ -207,7 +207,7 @@ def check_resumable(state: SavedState, model: ModelConfig, train: TrainConfig, t
     is something left to do."""
     old, new = state.train.resolved(), train.resolved()
     run = state.path.parent
-    from_weights = pasteable("train", new.file, "--from", run)
+    from_weights = pasteable("train", Path(new.file), "--from", run / MODEL_FILE)
     constant = old.schedule == new.schedule == "constant"
     free = FREE | {"steps", "min_lr"} if constant else FREE
     different = []
@@ -223,7 +223,8 @@ def check_resumable(state: SavedState, model: ModelConfig, train: TrainConfig, t
         known, sha256 = state.notes.get("text_characters"), str(state.notes.get("text_sha256"))
         length = f"{known:,} characters, " if type(known) is int else ""
         different.append(
-            f"the text {new.file} ({len(text.ids):,} characters, SHA-256 {text.sha256[:8]}) is not the one "
+            f"the text {new.file} ({len(text.ids) + text.n_skipped:,} characters, "
+            f"SHA-256 {text.sha256[:8]}) is not the one "
             f"that it was trained on, {old.file} ({length}SHA-256 {sha256[:8]}): if that lies elsewhere now, "
             + pasteable("train", "NEW_PATH", "--resume", run)
         )

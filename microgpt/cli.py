@@ -180,17 +180,15 @@ def train(
     except MicrogptError as error:
         raise UsageError(str(error)) from None
 
-    from microgpt.interruption import cleaned_up
     from microgpt.report import Display
     from microgpt.start import start
 
     display = Display(as_json=json)
-    with cleaned_up(display.close):
-        try:
-            result = start(options | given, display, resume=resume, extend_vocabulary=extend_vocabulary)
-        finally:
-            display.close()
-        display.finished(result)
+    try:
+        result = start(options | given, display, resume=resume, extend_vocabulary=extend_vocabulary)
+    finally:
+        display.close()
+    display.finished(result)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
     missing = _lost(result.lost)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ import microgpt_kernels
 
 from microgpt import checkpoint
 from microgpt import corpus as corpora
-from microgpt.checkpoint import BEST_FILE, STATE_FILE, SavedModel, SavedState
+from microgpt.checkpoint import BEST_FILE, MODEL_FILE, STATE_FILE, SavedModel, SavedState
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.heads import format_layout
 from microgpt.invocation import pasteable
@@ -34,12 +36,14 @@ def _open(
     """A saved model with its arrays on a backend. Says which weights these are, where that is not plain."""
     saved = checkpoint.load_model(run, last=last)
     if run.is_dir() and saved.path.name == BEST_FILE:
-        step, newest = (
-            saved.notes.get("step"),
-            checkpoint.read_description(run / STATE_FILE).notes.get("step"),
-        )
-        if step != newest:
-            display.note(f"the weights of step {step}, the best of the validation; --last: those of {newest}")
+        step, newest = saved.notes.get("step"), None
+        if (run / MODEL_FILE).exists():
+            newest = checkpoint.read_description(run / MODEL_FILE).notes.get("step")
+        if newest not in (None, step):
+            display.note(
+                f"these are the weights of step {step}, the best of the validation; "
+                f"--last takes those of step {newest}"
+            )
     k = load_backend(backend, display)
     k.set_threads(1)
     buffer, p, c = place(k, budget, saved.config)
@@ -120,7 +124,9 @@ def evaluate(run: Path, file: Path, *, skip_unknown: bool, last: bool, backend: 
             "skipped": text.n_skipped,
             "nats_per_character": score.nats,
             "bits_per_character": score.bits,
-            "perplexity": score.perplexity,
+            "perplexity": score.perplexity
+            if math.isfinite(score.perplexity)
+            else None,  # JSON has no infinity
         }
         print(json.dumps(figures))
         return
@@ -187,7 +193,9 @@ def runs(directory: Path, *, as_json: bool) -> None:
 
 def _row(saved: SavedState) -> dict[str, Any]:
     progress = saved.progress
-    modified = datetime.fromtimestamp(saved.path.stat().st_mtime).astimezone()
+    modified = ""
+    with contextlib.suppress(OSError, ValueError, OverflowError):  # a year that no calendar has
+        modified = datetime.fromtimestamp(saved.path.stat().st_mtime).astimezone().isoformat(" ", "minutes")
     return {
         "run": str(saved.path.parent),
         "text": saved.train.file,
@@ -199,7 +207,7 @@ def _row(saved: SavedState) -> dict[str, Any]:
         "val_loss": progress.val_loss,
         "best": progress.best_val_loss,
         "at_step": progress.best_step,
-        "saved": modified.isoformat(" ", "minutes"),
+        "saved": modified,
     }
 
 

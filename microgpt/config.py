@@ -200,7 +200,8 @@ class TrainConfig:
     @property
     def default_out(self) -> Path:
         """Where the results go if nothing else is said."""
-        return Path("runs") / ("standard-input" if self.file == "-" else Path(self.file).stem)
+        name = "standard-input" if self.file == "-" else Path(self.file).stem
+        return Path("runs") / (name.strip(".") or "text")
 
     def n_shards(self, most: int) -> int:
         """Into how many shards the batch is cut, by a backend that cuts it into so many at the most: nothing

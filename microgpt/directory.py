@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from microgpt.checkpoint import STATE_FILE
 from microgpt.errors import MicrogptError, shown_path
-from microgpt.files import remove_abandoned
+from microgpt.files import TEMPORARY, remove_abandoned
 
-LOCK_FILE = ".lock"
+LOCK_FILE, CONFIG_FILE = ".lock", "config.toml"
 
 
 class RunDirectory:
@@ -38,15 +39,25 @@ class RunDirectory:
 
     def release(self) -> None:
         """Let others write it."""
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def is_still_here(self) -> bool:
+        """Whether the directory was neither moved nor removed, nor is another run's by now."""
+        try:
+            return os.path.samestat(os.fstat(self._lock), os.stat(self.path / LOCK_FILE))
+        except OSError:
+            return False
 
     def discard(self) -> None:
-        """Take back what was made, where nothing has been written into it yet."""
+        """Take back what was made, where no more than the configuration has been written into it."""
         if not self._made:
             return
         with contextlib.suppress(OSError):  # something is in it
             if _is_empty(self.path):
-                (self.path / LOCK_FILE).unlink(missing_ok=True)
+                shutil.rmtree(self.path)
+                self._made.pop()
             for path in reversed(self._made):
                 path.rmdir()
 
@@ -75,7 +86,7 @@ def claim(out: str | None, default: Path) -> RunDirectory:
 def reopen(run: Path) -> RunDirectory:
     """The directory of a run that goes on. Raises MicrogptError."""
     with _sentences(run):
-        if not (run / STATE_FILE).exists():
+        if not (run / STATE_FILE).exists() and not (run / LOCK_FILE).exists():
             raise MicrogptError(
                 f"{shown_path(run)} holds no run to go on with: there is no {STATE_FILE} in it"
             )
@@ -104,12 +115,18 @@ def _try_to_claim(path: Path) -> RunDirectory | None:
 
 
 def _is_empty(path: Path) -> bool:
-    return all(entry.name == LOCK_FILE for entry in path.iterdir())
+    """Whether nothing is in it, or just what a run leaves that was stopped before it had begun."""
+    names = {entry.name for entry in path.iterdir()}
+    ours = {LOCK_FILE, CONFIG_FILE} if LOCK_FILE in names else set()
+    return all(name in ours or (ours and TEMPORARY.fullmatch(name)) for name in names)
 
 
 def _lock(directory: Path) -> int | None:
     """A lock that ends with this process, however it ends; None where another process holds it."""
-    file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    except FileNotFoundError:  # whoever had it before has just taken it back
+        return None
     try:
         if sys.platform == "win32":
             import msvcrt

@@ -49,9 +49,8 @@ def replacing(path: Path) -> Iterator[Path]:
             private.chmod(0o700)
             temporary = private / target.name
             yield temporary
+            _flush(temporary)
             temporary.chmod(mode)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
             temporary.replace(target)
         finally:
             shutil.rmtree(private, ignore_errors=True)
@@ -65,6 +64,15 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _flush(path: Path) -> None:
+    # Windows flushes only what is open for writing; elsewhere a file may be one that its owner cannot write
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_abandoned(directory: Path) -> None:

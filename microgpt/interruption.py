@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -19,6 +21,10 @@ SIGNALS = [
 ]
 INTERRUPTED = 130
 
+# two signals within so many seconds are one wish: who closes a terminal sends SIGHUP more than once
+ONE_WISH_SECONDS = 0.5
+
+_asked_at: float | None = None
 _cleanups: list[Callable[[], None]] = []
 
 
@@ -29,6 +35,11 @@ def leave_at_once() -> None:
     traceback, or be swallowed.
     """
     _install(_leave)
+
+
+def clean_up(function: Callable[[], None]) -> None:
+    """Call the function if the program ends by `leave_at_once`, whenever that is."""
+    _cleanups.append(function)
 
 
 @contextlib.contextmanager
@@ -43,21 +54,33 @@ def cleaned_up(function: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def finishing_the_step() -> Iterator[Callable[[], bool]]:
-    """Let a signal wait for the end of a step; yields whether there was one. A second one does not wait."""
-    asked = False
+    """Let a signal wait for the end of a step; yields whether there was one.
+
+    A second Ctrl-C does not wait.
+    """
+    global _asked_at
 
     def ask(signum: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        global _asked_at
+        now = time.monotonic()
+        if _asked_at is None:
+            _asked_at = now
+        elif signum == signal.SIGINT and now > _asked_at + ONE_WISH_SECONDS:
             _leave(signum, frame)
-        asked = True
 
+    _asked_at = None
     before = _install(ask)
     try:
-        yield lambda: asked
+        yield is_asked
     finally:
+        _asked_at = None
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def is_asked() -> bool:
+    """Whether a signal waits for the end of a step."""
+    return _asked_at is not None
 
 
 def ignore() -> None:
@@ -77,9 +100,9 @@ def _leave(signum: int, frame: FrameType | None) -> None:
     for function in reversed(_cleanups):
         with contextlib.suppress(Exception):
             function()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # it may be in the middle of a write
-            stream.flush()
-    with contextlib.suppress(OSError):
-        os.write(2, b"microgpt: interrupted\n")
+    with contextlib.suppress(Exception):  # it may be in the middle of a write
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        if os.name == "nt" or select.select([], [2], [], 0)[1]:  # or it would wait for somebody to read
+            os.write(2, b"microgpt: interrupted\n")
     os._exit(INTERRUPTED)  # threads that compile would keep the interpreter from ending

@@ -11,7 +11,12 @@ from pathlib import Path
 
 def pasteable(*words: object) -> str:
     """A command of this program, quoted for a shell: 'info', 'my run' -> "microgpt info 'my run'"."""
-    return shlex.join([*_program(), *map(str, words)])
+    return shlex.join([*_program(), *map(_word, words)])
+
+
+def _word(word: object) -> str:
+    """A path that begins with a dash would be taken for an option."""
+    return f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
 
 
 def _program() -> list[str]:

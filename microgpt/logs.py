@@ -62,7 +62,7 @@ class Logs:
         for line in _read(self._metrics).splitlines(keepends=True):
             report = _parse(line)
             if report is not None and report["step"] <= step:
-                kept.append(line)
+                kept.append(line.rstrip(b"\r\n") + b"\n")
                 elapsed = report["elapsed_s"]
         _replace(self._metrics, b"".join(kept))
         _replace(self._samples, _samples_until(_read(self._samples).decode(errors="replace"), step).encode())
@@ -85,9 +85,9 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         report = json.loads(line)
         numbers = [report["step"], report["elapsed_s"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    if any(type(n) not in (int, float) or not math.isfinite(n) for n in numbers):
+        if any(type(n) not in (int, float) or not math.isfinite(n) for n in numbers):
+            return None
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return None
     return dict(report)
 

@@ -6,12 +6,14 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 
+from microgpt.interruption import clean_up
 from microgpt.invocation import pasteable
 from microgpt.run import Result, Summary
 from microgpt.streams import lost
@@ -21,19 +23,19 @@ from microgpt.workspace import readable
 # off a terminal every so many reports are printed, of a hundred in a run, and a line at least so often
 REPORTS_PER_LINE = 5
 LINE_SECONDS = 10.0
-# a bar that is narrower shows nothing
-NARROWEST_BAR = 8
+# the bar leaves room for the figures and for the ^C that a terminal shows
+NARROWEST_BAR, WIDEST_BAR = 8, 20
 
 
 class Display:
     """Shows a run to a person; with `as_json`, also every report on standard output as a line of JSON."""
 
     def __init__(self, *, as_json: bool = False) -> None:
-        # Rich would break the lines of a file or a pipe at 80 characters
-        self.console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self.console = Console(stderr=True, highlight=False, emoji=False)
         # what a terminal shows can be written over, unless it is as simple as that of an editor
         self.live = sys.stderr.isatty() and not self.console.is_dumb_terminal
         self.as_json = as_json
+        clean_up(self.close)
         self.progress: Progress | None = None
         self.status: Status | None = None
         self.task: Any = None
@@ -42,11 +44,13 @@ class Display:
         self.line_at = time.monotonic()
         self.steps = 0
         self.uniform_entropy = 0.0
+        self.from_standard_input = False
         self.said_so = False
 
     def started(self, s: Summary) -> None:
         for line in summary_lines(s):
             self.note(line)
+        self.from_standard_input = s.file == "-"
         self.steps, self.uniform_entropy, self.line_at = s.steps, s.uniform_entropy, time.monotonic()
 
     def working(self, what: str, so_far: str) -> None:
@@ -78,7 +82,7 @@ class Display:
         if self.progress is None:
             self.progress = Progress(
                 TextColumn("{task.fields[figures]}"),
-                BarColumn(bar_width=None),
+                BarColumn(bar_width=WIDEST_BAR if self.console.width >= 100 else NARROWEST_BAR),
                 console=self.console,
                 redirect_stdout=sys.stdout.isatty(),  # else results would go where the bar goes
                 transient=True,  # the last report says the same
@@ -90,7 +94,7 @@ class Display:
     def _fitting(self, metrics: dict[str, Any]) -> str:
         """As many of the figures as the terminal is wide for."""
         figures = self._figures(metrics)
-        room = self.console.width - NARROWEST_BAR - 1
+        room = self.console.width - NARROWEST_BAR - 4
         for least in ("speed", "validation", "smoothed", "loss", "left"):
             if len("  ".join(figures.values())) <= room:
                 break
@@ -138,8 +142,12 @@ class Display:
         if step < self.steps:
             self.note(f"--- sample at step {step}\n{text}\n---")
 
-    def note(self, text: str) -> None:
-        self.console.print(harmless(text) if self.console.is_terminal else text, markup=False)
+    def note(self, text: str, *, wrapped: bool = True) -> None:
+        """A line that stays; `wrapped` between words on a terminal, which a command to paste must not be."""
+        is_terminal = self.console.is_terminal
+        self.console.print(
+            harmless(text) if is_terminal else text, markup=False, soft_wrap=not (wrapped and is_terminal)
+        )
 
     def finished(self, result: Result) -> None:
         """How it went, a sample, and the next command to type."""
@@ -154,14 +162,20 @@ class Display:
         elif result.sample:
             print(harmless(result.sample) if sys.stdout.isatty() else result.sample, flush=True)
         if result.interrupted:
-            self.note(f"interrupted and saved; to go on: {pasteable('train', '--resume', result.out)}")
+            text = ["-"] if self.from_standard_input else []
+            command = pasteable("train", *text, "--resume", Path(result.out))
+            if text:
+                command = f"cat FILE | {command}"
+            self.note(f"interrupted and saved; to go on: {command}", wrapped=False)
             return
-        if result.loss is not None and result.loss > self.uniform_entropy + 0.1:
+        if result.step >= 100 and result.loss is not None and result.loss > self.uniform_entropy + 0.1:
             self.note(
                 f"this is worse than guessing, which has a loss of ln V = {self.uniform_entropy:.4f}: "
                 "the learning rate may be too high; try a smaller --lr"
             )
-        self.note(f"next: {pasteable('generate', result.out, '--length', 1000)}")
+        if not result.sample:
+            self.note("the last sample was not waited for")
+        self.note(f"next: {pasteable('generate', Path(result.out), '--length', 1000)}", wrapped=False)
 
     def close(self) -> None:
         """Leave the terminal as it was."""

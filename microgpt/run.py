@@ -13,9 +13,9 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from microgpt import __version__, checkpoint, corpus
-from microgpt.checkpoint import BEGINNING, BEST_FILE, SavedModel, SavedState
+from microgpt.checkpoint import BEGINNING, BEST_FILE, MODEL_FILE, SavedModel, SavedState
 from microgpt.config import ModelConfig, TrainConfig, to_toml
-from microgpt.directory import RunDirectory, claim
+from microgpt.directory import CONFIG_FILE, RunDirectory, claim
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.evaluate import Evaluator
 from microgpt.files import write_atomically
@@ -31,7 +31,6 @@ from microgpt.walk import split
 from microgpt.warm_start import starting_weights
 from microgpt.workspace import Budget
 
-CONFIG_FILE = "config.toml"
 # Python looks at a run so often: for Ctrl-C, the progress bar and the next report
 LOOK_SECONDS = 0.1
 CHECKPOINT_SECONDS = 60.0
@@ -124,8 +123,11 @@ def train(
             reporter.started(run.summary(threads, directory.path))
             k.set_threads(threads)
             compiled(reporter, run.trainer.compile)
-            run.open(directory.path, reporter)
-        return run.go(reporter)
+            run.open(directory, reporter)
+        try:
+            return run.go(reporter)
+        finally:
+            run.directory.release()
 
 
 def _read(
@@ -187,11 +189,20 @@ class Run:
             known_entropy=corpus.known_entropy(self.text.sha256),
         )
 
-    def open(self, out: Path, reporter: Reporter) -> None:
+    def open(self, directory: RunDirectory, reporter: Reporter) -> None:
         """Write the configuration; a resumed run forgets what it told after its checkpoint."""
-        self.out, self.logs = out, Logs(out, reporter.note)
-        write_atomically(out / CONFIG_FILE, to_toml(self.config).encode())
-        self.elapsed = self.logs.resume(self.trainer.step)
+        self.directory, self.out = directory, directory.path
+        self.logs = Logs(self.out, reporter.note)
+        write_atomically(self.out / CONFIG_FILE, to_toml(self.config).encode())
+        self.elapsed = max(self.elapsed, self.logs.resume(self.trainer.step))
+
+    def _stay_in_the_directory(self, reporter: Reporter) -> None:
+        """Go on in a new one where somebody has moved or removed it: another run may have its name by now."""
+        if not self.directory.is_still_here():
+            before = self.directory
+            self.open(claim(None, before.path), reporter)
+            before.release()
+            reporter.note(f"{before.path} was moved or removed: the run goes on in {self.out}")
 
     def go(self, reporter: Reporter) -> Result:
         """Step until the end or Ctrl-C, then write the checkpoint and a sample."""
@@ -206,6 +217,7 @@ class Run:
                 self._look(reporter, stop)
                 if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
                     self._try_to_save(reporter)
+            self._stay_in_the_directory(reporter)
             self.save()
             done = trainer.step == steps and not self.progress.evaluation_due
             sample = ""
@@ -269,7 +281,14 @@ class Run:
             return (
                 "the weights from before it are not finite either, and are not saved; a smaller --lr may help"
             )
-        again = pasteable("train", self.config.file, "--from", self.out, "--lr", f"{self.config.lr / 3:.1g}")
+        again = pasteable(
+            "train",
+            Path(self.config.file),
+            "--from",
+            self.out / MODEL_FILE,
+            "--lr",
+            f"{self.config.lr / 3:.1g}",
+        )
         return (
             f"the weights from before it are in {self.out}; a smaller rate may help, "
             f"in a new run with them: {again}"
@@ -280,6 +299,7 @@ class Run:
 
         Where `stop` ends an evaluation or a compilation, all of it stays due for the run that resumes.
         """
+        self._stay_in_the_directory(reporter)
         step, config = self.trainer.step, self.config
         last = step == config.steps
         evaluator = self.evaluator if last or _is_due(step, config.eval_every) else None
@@ -377,7 +397,7 @@ class Run:
             "val_loss": self.progress.val_loss,
             "text": self.config.file,
             "text_sha256": self.text.sha256,
-            "text_characters": len(self.text.ids),
+            "text_characters": len(self.text.ids) + self.text.n_skipped,
             "microgpt": __version__,
         }
 

@@ -48,6 +48,11 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Res
 
     with reopen(resume if resume.is_dir() else resume.parent) as directory:
         saved = checkpoint.load_state(resume)
+        if resume.is_file() and resume.name != checkpoint.STATE_FILE:
+            raise MicrogptError(
+                f"{shown_path(resume)} is a copy; a run goes on from the {checkpoint.STATE_FILE} of its own "
+                "directory"
+            )
         settings = _checked(
             {**dataclasses.asdict(saved.train), **options}, "a resumed run keeps the sizes that it began with"
         )
@@ -59,6 +64,9 @@ def _begin_with_weights(options: Mapping[str, Any], reporter: Reporter, *, exten
     from microgpt.warm_start import options_of
 
     weights = checkpoint.load_model(Path(options["weights"]))
+    reporter.note(
+        f"beginning with {shown_path(weights.path)}, the weights of step {weights.notes.get('step')}"
+    )
     settings = _checked({**options_of(weights), **options}, "the sizes are those of the weights")
     return run.train(settings, reporter, weights=weights, extend_vocabulary=extend_vocabulary)
 

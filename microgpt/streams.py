@@ -5,10 +5,18 @@ reader leaves, a full disk, a terminal that is gone. Whoever writes goes on, and
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
+import select
 import sys
 from typing import IO, Any, TextIO
+
+from microgpt import interruption
+
+PIPE_BUFFER = 512  # POSIX promises at least that much
+# so often a reader who does not read is asked again, and whether the user still wants to wait
+WAIT_SECONDS = 0.1
 
 
 class Audience(io.FileIO):
@@ -17,14 +25,23 @@ class Audience(io.FileIO):
     lost: OSError | None = None
 
     def write(self, data: Any) -> int | None:  # type: ignore[override]
-        if self.lost is None:
+        # so much goes into a pipe that takes anything: nobody waits within a write, which hears no signal
+        data = memoryview(data).cast("B")[:PIPE_BUFFER]
+        while self.lost is None:
             try:
-                return super().write(data)
-            except BlockingIOError:
-                raise
+                if self._takes_some() and (n := super().write(data)) is not None:
+                    return n
             except OSError as error:
                 self.lost = error
-        return memoryview(data).nbytes
+            else:
+                if interruption.is_asked():
+                    self.lost = OSError(errno.EPIPE, "nobody reads it")
+        return len(data)
+
+    def _takes_some(self) -> bool:
+        if os.name == "nt":
+            return True
+        return bool(select.select([], [self], [], WAIT_SECONDS)[1])
 
 
 def prepare() -> None:

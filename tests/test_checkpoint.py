@@ -773,7 +773,7 @@ def test_what_changes_the_numbers_is_refused(options, message):
     file = options.get("file", "tales.txt")
     assert str(error.value) == (
         f"this run cannot be resumed exactly: {message}; resume it as it was, "
-        f"or begin a new run with its weights: microgpt train {file} --from runs/x"
+        f"or begin a new run with its weights: microgpt train {file} --from runs/x/model.safetensors"
     )
 
 
@@ -800,7 +800,9 @@ def test_a_run_that_is_done_says_how_to_go_on():
         resume(state_of(steps=7))
     resume(state_of(steps=7), steps=8)
     done = dataclasses.replace(state_of(steps=7, schedule="cosine"), path=Path("runs/x") / STATE_FILE)
-    with pytest.raises(MicrogptError, match=r"come to its end; .*: microgpt train tales.txt --from runs/x"):
+    with pytest.raises(
+        MicrogptError, match=r"come to its end; .*: microgpt train tales.txt --from runs/x/model.safetensors"
+    ):
         resume(done)
 
 

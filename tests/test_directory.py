@@ -35,7 +35,7 @@ def test_the_next_number_where_others_were(tmp_path):
     default = tmp_path / "runs" / "text"
     first, second = claim(None, default), claim(None, default)
     assert (first.path, second.path) == (default, default.with_name("text-2"))
-    (first.path / "config.toml").touch()
+    (first.path / "optimizer.safetensors").touch()
     first.release()
     assert claim(None, default).path == default.with_name("text-3")
     # one that nobody has used is taken
@@ -75,6 +75,7 @@ def test_never_over_another_run(tmp_path):
 
 def test_what_never_began_is_taken_back(tmp_path):
     directory = claim(str(tmp_path / "a" / "b" / "run"), tmp_path)
+    (directory.path / "config.toml").touch()  # which comes before the first checkpoint
     directory.discard()
     assert list(tmp_path.iterdir()) == []
     # but not what was there before, nor what has something in it

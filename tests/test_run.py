@@ -106,6 +106,25 @@ def test_interruptions_leave_no_trace(file, tmp_path, steps):
     assert (part.loss, part.val_loss) == (result.loss, result.val_loss)
 
 
+def test_a_directory_that_is_moved_takes_nothing_with_it(file, tmp_path):
+    """Nor is another run overwritten that has taken the name meanwhile."""
+
+    class Mover(Silent):
+        def advanced(self, metrics):
+            if metrics["step"] >= 50 and not (tmp_path / "moved").exists():
+                (tmp_path / "run").rename(tmp_path / "moved")
+                (tmp_path / "run").mkdir()
+                (tmp_path / "run" / "diary.txt").write_text("mine")
+
+    reporter = Mover()
+    result = run.train(TrainConfig(file=file, steps=150, out="run", **OPTIONS), reporter)
+    assert result.out == "run-2"
+    assert "run was moved or removed: the run goes on in run-2" in reporter.notes
+    assert load_state(tmp_path / "run-2").step == 150
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["diary.txt"]
+    assert run.train(TrainConfig(file=file, steps=1, **OPTIONS | {"eval_every": None}), Silent()).step == 1
+
+
 def test_reports_after_the_checkpoint_are_forgotten(file, tmp_path):
     config = TrainConfig(file=file, steps=150, out="crash", **OPTIONS)
     run.train(config, Silent(50))
@@ -197,7 +216,7 @@ def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path
     assert f"the loss is not finite at step {step + 1}: the gradient 'up_w' is the first" in str(caught.value)
     assert str(caught.value).endswith(
         "; the weights from before it are in nan; a smaller rate may help, in a new run with them: "
-        "microgpt train text.txt --from nan --lr 0.003"
+        "microgpt train text.txt --from nan/model.safetensors --lr 0.003"
     )
 
 

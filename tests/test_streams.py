@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -98,3 +100,45 @@ def test_other_encodings(run):
         assert re.match(r"microgpt: standard output is in \S+: characters that it lacks are written as", said)
         for command in ("info run", f"train text.txt {TINY} --steps 30"):
             assert shell(command, PYTHONIOENCODING=encoding).returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_who_does_not_read_costs_no_run(here, stream, blocking):
+    """It waits for the reader until a signal comes; then it saves."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, blocking)
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: writing}
+    # so many reports that no pipe holds them
+    command = [*PROGRAM.split(), "train", "text.txt", *TINY.split(), "--steps", "10000000", "--json"]
+    command += ["--val-fraction", "0.1", "--eval-every", "1", "--out", "run"]
+    with subprocess.Popen(command, **streams) as process:
+        wait_for(lambda: (here / "run" / "metrics.jsonl").exists())
+        time.sleep(3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 130
+    for end in (reading, writing):
+        os.close(end)
+    assert load_state(here / "run").step > 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")
+def test_a_terminal_that_is_closed_sends_more_than_one_signal(here):
+    command = [*PROGRAM.split(), "train", "text.txt", *TINY.split(), "--steps", "10000000", "--out", "run"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: (here / "run" / "metrics.jsonl").exists() or (here / "run" / "config.toml").exists())
+        time.sleep(1)
+        for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+            process.send_signal(number)
+            time.sleep(0.01)
+        assert process.wait(20) == 130
+    assert load_state(here / "run").step > 0
+
+
+def wait_for(condition):
+    for _ in range(300):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it takes too long")
