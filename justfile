@@ -47,7 +47,7 @@ test *arguments:
 test-backend name:
     {{bin}}/pytest -k {{name}}
 
-# what must not cost a user anything, in large numbers: about an hour; `just test-faults kills --tries 100` for some
+# what must not cost a user anything, in large numbers, for hours; `just test-faults kills --tries 100` for some
 test-faults *arguments:
     {{bin}}/python -m tests.faults "$@"
 
