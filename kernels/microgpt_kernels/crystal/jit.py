@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import sys
 from typing import Any, NamedTuple
 
 # Threads wait for each other three times a step. Where they spin meanwhile, and other programs want the cores
@@ -69,6 +70,9 @@ def _normalised(function):
     constants are one object, and that is not the same in code just compiled as in code that Python had in its
     own cache. Version 0 of marshal knows no such sharing.
     """
+    names = function.__globals__  # its __file__ is pickled, too, and Python 3.13 interns what code says of it
+    if "__file__" in names:
+        names["__file__"] = sys.intern(names["__file__"])
     function.__code__ = marshal.loads(marshal.dumps(function.__code__, 0))
     return function
 
