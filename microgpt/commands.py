@@ -19,7 +19,7 @@ import microgpt_kernels
 from microgpt import checkpoint
 from microgpt import corpus as corpora
 from microgpt.checkpoint import BEST_FILE, MODEL_FILE, STATE_FILE, SavedModel, SavedState
-from microgpt.errors import MicrogptError, UsageError
+from microgpt.errors import MicrogptError, UsageError, shown
 from microgpt.heads import format_layout
 from microgpt.invocation import pasteable
 from microgpt.machine import compiled, load_backend
@@ -248,7 +248,7 @@ def corpus(name: str, out: Path, *, as_json: bool) -> None:
                 out, lambda done, total: progress.update(task, completed=done, total=total)
             )
     else:
-        raise UsageError(f"there is no corpus {name!r}; there are tales and shakespeare")
+        raise UsageError(f"there is no corpus {shown(name)}; there are tales and shakespeare")
     if corpora.is_standard_output(out):
         return
     if as_json:

@@ -22,7 +22,7 @@ def load(name: str) -> ModuleType:
     from microgpt_kernels import contract
 
     if name not in BACKENDS:
-        raise BackendError(f"there is no backend {name!r}; there are {', '.join(BACKENDS)}")
+        raise BackendError(f"there is no backend {name[:60]!r}; there are {', '.join(BACKENDS)}")
     if name.startswith("cublas"):
         from microgpt_kernels import nvidia
 
