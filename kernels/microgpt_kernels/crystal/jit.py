@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Any, NamedTuple
 
-# Threads wait for each other three times a step, and by default they spin meanwhile: where other programs want
-# the cores as well, two are a tenth as fast as one. A thousand turns are enough on an idle machine
+# Threads wait for each other three times a step, and by default they spin meanwhile: where other programs
+# want the cores as well, two are a tenth as fast as one. A thousand turns are enough on an idle machine
 # (docs/trust.md). OpenMP reads this when it is loaded; the user's word goes first.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
