@@ -26,9 +26,10 @@ from benchmarks.peers.__main__ import chosen
 from benchmarks.peers.problem import GPU_SIZES
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
-from microgpt.machine import choose_threads, load_backend
-from microgpt.train import LOG_SLOTS, Trainer
-from microgpt.workspace import Budget
+from microgpt.machine.backends import load_backend
+from microgpt.machine.budget import Budget
+from microgpt.machine.cores import choose_threads
+from microgpt.training.trainer import LOG_SLOTS, Trainer
 
 V = 65
 SMALL = {"seq_len": 40, "batch_size": 2, "d_model": 12, "heads": "1+3+8", "n_layers": 1}
@@ -55,10 +56,10 @@ def made(backend: str, options: dict[str, Any]) -> Trainer:
     """A run on noise."""
     k = load_backend(backend)
     config = TrainConfig(file="noise", backend=backend, **options)
-    model = config.model(V)
-    k.set_threads(choose_threads(k, config, model))
+    architecture = config.architecture(V)
+    k.set_threads(choose_threads(k, config, architecture))
     ids = np.random.default_rng(0).integers(0, V, 1_000_000).astype(np.uint8)
-    trainer = Trainer(k, model, config, ids, Budget(None))
+    trainer = Trainer(k, architecture, config, ids, Budget(None))
     trainer.compile()
     return trainer
 
@@ -118,7 +119,7 @@ def measure(size: str, backend: str, options: dict[str, Any], rounds: int, *, be
         2 * shape[0] ** 3 / seconds(repeated(k, product, (*matrices, k.zeros(shape[:1], np.float32))), rounds)
     )
     cpu = seconds(made("crystal", options).advance, rounds) if beside_cpu else None
-    flop = trainer.model.flop_per_step(trainer.config.batch_size)
+    flop = trainer.architecture.flop_per_step(trainer.config.batch_size)
     return Row(
         size,
         backend,

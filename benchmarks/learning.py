@@ -17,14 +17,14 @@ import numpy as np
 from microgpt_kernels import load
 
 from microgpt.config import TrainConfig
-from microgpt.evaluate import Evaluator
-from microgpt.heads import HEAD_LAYOUTS
-from microgpt.machine import choose_threads
-from microgpt.parameters import FanIn, Init, Normal, fill, initial_blocks
-from microgpt.text import Text, read_text
-from microgpt.train import Trainer
-from microgpt.walk import split
-from microgpt.workspace import Budget
+from microgpt.machine.budget import Budget
+from microgpt.machine.cores import choose_threads
+from microgpt.model.heads import HEAD_LAYOUTS
+from microgpt.model.parameters import FanIn, Init, Normal, fill, initial_blocks
+from microgpt.text.reading import Text, read_text
+from microgpt.text.walk import split
+from microgpt.training.trainer import Trainer
+from microgpt.use.evaluate import Evaluator
 
 SEEDS = (1, 2, 3)
 HEADLINE: dict[str, Any] = {"seq_len": 32, "steps": 3000}
@@ -43,17 +43,17 @@ STARTS: dict[str, dict[str, Init]] = {
     "proj with gain 1": {"proj_w": FanIn(1.0)},
     "proj with gain 0.2": {"proj_w": FanIn(0.2)},
     "down with gain 0.05": {"down_w": FanIn(0.05)},
-    "head with gain 0.1": {"head_w": FanIn(0.1)},
+    "head with gain 0.1": {"unembed_w": FanIn(0.1)},
 }
 
 
 def trainer(text: Text, seed: int, **options: Any) -> Trainer:
     config = TrainConfig(file=str(text.path), seed=seed, **options)
     k = load(config.backend)
-    model = config.model(len(text.vocabulary))
-    k.set_threads(choose_threads(k, config, model))
+    architecture = config.architecture(len(text.vocabulary))
+    k.set_threads(choose_threads(k, config, architecture))
     ids, _ = split(text.ids, config.val_fraction)
-    return Trainer(k, model, config, ids, Budget(None))
+    return Trainer(k, architecture, config, ids, Budget(None))
 
 
 def start_from(made: Trainer, start: dict[str, Init]) -> None:
@@ -64,7 +64,7 @@ def start_from(made: Trainer, start: dict[str, Init]) -> None:
         else t
         for t in made.tensors
     ]
-    fill(made.k, made.state.o.param, initial_blocks(tensors, made.config.seed, made.model.dtype))
+    fill(made.k, made.state.o.param, initial_blocks(tensors, made.config.seed, made.architecture.dtype))
 
 
 def smoothed_loss(made: Trainer) -> float:
@@ -80,7 +80,7 @@ def smoothed_loss(made: Trainer) -> float:
 def validation_loss(made: Trainer, text: Text) -> float:
     smoothed_loss(made)
     _, held_out = split(text.ids, made.config.val_fraction)
-    evaluator = Evaluator(made.k, made.model, made.state.p, made.state.c, Budget(None), held_out)
+    evaluator = Evaluator(made.k, made.architecture, made.state.p, made.state.c, Budget(None), held_out)
     return evaluator.score().nats
 
 

@@ -6,9 +6,10 @@ from microgpt_kernels import load
 from support import CPU_BACKENDS
 
 from microgpt.config import TrainConfig
-from microgpt.generate import Generator, Sampling
-from microgpt.parameters import initial, table
-from microgpt.workspace import Budget, place
+from microgpt.machine.budget import Budget
+from microgpt.model.parameters import initial, table
+from microgpt.model.placed import place
+from microgpt.use.generate import Generator, Sampling
 
 V = 65
 
@@ -21,12 +22,12 @@ def test_generate(benchmark, backend, seq_len, length):
 
 def generate(benchmark, k, seq_len, length):
     k.set_threads(1)
-    config = TrainConfig(file="none", seq_len=seq_len).model(V)
-    tensors = table(config.sizes)
+    architecture = TrainConfig(file="none", seq_len=seq_len).architecture(V)
+    tensors = table(architecture.sizes)
     budget = Budget(None)
-    buffer, p, c = place(k, budget, config)
-    k.from_host(buffer, initial(tensors, 0, config.dtype))
-    generator = Generator(k, config, p, c, budget)
+    buffer, p, c = place(k, budget, architecture)
+    k.from_host(buffer, initial(tensors, 0, architecture.dtype))
+    generator = Generator(k, architecture, p, c, budget)
     prompt = np.zeros(1, np.int32)
 
     def write():

@@ -13,7 +13,7 @@ from microgpt_kernels import load
 from microgpt_kernels.contract import KERNELS
 from support import BY_NAME, CPU_BACKENDS, Case, arguments
 
-from microgpt.roofline import Call, Machine, work
+from microgpt.measure.roofline import Call, Machine, work
 
 REPEATS = 100
 # batch 1, T 32, d_model 64, d_ff 64, V 65, 60,993 parameters; the linear map is the one to q, k and v

@@ -6,9 +6,9 @@ from microgpt_kernels import load
 from support import CPU_BACKENDS
 
 from microgpt.config import TrainConfig
-from microgpt.heads import HEAD_LAYOUTS
-from microgpt.train import Trainer
-from microgpt.workspace import Budget
+from microgpt.machine.budget import Budget
+from microgpt.model.heads import HEAD_LAYOUTS
+from microgpt.training.trainer import Trainer
 
 V = 65
 HEADLINE = {"seq_len": 32, "d_model": 64, "n_layers": 2}
@@ -21,7 +21,7 @@ def trainer(backend, threads=1, **options):
     k.set_threads(threads)
     config = TrainConfig(file="noise", backend=backend, **options)
     ids = np.random.default_rng(0).integers(0, V, 100_000).astype(np.uint8)
-    made = Trainer(k, config.model(V), config, ids, Budget(None))
+    made = Trainer(k, config.architecture(V), config, ids, Budget(None))
     made.compile()
     return made
 

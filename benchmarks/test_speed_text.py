@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from microgpt.text import read_text
+from microgpt.text.reading import read_text
 
 MEGABYTES = 100
 

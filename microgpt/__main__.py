@@ -12,7 +12,7 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 
 def main() -> None:
     """The console script."""
-    from microgpt import interruption, streams
+    from microgpt.terminal import interruption, streams
 
     interruption.leave_at_once()
     streams.prepare()

@@ -12,12 +12,13 @@ import typer
 from microgpt_kernels import BACKENDS, BackendError, unusable_package
 
 from microgpt import __version__
-from microgpt.address_space import check_address_space
-from microgpt.config import DTYPES, ORDERS, POSITIONS, SCHEDULES, TrainConfig, read_toml
+from microgpt.config import ORDERS, SCHEDULES, TrainConfig, read_toml
 from microgpt.errors import MicrogptError, UsageError, shown_path
-from microgpt.heads import HEAD_LAYOUTS
-from microgpt.interruption import INTERRUPTED
-from microgpt.streams import lost
+from microgpt.machine.address_space import check_address_space
+from microgpt.model.architecture import DTYPES, POSITIONS
+from microgpt.model.heads import HEAD_LAYOUTS
+from microgpt.terminal.interruption import INTERRUPTED
+from microgpt.terminal.streams import lost
 
 app = typer.Typer(
     help="Train a small Transformer on your own text, in a minute, on your own machine.",
@@ -180,8 +181,8 @@ def train(
     except MicrogptError as error:
         raise UsageError(str(error)) from None
 
-    from microgpt.report import Display
-    from microgpt.start import start
+    from microgpt.console import Display
+    from microgpt.training.start import start
 
     display = Display(as_json=json)
     try:
@@ -308,9 +309,9 @@ def bench(
 ) -> None:
     """Every head layout on every usable backend: steps, average loss, time, steps/s."""
     if roofline:
-        from microgpt.roofline import show
+        from microgpt.measure.roofline import show
     else:
-        from microgpt.bench import show
+        from microgpt.measure.bench import show
     show(
         steps, file, backend, heads, as_json=json,
         seq_len=seq_len, batch_size=batch_size, d_model=d_model, n_layers=n_layers, d_ff=d_ff,

@@ -16,29 +16,40 @@ from typing import Any
 
 import microgpt_kernels
 
-from microgpt import checkpoint
-from microgpt import corpus as corpora
-from microgpt.checkpoint import BEST_FILE, MODEL_FILE, STATE_FILE, SavedModel, SavedState
+from microgpt.checkpoint.saved import (
+    BEST_FILE,
+    MODEL_FILE,
+    STATE_FILE,
+    SavedModel,
+    SavedState,
+    load_model,
+    read_description,
+)
+from microgpt.console import Display
+from microgpt.corpora import corpus as corpora
 from microgpt.errors import MicrogptError, UsageError, shown
-from microgpt.heads import format_layout
-from microgpt.invocation import pasteable
-from microgpt.machine import compiled, load_backend
-from microgpt.parameters import Parameters, count, table
-from microgpt.report import Display
-from microgpt.streams import lost
-from microgpt.text import STANDARD_INPUT, harmless, harmless_pieces, read_prompt
-from microgpt.workspace import Budget, Constants, place
+from microgpt.machine.backends import compiled, load_backend
+from microgpt.machine.budget import Budget
+from microgpt.model.activations import Constants
+from microgpt.model.heads import format_layout
+from microgpt.model.parameters import Parameters, count, table
+from microgpt.model.placed import place
+from microgpt.terminal.harmless import harmless, harmless_pieces
+from microgpt.terminal.invocation import pasteable
+from microgpt.terminal.streams import lost
+from microgpt.text.opening import STANDARD_INPUT
+from microgpt.text.prompt import read_prompt
 
 
 def _open(
     run: Path, backend: str, budget: Budget, display: Display, *, last: bool
 ) -> tuple[SavedModel, ModuleType, Parameters, Constants]:
     """A saved model with its arrays on a backend. Says which weights these are, where that is not plain."""
-    saved = checkpoint.load_model(run, last=last)
+    saved = load_model(run, last=last)
     if run.is_dir() and saved.path.name == BEST_FILE:
         step, newest = saved.notes.get("step"), None
         if (run / MODEL_FILE).exists():
-            newest = checkpoint.read_description(run / MODEL_FILE).notes.get("step")
+            newest = read_description(run / MODEL_FILE).notes.get("step")
         if newest not in (None, step):
             display.note(
                 f"these are the weights of step {step}, the best of the validation; "
@@ -46,7 +57,7 @@ def _open(
             )
     k = load_backend(backend, display)
     k.set_threads(1)
-    buffer, p, c = place(k, budget, saved.config)
+    buffer, p, c = place(k, budget, saved.architecture)
     saved.read_into(k, {"": buffer})
     return saved, k, p, c
 
@@ -68,7 +79,7 @@ def generate(
 
     Sample i has the seed seed + i: each of them can be had alone.
     """
-    from microgpt.generate import Generator, Sampling, encode_prompt, until
+    from microgpt.use.generate import Generator, Sampling, encode_prompt, until
 
     try:
         chosen = Sampling(**sampling)
@@ -79,7 +90,7 @@ def generate(
     if prompt_file is not None or prompt == "-":
         prompt = read_prompt(prompt_file or STANDARD_INPUT)
     ids = encode_prompt(saved.vocabulary, prompt)
-    generator = Generator(k, saved.config, p, c, budget)
+    generator = Generator(k, saved.architecture, p, c, budget)
     compiled(display, generator.compile)
     for i, stream in enumerate(generator.samples(ids, length, chosen, num_samples)):
         begin = time.perf_counter()
@@ -103,13 +114,14 @@ def generate(
 
 def evaluate(run: Path, file: Path, *, skip_unknown: bool, last: bool, backend: str, as_json: bool) -> None:
     """The loss over the whole file."""
-    from microgpt.evaluate import Evaluator
-    from microgpt.text import encode_file, text_name
+    from microgpt.text.opening import text_name
+    from microgpt.text.reading import encode_file
+    from microgpt.use.evaluate import Evaluator
 
     display, budget = Display(), Budget(None)
     saved, k, p, c = _open(run, backend, budget, display, last=last)
     text = encode_file(file, saved.vocabulary, budget, skip_unknown=skip_unknown)
-    evaluator = Evaluator(k, saved.config, p, c, budget, text.ids)
+    evaluator = Evaluator(k, saved.architecture, p, c, budget, text.ids)
     compiled(display, evaluator.compile)
 
     def show(n_done: int, n_characters: int) -> None:
@@ -142,19 +154,19 @@ def evaluate(run: Path, file: Path, *, skip_unknown: bool, last: bool, backend: 
 
 def info(run: Path, *, as_json: bool) -> None:
     """What a checkpoint holds."""
-    saved = checkpoint.load_model(run)
-    config = saved.config
+    saved = load_model(run)
+    architecture = saved.architecture
     facts = {
         "file": str(saved.path),
-        "parameters": count(table(config.sizes)),
+        "parameters": count(table(architecture.sizes)),
         "vocabulary": saved.vocabulary.characters,
-        "heads": format_layout(config.heads),
-        "d_model": config.d_model,
-        "n_layers": config.n_layers,
-        "d_ff": config.d_ff,
-        "seq_len": config.seq_len,
-        "positions": config.positions,
-        "dtype": config.dtype,
+        "heads": format_layout(architecture.heads),
+        "d_model": architecture.d_model,
+        "n_layers": architecture.n_layers,
+        "d_ff": architecture.d_ff,
+        "seq_len": architecture.seq_len,
+        "positions": architecture.positions,
+        "dtype": architecture.dtype,
         **saved.notes,
     }
     if as_json:
@@ -172,7 +184,7 @@ def runs(directory: Path, *, as_json: bool) -> None:
     rows = []
     for file in directory.rglob(STATE_FILE):
         try:
-            saved = checkpoint.read_description(file)
+            saved = read_description(file)
             if isinstance(saved, SavedState):
                 rows.append(_row(saved))
         except MicrogptError as error:
@@ -198,11 +210,11 @@ def _row(saved: SavedState) -> dict[str, Any]:
         modified = datetime.fromtimestamp(saved.path.stat().st_mtime).astimezone().isoformat(" ", "minutes")
     return {
         "run": str(saved.path.parent),
-        "text": saved.train.file,
-        "heads": saved.train.heads,
-        "parameters": count(table(saved.config.sizes)),
+        "text": saved.config.file,
+        "heads": saved.config.heads,
+        "parameters": count(table(saved.architecture.sizes)),
         "step": saved.step,
-        "steps": saved.train.steps,
+        "steps": saved.config.steps,
         "loss": progress.smoothed_loss(saved.step),
         "val_loss": progress.val_loss,
         "best": progress.best_val_loss,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 import tomllib
@@ -13,37 +12,14 @@ from typing import Any
 
 from microgpt_kernels import BACKENDS
 
+from microgpt.bounds import check_bounds, one_of
 from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import checked
-from microgpt.heads import MAX_D_MODEL, MAX_LAYERS, Widths, format_layout, parse_layout
+from microgpt.model.architecture import DTYPES, POSITIONS, Architecture
+from microgpt.model.heads import format_layout, parse_layout
 
-POSITIONS = ("learned", "rope", "none")
 ORDERS = ("sequential", "shuffled")
 SCHEDULES = ("constant", "cosine")
-DTYPES = ("float32", "float64")
-
-# The least and the most that an option can be: far beyond any use. A real number stays below its most.
-BOUNDS: dict[str, tuple[float, float]] = {
-    "steps": (1, 10**12),
-    "seq_len": (1, 1 << 20),
-    "stride": (1, 1 << 20),
-    "batch_size": (1, 1 << 20),
-    "d_model": (1, MAX_D_MODEL),
-    "n_layers": (1, MAX_LAYERS),
-    "d_ff": (1, 1 << 22),
-    "vocabulary_size": (1, 0x110000),  # the code points of Unicode
-    "lr": (0.0, 1e6),  # far below where float32 overflows
-    "min_lr": (0.0, 1e6),
-    "beta2": (0.0, 1.0),
-    "warmup": (0, 10**12),
-    "clip": (0.0, 1e30),
-    "weight_decay": (0.0, 1e6),
-    "val_fraction": (0.0, 1.0),
-    "eval_every": (1, 10**12),
-    "sample_every": (1, 10**12),
-    "seed": (0, (1 << 63) - 1),
-    "threads": (1, 1 << 20),
-}
 
 # What an option is called elsewhere.
 ELSEWHERE = {
@@ -57,60 +33,9 @@ ELSEWHERE = {
     "file": ("text", "data", "input"),
 }
 HINTS = {other: f"here it is {name!r}" for name, others in ELSEWHERE.items() for other in others}
+
+
 HINTS["dropout"] = "there is none here"
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The sizes of a model: all that is needed, besides its weights, to run it."""
-
-    vocabulary_size: int
-    seq_len: int
-    d_model: int
-    n_layers: int
-    d_ff: int
-    heads: tuple[Widths, ...]  # of each layer
-    positions: str
-    dtype: str
-
-    def __post_init__(self) -> None:
-        _check_bounds(self)
-        _one_of("positions", self.positions, POSITIONS)
-        _one_of("dtype", self.dtype, DTYPES)
-        if len(self.heads) != self.n_layers:
-            raise MicrogptError(
-                f"there are head widths for {len(self.heads)} layers, not for {self.n_layers}"
-            )
-        for widths in set(self.heads):
-            if min(widths, default=0) < 1 or sum(widths) != self.d_model:
-                raise MicrogptError(f"the head widths {shown(widths)} do not sum to d_model {self.d_model}")
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """The model's sizes by the letters of the contract; P and R: rows of learned and rotary positions."""
-        T = self.seq_len
-        return {
-            "V": self.vocabulary_size,
-            "T": T,
-            "C": self.d_model,
-            "L": self.n_layers,
-            "F": self.d_ff,
-            "H": max(len(widths) for widths in self.heads),
-            "P": T if self.positions == "learned" else 0,
-            "R": T if self.positions == "rope" else 0,
-        }
-
-    def flop_per_step(self, batch_size: int) -> int:
-        """Floating-point operations of a training step's matrix products, and of nothing else.
-
-        A linear map from K to M channels is 2*N*K*M forward and twice that backward. Attention is counted
-        causal, (T+1)/2 keys for a query on the average: two products forward, four backward.
-        """
-        T = self.seq_len
-        C, F, L, V = (self.sizes[letter] for letter in "CFLV")
-        linear = 3 * 2 * batch_size * T * (L * (3 * C * C + C * C + 2 * C * F) + C * V)
-        attention = (2 + 4) * 2 * batch_size * (T * (T + 1) // 2) * C * L
-        return linear + attention
 
 
 @dataclass(frozen=True)
@@ -147,7 +72,7 @@ class TrainConfig:
     weights: str | None = None  # --from: the run whose weights it begins with; None: drawn by the seed
 
     def __post_init__(self) -> None:
-        _check_bounds(self)
+        check_bounds(self)
         for name, choices in (
             ("backend", BACKENDS),
             ("order", ORDERS),
@@ -155,7 +80,7 @@ class TrainConfig:
             ("schedule", SCHEDULES),
             ("dtype", DTYPES),
         ):
-            _one_of(name, getattr(self, name), choices)
+            one_of(name, getattr(self, name), choices)
         for name in ("file", "out", "weights"):
             if not _is_writable(getattr(self, name) or ""):
                 raise MicrogptError(
@@ -171,11 +96,11 @@ class TrainConfig:
         if self.min_lr is not None and self.min_lr > self.lr:
             raise MicrogptError(f"--min-lr {self.min_lr:g} is above --lr {self.lr:g}")
         self.memory_cap_bytes  # noqa: B018  (raises if it is not a size)
-        self.model(1)  # raises if the sizes make no model
+        self.architecture(1)  # raises if the sizes make no model
 
-    def model(self, vocabulary_size: int) -> ModelConfig:
-        """The model that this run trains on a text with so many distinct characters."""
-        return ModelConfig(
+    def architecture(self, vocabulary_size: int) -> Architecture:
+        """The architecture of this run's model, for a text with this many distinct characters."""
+        return Architecture(
             vocabulary_size=vocabulary_size,
             seq_len=self.seq_len,
             d_model=self.d_model,
@@ -280,33 +205,6 @@ def _rounded(value: object) -> object:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
-def _option(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _check_bounds(config: Any) -> None:
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name not in BOUNDS or value is None:
-            continue
-        least, most = BOUNDS[field.name]
-        option = f"--{_option(field.name)}"
-        if isinstance(most, float):
-            if not least <= value < most:
-                raise MicrogptError(f"{option} must be at least {least:g} and below {most:g}, not {value:g}")
-        elif value < least:
-            raise MicrogptError(f"{option} must be at least {least}, not {shown(value)}")
-        elif value > most:
-            raise MicrogptError(f"{option} can be at most {most}, not {shown(value)}")
-
-
 def _is_writable(name: str) -> bool:
     """Whether a configuration file can hold this name, and a directory a file that is called so."""
     return "\0" not in name and not any("\ud800" <= character <= "\udfff" for character in name)
-
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        near = difflib.get_close_matches(value[:40], choices, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise MicrogptError(f"--{_option(name)} {shown(value)} is none of {', '.join(choices)}{hint}")

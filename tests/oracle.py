@@ -44,7 +44,7 @@ class Block(nn.Module):
 
 
 class Oracle(nn.Module):
-    """`model` is a ModelConfig."""
+    """`model` is a Architecture."""
 
     def __init__(self, model):
         super().__init__()
@@ -75,7 +75,7 @@ class Oracle(nn.Module):
             named[f"{name}_w", layer] = part.weight
             named[f"{name}_b", layer] = part.bias
         # nn.Linear keeps its matrices as (out, in)
-        linear = ("qkv_w", "proj_w", "up_w", "down_w", "head_w")
+        linear = ("qkv_w", "proj_w", "up_w", "down_w", "unembed_w")
         return {key: (tensor, key[0] in linear) for key, tensor in named.items()}
 
     def load(self, parameters):

@@ -16,9 +16,10 @@ from microgpt_kernels import load, reference
 from microgpt_kernels.contract import KERNELS, shape_of
 
 from microgpt.config import TrainConfig
-from microgpt.steps import build_training
-from microgpt.train import Trainer
-from microgpt.workspace import Budget, place
+from microgpt.machine.budget import Budget
+from microgpt.model.placed import place
+from microgpt.model.steps import build_training
+from microgpt.training.trainer import Trainer
 
 CPU_BACKENDS = ("crystal", "openblas")
 BY_NAME = {kernel.name: kernel for kernel in KERNELS}
@@ -296,14 +297,14 @@ def make_trainer(backend, config, ids, vocabulary, param):
     heads are the same types.
     """
     k = load(backend)
-    trainer = Trainer(k, config.model(vocabulary), config, ids, Budget(None))
+    trainer = Trainer(k, config.architecture(vocabulary), config, ids, Budget(None))
     trainer._steps = compiled_training(k, len(trainer.state.a.scratch))
     k.from_host(trainer.state.o.param, param)
     return trainer
 
 
-def placed(k, budget, config, param):
+def placed(k, budget, architecture, param):
     """A model with these parameters on a backend: their buffer, views of its tensors, its constants."""
-    buffer, p, c = place(k, budget, config)
+    buffer, p, c = place(k, budget, architecture)
     k.from_host(buffer, param)
     return buffer, p, c

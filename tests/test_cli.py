@@ -11,12 +11,12 @@ import pytest
 from microgpt_kernels import load
 from typer.testing import CliRunner
 
-from microgpt import bench
-from microgpt.checkpoint import load_model, load_state
+from microgpt.checkpoint.saved import load_model, load_state
 from microgpt.cli import app
 from microgpt.config import TrainConfig
-from microgpt.text import read_text
-from microgpt.workspace import Budget
+from microgpt.machine.budget import Budget
+from microgpt.measure import bench
+from microgpt.text.reading import read_text
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
 TINY = ("--steps", "20", "--seq-len", "16", "--d-model", "16")
@@ -98,7 +98,7 @@ def test_json_is_all_that_standard_output_has(here):
 def test_options_come_from_a_file_and_the_command_line_wins(here):
     (here / "my.toml").write_text('file = "text.txt"\nsteps = 7\nseq-len = 16\nlr = 1\nseed = 5')
     run("train", "--config", "my.toml", "--steps", "3", "--seed", "1337")  # though 1337 is the default
-    config = load_state(here / "runs" / "text").train
+    config = load_state(here / "runs" / "text").config
     assert (config.steps, config.seq_len, config.lr, config.seed) == (3, 16, 1.0, 1337)
     # a run's own config.toml is such a file
     run("train", "--config", "runs/text/config.toml", "--out", "again")
@@ -107,7 +107,7 @@ def test_options_come_from_a_file_and_the_command_line_wins(here):
     changes = ("--seq-len", 8, "--lr", 1e-5, "--d-model", 32)
     result = run("train", "--config", "runs/text/config.toml", *changes)
     assert result.stderr.splitlines()[0].endswith("results in runs/text-2")
-    assert load_state(here / "runs" / "text-2").config.d_ff == 32
+    assert load_state(here / "runs" / "text-2").architecture.d_ff == 32
     (here / "bad.toml").write_text("batchsize = 3")
     message = fails("train", "text.txt", "--config", "bad.toml", code=2)
     assert message == "bad.toml: unknown key 'batchsize'; did you mean 'batch_size'?"
@@ -312,7 +312,7 @@ def test_bench_times_no_first_step(here, monkeypatch):
     options = {"seq_len": 8, "d_model": 4, "n_layers": 1, "heads": "1+3", "batch_size": 2}
     trainer = bench.Trainer(
         load("reference"),
-        TrainConfig(file="text.txt", **options).model(15),
+        TrainConfig(file="text.txt", **options).architecture(15),
         TrainConfig(file="text.txt", **options),
         read_text(here / "text.txt").ids,
         Budget(None),

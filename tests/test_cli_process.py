@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from microgpt.checkpoint import load_state
+from microgpt.checkpoint.saved import load_state
 
 pytestmark = pytest.mark.usefixtures("signals")
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100

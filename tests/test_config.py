@@ -11,21 +11,14 @@ import numpy as np
 import pytest
 from microgpt_kernels import reference
 
-from microgpt.config import BOUNDS, HINTS, ModelConfig, TrainConfig, parse_size, read_toml, to_toml
+from microgpt.arrays import BLOCK, all_finite
+from microgpt.bounds import BOUNDS
+from microgpt.config import HINTS, TrainConfig, parse_size, read_toml, to_toml
 from microgpt.errors import MicrogptError, shown
 from microgpt.fields import build, checked
-from microgpt.heads import parse_layout
-from microgpt.parameters import (
-    BLOCK,
-    all_finite,
-    count,
-    decay_blocks,
-    fill,
-    initial,
-    shard_views,
-    table,
-    views,
-)
+from microgpt.model.architecture import Architecture
+from microgpt.model.heads import parse_layout
+from microgpt.model.parameters import count, decay_blocks, fill, initial, shard_views, table, views
 
 DEFAULT = TrainConfig(file="text.txt")
 
@@ -106,7 +99,7 @@ def test_a_wrong_option_is_named_with_what_would_work(options, message):
 def test_a_model_checks_itself(change, message):
     # a checkpoint can hold what no command line can say
     with pytest.raises(MicrogptError) as caught:
-        dataclasses.replace(DEFAULT.model(65), **change)
+        dataclasses.replace(DEFAULT.architecture(65), **change)
     assert str(caught.value) == message
 
 
@@ -117,9 +110,9 @@ def test_resolved_writes_every_dependent_default_out():
     assert config.resolved() == config
     given = TrainConfig(file="x", stride=3, d_ff=5, min_lr=0.0, out="here").resolved()
     assert (given.stride, given.d_ff, given.min_lr, given.out) == (3, 5, 0.0, "here")
-    assert TrainConfig(file="x", heads="prime").resolved().model(7) == TrainConfig(
+    assert TrainConfig(file="x", heads="prime").resolved().architecture(7) == TrainConfig(
         file="x", heads="prime"
-    ).model(7)
+    ).architecture(7)
 
 
 # --- TOML
@@ -422,8 +415,8 @@ def test_whether_all_is_finite_is_found_in_any_block():
     assert all_finite(np.zeros(0))
 
 
-def model(**change) -> ModelConfig:
-    return TrainConfig(**{"file": "x", "seq_len": 32, **change}).model(65)
+def model(**change) -> Architecture:
+    return TrainConfig(**{"file": "x", "seq_len": 32, **change}).architecture(65)
 
 
 @pytest.mark.parametrize(
@@ -473,6 +466,6 @@ def test_matrices_decay_and_nothing_else():
     tensors = table(model().sizes)
     buffer = fill(reference, np.zeros(count(tensors), np.float32), decay_blocks(tensors, 0.5, np.float32))
     decay = views(buffer, tensors)
-    matrices = {"qkv_w", "proj_w", "up_w", "down_w", "head_w"}
+    matrices = {"qkv_w", "proj_w", "up_w", "down_w", "unembed_w"}
     assert {name for name, view in decay._asdict().items() if view.any()} == matrices
     assert all((getattr(decay, name) == 0.5).all() for name in matrices)

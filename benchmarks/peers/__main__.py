@@ -27,8 +27,9 @@ from typing import Annotated, Any
 import typer
 
 from microgpt.errors import MicrogptError, UsageError
-from microgpt.machine import available_cores, load_backend
-from microgpt.text import read_text
+from microgpt.machine.backends import load_backend
+from microgpt.machine.cores import available_cores
+from microgpt.text.reading import read_text
 
 from . import table
 from .agreement import CHECKED, check

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from microgpt.arrays import Array
 from microgpt.errors import MicrogptError
-from microgpt.parameters import Array
 
 CHECKED = 50
 # Relative. The first steps show a model or an optimizer that is another one: measured 6e-7 at the most, and

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from microgpt.parameters import Array, Parameters, views
-from microgpt.train import BETA1, EPS, LOG_SLOTS
+from microgpt.arrays import Array
+from microgpt.model.parameters import Parameters, views
+from microgpt.training.trainer import BETA1, EPS, LOG_SLOTS
 
 from .problem import Problem
 from .systems import Advance
@@ -97,7 +98,7 @@ def layernorm(x: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:
 
 def loss_of(problem: Problem) -> Callable[..., jax.Array]:
     """In rows, (N, C): with arrays of three dimensions a step of many sequences is far slower."""
-    B, T, H = problem.config.batch_size, problem.model.seq_len, problem.n_heads
+    B, T, H = problem.config.batch_size, problem.architecture.seq_len, problem.n_heads
 
     def attention(qkv: jax.Array) -> jax.Array:
         C = qkv.shape[1] // 3
@@ -115,7 +116,7 @@ def loss_of(problem: Problem) -> Callable[..., jax.Array]:
             x = x + attention(qkv) @ p.proj_w[l] + p.proj_b[l]
             hidden = jax.nn.relu(layernorm(x, p.ln2_w[l], p.ln2_b[l]) @ p.up_w[l] + p.up_b[l])
             x = x + hidden @ p.down_w[l] + p.down_b[l]
-        logits = jax.nn.log_softmax(layernorm(x, p.lnf_w, p.lnf_b) @ p.head_w + p.head_b)
+        logits = jax.nn.log_softmax(layernorm(x, p.lnf_w, p.lnf_b) @ p.unembed_w + p.unembed_b)
         targets = targets.reshape(-1, 1)
         there = targets >= 0
         picked = jnp.take_along_axis(logits, jnp.where(there, targets, 0), axis=1)

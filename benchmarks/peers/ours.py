@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from microgpt.machine import load_backend
-from microgpt.parameters import Array
-from microgpt.train import LOG_SLOTS, Trainer
-from microgpt.workspace import Budget
+from microgpt.arrays import Array
+from microgpt.machine.backends import load_backend
+from microgpt.machine.budget import Budget
+from microgpt.training.trainer import LOG_SLOTS, Trainer
 
 from .problem import Problem
 from .systems import Advance
@@ -16,7 +16,7 @@ from .systems import Advance
 def program(problem: Problem, threads: int, backend: str) -> Advance:
     k = load_backend(backend)
     k.set_threads(min(threads, problem.config.n_shards(k.max_shards())))
-    trainer = Trainer(k, problem.model, problem.config, problem.ids, Budget(None))
+    trainer = Trainer(k, problem.architecture, problem.config, problem.ids, Budget(None))
 
     def advance(n: int) -> Array:
         parts = [min(LOG_SLOTS, n - done) for done in range(0, n, LOG_SLOTS)]

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg.blas import sgemm
 from threadpoolctl import threadpool_limits
 
-from microgpt.parameters import Array
+from microgpt.arrays import Array
 
 from .problem import Problem
 from .systems import PEAK_SIZE, Advance

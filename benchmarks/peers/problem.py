@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from microgpt_kernels import reference
 
-from microgpt.config import ModelConfig, TrainConfig
-from microgpt.parameters import Array, Tensor, initial, table
-from microgpt.text import IdArray, Text, read_text
-from microgpt.walk import Walk
+from microgpt.arrays import Array, IdArray
+from microgpt.config import TrainConfig
+from microgpt.model.architecture import Architecture
+from microgpt.model.parameters import Tensor, initial, table
+from microgpt.text.reading import Text, read_text
+from microgpt.text.walk import Walk
 
 SIZES: dict[str, dict[str, Any]] = {
     "headline": {"seq_len": 32},
@@ -58,23 +60,23 @@ class Problem:
         return config
 
     @cached_property
-    def model(self) -> ModelConfig:
-        model = self.config.model(len(self.text.vocabulary))
+    def architecture(self) -> Architecture:
+        architecture = self.config.architecture(len(self.text.vocabulary))
         # attention in other libraries knows heads of one width only
-        assert len({width for widths in model.heads for width in widths}) == 1
-        return model
+        assert len({width for widths in architecture.heads for width in widths}) == 1
+        return architecture
 
     @property
     def n_heads(self) -> int:
-        return len(self.model.heads[0])
+        return len(self.architecture.heads[0])
 
     @property
     def tensors(self) -> list[Tensor]:
-        return table(self.model.sizes)
+        return table(self.architecture.sizes)
 
     def parameters(self) -> Array:
         """The initial values, a flat buffer."""
-        return initial(self.tensors, self.config.seed, self.model.dtype)
+        return initial(self.tensors, self.config.seed, self.architecture.dtype)
 
     def batches(self, dtype: type) -> tuple[Array, Array]:
         """Inputs and targets of every step of an epoch, (steps, B, T) each; target -1 is none."""
@@ -90,4 +92,4 @@ class Problem:
     @property
     def flops(self) -> int:
         """Floating-point operations of a step's matrix products."""
-        return self.model.flop_per_step(self.config.batch_size)
+        return self.architecture.flop_per_step(self.config.batch_size)

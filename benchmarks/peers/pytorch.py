@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from microgpt.arrays import Array
 from microgpt.errors import MicrogptError
-from microgpt.parameters import Array, Parameters, Tensor, views
-from microgpt.train import BETA1, EPS
+from microgpt.model.parameters import Parameters, Tensor, views
+from microgpt.training.trainer import BETA1, EPS
 
 from .problem import Problem
 from .systems import Advance
@@ -63,7 +64,7 @@ def leaves(p: Any) -> list[torch.Tensor]:
 
 
 def loss_of(problem: Problem) -> Loss:
-    L, H = problem.model.n_layers, problem.n_heads
+    L, H = problem.architecture.n_layers, problem.n_heads
 
     def loss(p: Parameters, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         B, T = inputs.shape
@@ -77,7 +78,7 @@ def loss_of(problem: Problem) -> Loss:
             x = torch.addmm(p.proj_b[l], heads.transpose(1, 2).reshape(B * T, C), p.proj_w[l]).add_(x)
             hidden = torch.addmm(p.up_b[l], functional.layer_norm(x, (C,), p.ln2_w[l], p.ln2_b[l]), p.up_w[l])
             x = torch.addmm(p.down_b[l], hidden.relu_(), p.down_w[l]).add_(x)
-        logits = torch.addmm(p.head_b, functional.layer_norm(x, (C,), p.lnf_w, p.lnf_b), p.head_w)
+        logits = torch.addmm(p.unembed_b, functional.layer_norm(x, (C,), p.lnf_w, p.lnf_b), p.unembed_w)
         return functional.cross_entropy(logits, targets.view(-1), ignore_index=-1)
 
     return loss

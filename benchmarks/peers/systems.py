@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from microgpt.parameters import Array
+from microgpt.arrays import Array
 
 # n more steps; their losses, read back
 Advance = Callable[[int], Array]

@@ -71,11 +71,11 @@ def show(rows: list[Row], problem: Problem, *, as_json: bool) -> None:
         for values in everything:
             print(json.dumps(values), flush=True)
         return
-    config, model = problem.config, problem.model
+    config, architecture = problem.config, problem.architecture
     print(
-        f"\n{rows[0].size}: batch {config.batch_size}, T {model.seq_len}, d_model {model.d_model}, "
-        f"{model.n_layers} layers, d_ff {model.d_ff}, {problem.n_heads} heads; "
-        f"{problem.flops / 1e6:,.1f} MFLOP a step"
+        f"\n{rows[0].size}: batch {config.batch_size}, T {architecture.seq_len}, "
+        f"d_model {architecture.d_model}, {architecture.n_layers} layers, d_ff {architecture.d_ff}, "
+        f"{problem.n_heads} heads; {problem.flops / 1e6:,.1f} MFLOP a step"
     )
     print(
         f"{'system':<22} {'threads':>7} {'steps/s':>9} {'min to max':>19} {'ours is':>8} "

@@ -10,8 +10,8 @@ import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
+from microgpt.arrays import Array
 from microgpt.errors import MicrogptError
-from microgpt.parameters import Array
 
 from .problem import Problem
 from .systems import System, cores, environment

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# of tests/test_cache.py: each begins with a cache of its own
+# of tests/kernels/test_cache.py: each begins with a cache of its own
 TESTS = (
     "at_once or killed or may_die or damaged or cannot_be_loaded or nothing_can_be_kept or can_only_be_read"
 )
@@ -16,7 +16,15 @@ TESTS = (
 def run(tries: int, seed: int, folder: Path) -> str:
     """Raises AssertionError; what was done, in a sentence."""
     tests = Path(__file__).parents[1]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests / "test_cache.py")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        str(tests / "kernels" / "test_cache.py"),
+    ]
     for n in range(tries):
         place = ["--basetemp", str(folder / f"try-{n}"), "-k", TESTS]
         outcome = subprocess.run(

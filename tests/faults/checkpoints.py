@@ -61,7 +61,7 @@ def run(tries: int, seed: int, folder: Path) -> str:
 def _try(paths: list[Path]) -> None:
     import time
 
-    from microgpt.checkpoint import SavedState, load_model
+    from microgpt.checkpoint.saved import SavedState, load_model
     from microgpt.errors import MicrogptError
 
     for path in paths:
@@ -69,7 +69,7 @@ def _try(paths: list[Path]) -> None:
         try:
             saved = load_model(path)
             _ = saved.param, saved.notes
-            assert not isinstance(saved, SavedState) or saved.train.resolved()
+            assert not isinstance(saved, SavedState) or saved.config.resolved()
         except MicrogptError as error:
             sentence = str(error)
             assert len(sentence) < 700, (path, sentence)

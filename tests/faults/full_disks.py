@@ -20,8 +20,8 @@ REASONS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 def run(tries: int, seed: int, folder: Path) -> str:
     """Raises AssertionError with the seed of a try that failed; what was done, in a sentence."""
-    from microgpt import checkpoint
-    from microgpt import run as runs
+    from microgpt.checkpoint import saved as checkpoint
+    from microgpt.training import run as runs
 
     hear_signals()
     runs.CHECKPOINT_SECONDS = 0.0
@@ -66,7 +66,7 @@ def _stopped_after(function: Callable[[], None], steps: int) -> Callable[[], Non
     def run() -> None:
         import signal
 
-        from microgpt.train import Trainer
+        from microgpt.training.trainer import Trainer
 
         advance = Trainer.advance
 

@@ -13,7 +13,7 @@ from faults.small import OPTIONS, write_text
 
 def run(tries: int, seed: int, folder: Path) -> str:
     """Raises AssertionError with the seed of a try that failed; what was done, in a sentence."""
-    from microgpt import checkpoint
+    from microgpt.checkpoint import saved as checkpoint
 
     os.chdir(folder)
     write_text(folder)
@@ -41,14 +41,14 @@ def run(tries: int, seed: int, folder: Path) -> str:
         if kind == "default":
             assert len(won) == n_writers, what
             states = [checkpoint.load_state(path) for path in sorted((folder / "runs").iterdir())]
-            assert sorted(state.train.seed for state in states) == list(range(n_writers)), what
+            assert sorted(state.config.seed for state in states) == list(range(n_writers)), what
             assert all(state.step == 60 for state in states), what
         else:
             # a run that is over when the next one begins is not there at the same time
             assert len(won) == 1, what
             state = checkpoint.load_state(folder / "one")
             assert state.step == (90 if kind == "resume" else 60), what
-            assert kind == "resume" or state.train.seed == won[0], what
+            assert kind == "resume" or state.config.seed == won[0], what
         for name in ("one", "runs"):
             shutil.rmtree(folder / name, ignore_errors=True)
     return f"{tries:,} times two to five writers at once, {losers:,} of which were refused in a sentence"

@@ -45,7 +45,7 @@ def run(tries: int, seed: int, folder: Path, cold: float = 0.2) -> str:
 
     cold  the share of the tries that have no kernels compiled
     """
-    from microgpt import checkpoint
+    from microgpt.checkpoint import saved as checkpoint
 
     hear_signals()
     os.chdir(folder)

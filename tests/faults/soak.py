@@ -41,8 +41,8 @@ class Silent:
 
 def run(tries: int, seed: int, folder: Path) -> str:
     """`tries` are minutes here. Raises AssertionError; what was done, in a sentence."""
-    from microgpt import run as runs
     from microgpt.config import TrainConfig
+    from microgpt.training import run as runs
 
     hear_signals()
     os.chdir(folder)

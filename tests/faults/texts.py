@@ -11,8 +11,11 @@ import tracemalloc
 from pathlib import Path
 
 from microgpt.errors import MicrogptError
-from microgpt.text import Vocabulary, encode_file, entropies, read_prompt_from, read_text
-from microgpt.workspace import Budget
+from microgpt.machine.budget import Budget
+from microgpt.text.entropy import entropies
+from microgpt.text.prompt import read_prompt_from
+from microgpt.text.reading import encode_file, read_text
+from microgpt.text.vocabulary import Vocabulary
 
 LINES = [
     "The quick brown fox jumps over the lazy dog.\n",

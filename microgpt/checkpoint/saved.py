@@ -1,0 +1,206 @@
+"""Checkpoints: files that a crash, a full disk or a foreign hand cannot turn into a wrong result.
+
+    model.safetensors      the weights by name; in its metadata the vocabulary, the sizes and some notes, so
+                           that it needs no other file to generate
+    optimizer.safetensors  the same again, and what a run needs to go on: Adam's moments as `m.<name>` and
+                           `v.<name>`, the step, the configuration
+    best.safetensors       like model.safetensors, of the step with the lowest validation loss
+
+A file is written under another name and renamed when it is whole. Its metadata are one JSON object under the
+key `microgpt`, with a SHA-256 of all the rest: a damaged file is noticed, whatever byte it is that changed.
+Equal runs write equal files: nothing in them tells the time or the place. Arrays are written from where they
+lie, and read in blocks to where they shall lie, so that neither takes memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from microgpt.arrays import Array
+from microgpt.checkpoint.file import BUFFERS, Header, StoredTensor, opened, read_header, read_tensors
+from microgpt.checkpoint.old import left_open, progress_of_format_1
+from microgpt.checkpoint.progress import Progress
+from microgpt.config import TrainConfig
+from microgpt.errors import MicrogptError, shown, shown_path
+from microgpt.fields import build
+from microgpt.model.architecture import Architecture
+from microgpt.model.parameters import count, table
+from microgpt.text.vocabulary import Vocabulary
+
+MODEL_FILE, STATE_FILE, BEST_FILE = "model.safetensors", "optimizer.safetensors", "best.safetensors"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SavedModel:
+    """What a file says of its model; raises MicrogptError if it does not fit together.
+
+    notes   JSON: the step, the losses, and of the text its name, `text_sha256` and `text_characters`
+    path    the file that it was read from, and the SHA-256 of what that holds
+    """
+
+    architecture: Architecture
+    vocabulary: Vocabulary
+    notes: dict[str, Any]
+    path: Path = Path()
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if (n := len(self.vocabulary)) != (V := self.architecture.vocabulary_size):
+            raise MicrogptError(f"its vocabulary has {n} characters, but its model {V}")
+        check_step(self.notes.get("step", 0))
+
+    @property
+    def param(self) -> Array:
+        """The weights (P,) on the host, in the order of `parameters.table`; read anew each time."""
+        return self._read_one("")
+
+    def read_into(self, k: ModuleType, buffers: Mapping[str, Array]) -> None:
+        """Read the file's weights "", and of a state Adam's moments "m." and "v.", into flat buffers (P,).
+
+        Raises MicrogptError where the file is no longer what it was: then the buffers may hold anything.
+        """
+        with opened(self.path) as file:
+            header = read_header(file, self.path)
+            if header.sha256 != self.sha256:
+                raise MicrogptError("another file has taken its place in the meantime")
+            read_tensors(file, header, self.architecture, k, buffers)
+
+    def _read_one(self, prefix: str) -> Array:
+        from microgpt_kernels import reference
+
+        buffer = np.zeros(count(table(self.architecture.sizes)), self.architecture.dtype)
+        self.read_into(reference, {prefix: buffer})
+        return buffer
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SavedState(SavedModel):
+    """What a file says of a run, all that is needed to go on exactly; raises MicrogptError like SavedModel.
+
+    config  as the user gave it, without `out`: a run is wherever its directory is
+    """
+
+    config: TrainConfig
+    step: int
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.config.architecture(self.architecture.vocabulary_size) != self.architecture:
+            raise MicrogptError("its model is not the one that its training options describe")
+        check_step(self.step)
+
+    @property
+    def m(self) -> Array:
+        """Adam's first moments (P,), like `param`."""
+        return self._read_one("m.")
+
+    @property
+    def v(self) -> Array:
+        """Adam's second moments (P,), like `param`."""
+        return self._read_one("v.")
+
+
+def load_model(run: Path, *, last: bool = False) -> SavedModel:
+    """The model of a checkpoint file; or of a run directory, the best of its validation if there is one.
+
+    last  whether to take the last one of a directory all the same
+
+    What was taken is in `path` and `notes["step"]`. Raises MicrogptError, which names the file, for whatever
+    is not a whole checkpoint of this program.
+    """
+    if os.path.isdir(run):
+        run = run / (BEST_FILE if not last and (run / BEST_FILE).exists() else MODEL_FILE)
+    return _load(run)
+
+
+def load_state(run: Path) -> SavedState:
+    """The state of a run directory, or of its optimizer.safetensors. Raises like `load_model`."""
+    state = _load(run / STATE_FILE if os.path.isdir(run) else run)
+    if not isinstance(state, SavedState):
+        raise MicrogptError(
+            f"{shown_path(run)} holds a model but no training state; resume from the run's directory"
+        )
+    return state
+
+
+def check_step(step: object) -> None:
+    if type(step) is not int or not 0 <= step < 1 << 63:
+        raise MicrogptError(f"its step {shown(step)} is no number of steps")
+
+
+def read_description(path: Path) -> SavedModel:
+    """What a file says, without a look at its tensors: quick, and not checked. Raises MicrogptError."""
+    with opened(path) as file:
+        return _parse(read_header(file, path), path)
+
+
+def _load(path: Path) -> SavedModel:
+    """What a file says, once all of it has been read and found whole."""
+    with opened(path) as file:
+        header = read_header(file, path)
+        saved = _parse(header, path)
+        read_tensors(file, header, saved.architecture)
+    return saved
+
+
+def _parse(header: Header, path: Path) -> SavedModel:
+    """What the header says, checked; and that the tensors are those of its model."""
+    description = header.description
+    parts = {name: description.get(name) for name in ("model", "notes", "training")}
+    for name, part in parts.items():
+        if not isinstance(part, dict) and (name != "training" or part is not None):
+            raise MicrogptError(f"its metadata have no valid entry {name!r}")
+    vocabulary = description.get("vocabulary")
+    if not isinstance(vocabulary, str):
+        raise MicrogptError("its metadata have no valid entry 'vocabulary'")
+    architecture = build(Architecture, parts["model"] or {}, "its model")
+    _check_tensors(header.tensors, architecture, [*BUFFERS] if parts["training"] is not None else [""])
+    fields: dict[str, Any] = {
+        "architecture": architecture,
+        "vocabulary": Vocabulary(vocabulary),
+        "notes": parts["notes"],
+        "path": path,
+        "sha256": header.sha256,
+    }
+    if (training := parts["training"]) is None:
+        return SavedModel(**fields)
+    options, step, progress = (training.get(name) for name in ("options", "step", "progress"))
+    if not (isinstance(options, dict) and isinstance(progress, dict)):
+        raise MicrogptError("its metadata have no valid entry 'training'")
+    check_step(step)
+    options.pop("out", None)
+    config = build(TrainConfig, options, "its training options")
+    if description["format"] == 1:
+        made = progress_of_format_1(progress, step)
+        config = left_open(config)
+    else:
+        made = build(Progress, progress, "its progress")
+    return SavedState(**fields, config=config, step=step, progress=made)
+
+
+def _check_tensors(
+    tensors: Mapping[str, StoredTensor], architecture: Architecture, prefixes: list[str]
+) -> None:
+    """Nothing is allocated before the file is known to have just the tensors of its model."""
+    expected = {prefix + row.name: row.shape for prefix in prefixes for row in table(architecture.sizes)}
+    stored = {tensor.name: tensor for tensor in tensors.values()}
+    for name, shape in expected.items():
+        if name not in stored:
+            raise MicrogptError(f"the tensor {name!r} is missing")
+        found = stored[name]
+        if found.shape != shape or found.dtype != architecture.dtype:
+            raise MicrogptError(
+                f"the tensor {name!r} is {found.dtype} {shown(found.shape)}, not {architecture.dtype} {shape}"
+            )
+    if len(stored) < len(tensors):  # two names of one tensor
+        raise MicrogptError("it has a tensor twice, by its old name and by its new one")
+    if more := stored.keys() - expected.keys():
+        raise MicrogptError(f"its model has no place for the tensor {shown(min(more))}")

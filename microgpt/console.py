@@ -1,0 +1,223 @@
+"""How a run looks: a progress bar on a terminal, plain lines elsewhere. All of it on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.status import Status
+
+from microgpt.machine.budget import readable
+from microgpt.terminal.harmless import harmless
+from microgpt.terminal.interruption import clean_up
+from microgpt.terminal.invocation import pasteable
+from microgpt.terminal.streams import lost
+from microgpt.text.opening import text_name
+from microgpt.training.run import Result, Summary
+
+# off a terminal every so many reports are printed, of a hundred in a run, and a line at least so often
+REPORTS_PER_LINE = 5
+LINE_SECONDS = 10.0
+# the bar leaves room for the figures and for the ^C that a terminal shows
+NARROWEST_BAR, WIDEST_BAR = 8, 20
+
+
+class Display:
+    """Shows a run to a person; with `as_json`, also every report on standard output as a line of JSON."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.console = Console(stderr=True, highlight=False, emoji=False)
+        # what a terminal shows can be written over, unless it is as simple as that of an editor
+        self.live = sys.stderr.isatty() and not self.console.is_dumb_terminal
+        self.as_json = as_json
+        clean_up(self.close)
+        self.progress: Progress | None = None
+        self.status: Status | None = None
+        self.task: Any = None
+        self.said: set[str] = set()
+        self.n_reports = 0
+        self.line_at = time.monotonic()
+        self.steps = 0
+        self.uniform_entropy = 0.0
+        self.from_standard_input = False
+        self.said_so = False
+
+    def started(self, s: Summary) -> None:
+        for line in summary_lines(s):
+            self.note(line)
+        self.from_standard_input = s.file == "-"
+        self.steps, self.uniform_entropy, self.line_at = s.steps, s.uniform_entropy, time.monotonic()
+
+    def working(self, what: str, so_far: str) -> None:
+        """What takes a while: on a terminal a line that comes to an end, elsewhere one that says so once."""
+        if not self.live:
+            if what not in self.said:
+                self.said.add(what)
+                self.note(f"{what} ...")
+        elif self.progress is not None:
+            self.progress.update(self.task, figures=f"{what} ({so_far})")
+        elif self.status is None:
+            self.status = self.console.status(f"{what} ({so_far})")
+            self.status.start()
+        else:
+            self.status.update(f"{what} ({so_far})")
+
+    def idle(self) -> None:
+        if self.status is not None:
+            self.status.stop()
+            self.status = None
+
+    def advanced(self, metrics: dict[str, Any]) -> None:
+        if self.live:
+            self._show_bar(metrics)
+        elif time.monotonic() - self.line_at > LINE_SECONDS:
+            self._print_line(metrics)
+
+    def _show_bar(self, metrics: dict[str, Any]) -> None:
+        if self.progress is None:
+            self.progress = Progress(
+                TextColumn("{task.fields[figures]}"),
+                BarColumn(bar_width=WIDEST_BAR if self.console.width >= 100 else NARROWEST_BAR),
+                console=self.console,
+                redirect_stdout=sys.stdout.isatty(),  # else results would go where the bar goes
+                transient=True,  # the last report says the same
+            )
+            self.task = self.progress.add_task("train", total=self.steps, figures="")
+            self.progress.start()
+        self.progress.update(self.task, completed=metrics["step"], figures=self._fitting(metrics))
+
+    def _fitting(self, metrics: dict[str, Any]) -> str:
+        """As many of the figures as the terminal is wide for."""
+        figures = self._figures(metrics)
+        room = self.console.width - NARROWEST_BAR - 4
+        for least in ("speed", "validation", "smoothed", "loss", "left"):
+            if len("  ".join(figures.values())) <= room:
+                break
+            figures.pop(least, None)
+        return "  ".join(figures.values())
+
+    def _figures(self, metrics: dict[str, Any]) -> dict[str, str]:
+        figures = {
+            "step": f"step {metrics['step']}/{self.steps}",
+            "loss": f"loss {metrics['loss']:.4f}",
+            "smoothed": f"smoothed {metrics['smoothed_loss']:.4f}",
+        }
+        if metrics["val_loss"] is not None:
+            figures["validation"] = f"validation {metrics['val_loss']:.4f}"
+        figures["speed"] = f"{metrics['chars_per_s']:,.0f} chars/s"
+        if left := self._seconds_left(metrics):
+            figures["left"] = f"{duration(left)} left"
+        return figures
+
+    def _seconds_left(self, metrics: dict[str, Any]) -> float:
+        step, speed = metrics["step"], metrics["chars_per_s"]
+        return (self.steps - step) * metrics["chars"] / step / speed if speed else 0.0
+
+    def reported(self, metrics: dict[str, Any]) -> None:
+        self.n_reports += 1
+        if self.as_json:
+            print(json.dumps(metrics), flush=True)
+            self._say_if_nobody_listens()
+        has_score = metrics["val_loss"] is not None
+        due = self.n_reports % REPORTS_PER_LINE == 0 or metrics["step"] == self.steps
+        if has_score or (due and not self.live):
+            self._print_line(metrics)
+
+    def _say_if_nobody_listens(self) -> None:
+        error = lost(sys.stdout)
+        if error is not None and not self.said_so:
+            self.said_so = True
+            self.note(f"standard output is lost ({error.strerror or error}): the run goes on, and is saved")
+
+    def _print_line(self, metrics: dict[str, Any]) -> None:
+        self.note("  ".join(self._figures(metrics).values()))
+        self.line_at = time.monotonic()
+
+    def sampled(self, step: int, text: str) -> None:
+        if step < self.steps:
+            self.note(f"--- sample at step {step}\n{text}\n---")
+
+    def note(self, text: str, *, wrapped: bool = True) -> None:
+        """A line that stays; `wrapped` between words on a terminal, which a command to paste must not be."""
+        is_terminal = self.console.is_terminal
+        self.console.print(
+            harmless(text) if is_terminal else text, markup=False, soft_wrap=not (wrapped and is_terminal)
+        )
+
+    def finished(self, result: Result) -> None:
+        """How it went, a sample, and the next command to type."""
+        self.close()
+        loss = "none yet" if result.loss is None else f"{result.loss:.4f}"
+        self.note(
+            f"step {result.step} of {result.steps} after {result.elapsed_s:.1f} s: smoothed loss {loss}"
+            + _validation(result)
+        )
+        if self.as_json:
+            print(json.dumps(asdict(result)), flush=True)
+        elif result.sample:
+            print(harmless(result.sample) if sys.stdout.isatty() else result.sample, flush=True)
+        if result.interrupted:
+            text = ["-"] if self.from_standard_input else []
+            command = pasteable("train", *text, "--resume", Path(result.out))
+            if text:
+                command = f"cat FILE | {command}"
+            self.note(f"interrupted and saved; to go on: {command}", wrapped=False)
+            return
+        if result.step >= 100 and result.loss is not None and result.loss > self.uniform_entropy + 0.1:
+            self.note(
+                f"this is worse than guessing, which has a loss of ln V = {self.uniform_entropy:.4f}: "
+                "the learning rate may be too high; try a smaller --lr"
+            )
+        if not result.sample:
+            self.note("the last sample was not waited for")
+        self.note(f"next: {pasteable('generate', Path(result.out), '--length', 1000)}", wrapped=False)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self.idle()
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
+
+
+def _validation(result: Result) -> str:
+    """Of a model that has begun to learn its text by heart, the last weights are not the best."""
+    if result.val_loss is None:
+        return ""
+    said = f", validation loss {result.val_loss:.4f}"
+    if result.best_val_loss is None or result.best_step == result.step:
+        return said
+    return f"{said}, best {result.best_val_loss:.4f} at step {result.best_step}, which generate and eval take"
+
+
+def duration(seconds: float) -> str:
+    """75 -> '1:15 min'"""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02} min"
+    return f"{minutes // 60}:{minutes % 60:02} h"
+
+
+def summary_lines(s: Summary) -> list[str]:
+    """What was read, what to expect of the loss, and what will run."""
+    held_out = f", the last {s.validation_characters:,} held out" if s.validation_characters else ""
+    floor = f", entropy of its source {s.known_entropy:.3f}" if s.known_entropy is not None else ""
+    bigram = f", bigram {s.bigram_entropy:.3f}" if s.bigram_entropy is not None else ""
+    where = f"from step {s.step} of {s.steps}" if s.step else f"{s.steps} steps"
+    weights = f" with the weights of {s.weights}" if s.weights and not s.step else ""
+    threads = f"{s.threads} thread{'s' if s.threads > 1 else ''}"
+    return [
+        f"{text_name(s.file)}: {s.characters:,} characters, {s.vocabulary} distinct{held_out}; "
+        f"{s.parameters:,} parameters, heads {s.heads}, {s.backend}, {threads}, {readable(s.memory)}; "
+        f"{where}{weights}, results in {s.out}",
+        f"losses in nats per character; to compare: ln V {s.uniform_entropy:.3f}, "
+        f"unigram {s.unigram_entropy:.3f}{bigram}{floor}",
+    ]

@@ -1,0 +1,1 @@
+"""Texts to train on: the tales that come with the program, and tinyshakespeare."""

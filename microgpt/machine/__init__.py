@@ -1,0 +1,1 @@
+"""What the program takes from this machine: a backend, cores and memory."""

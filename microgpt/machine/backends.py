@@ -1,0 +1,82 @@
+"""The backend of a run, loaded and compiled while the user can see how far that is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from types import ModuleType
+from typing import Protocol, TypeVar
+
+import microgpt_kernels
+from microgpt_kernels import cache
+
+from microgpt.errors import MicrogptError
+
+# how often a compilation is looked at: for Ctrl-C, and to show how far it is
+LOOK_SECONDS = 0.1
+
+# LLVM calls itself deeply, and some systems give a second thread little room for that
+STACK_BYTES = 16 << 20
+COMPILING = "compiling the kernels for this machine; later starts skip this"
+T = TypeVar("T")
+
+
+class Listener(Protocol):
+    """Whoever shows the user what is going on."""
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+
+    def working(self, what: str, so_far: str) -> None:
+        """What takes a while, again and again until `idle`."""
+
+    def idle(self) -> None: ...
+
+
+class StoppedError(Exception):
+    """The user does not want to wait for this any longer."""
+
+
+def load_backend(name: str, listener: Listener | None = None) -> ModuleType:
+    """The backend of this name. Raises MicrogptError, and never takes another one."""
+    try:
+        if listener is None:
+            return microgpt_kernels.load(name)
+        cache.tell = lambda line: listener.note(line)
+        return compiled(listener, lambda: microgpt_kernels.load(name))
+    except microgpt_kernels.BackendError as error:
+        raise MicrogptError(str(error)) from None
+
+
+def compiled(listener: Listener, function: Callable[[], T], stop: Callable[[], bool] = lambda: False) -> T:
+    """Call a function that compiles what is not in the cache, and show how far that is.
+
+    It is called in a thread of its own: an interruption is heard at once, and never comes up within the
+    compiler, which would end in a long traceback. Raises StoppedError if `stop` says so before the function
+    is done; the thread then goes on, and the process should end.
+    """
+    future: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    begun, before = time.monotonic(), cache.n_compiled()
+    size = threading.stack_size(STACK_BYTES)
+    threading.Thread(target=call, daemon=True).start()
+    threading.stack_size(size)
+    try:
+        while not future.done():
+            if stop():
+                raise StoppedError
+            wait([future], LOOK_SECONDS)
+            n = cache.n_compiled() - before
+            if n:
+                listener.working(COMPILING, f"function {n}, {time.monotonic() - begun:.0f} s")
+    finally:
+        listener.idle()
+    return future.result()

@@ -1,0 +1,137 @@
+"""What the model learns: one table of names, shapes and initial values, over flat buffers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
+from typing import Annotated, NamedTuple, get_args, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+from microgpt_kernels.contract import shape_of
+
+from microgpt.arrays import Array, blocks
+
+
+class Normal(NamedTuple):
+    """Drawn from a normal distribution of this standard deviation."""
+
+    std: float
+
+
+class FanIn(NamedTuple):
+    """Drawn so that the output is `gain` times as large as the input: std = gain / sqrt(rows)."""
+
+    gain: float
+
+
+class Constant(NamedTuple):
+    value: float
+
+
+Init = Normal | FanIn | Constant
+
+
+# Initial values are chosen by measurement, see docs/learning.md: small embeddings, and attention that is
+# all but silent until it has learned something.
+class Parameters(NamedTuple):
+    """Views of a flat buffer, one tensor of all layers each: `p.qkv_w[l]` is the layer's (C, 3C) matrix."""
+
+    tok: Annotated[Array, "V C", Normal(0.0075)]
+    pos: Annotated[Array, "P C", Normal(0.004)]  # P is T for learned positions, else 0
+    ln1_w: Annotated[Array, "L C", Constant(1)]
+    ln1_b: Annotated[Array, "L C", Constant(0)]
+    qkv_w: Annotated[Array, "L C 3C", FanIn(1.0)]
+    qkv_b: Annotated[Array, "L 3C", Constant(0)]
+    proj_w: Annotated[Array, "L C C", FanIn(0.05)]
+    proj_b: Annotated[Array, "L C", Constant(0)]
+    ln2_w: Annotated[Array, "L C", Constant(1)]
+    ln2_b: Annotated[Array, "L C", Constant(0)]
+    up_w: Annotated[Array, "L C F", FanIn(1.0)]
+    up_b: Annotated[Array, "L F", Constant(0)]
+    down_w: Annotated[Array, "L F C", FanIn(1.0)]
+    down_b: Annotated[Array, "L C", Constant(0)]
+    lnf_w: Annotated[Array, "C", Constant(1)]
+    lnf_b: Annotated[Array, "C", Constant(0)]
+    unembed_w: Annotated[Array, "C V", FanIn(1.0)]
+    unembed_b: Annotated[Array, "V", Constant(0)]
+
+
+class Tensor(NamedTuple):
+    """One row of the table for a model of known sizes; `low:high` is its place in a flat buffer."""
+
+    name: str
+    shape: tuple[int, ...]
+    init: Init
+    low: int
+    high: int
+
+
+def table(sizes: Mapping[str, int]) -> list[Tensor]:
+    """Every tensor of a model with these sizes (by the letters of the contract, and P: rows of `pos`)."""
+    tensors, low = [], 0
+    for name, hint in get_type_hints(Parameters, include_extras=True).items():
+        _, shape_text, init = get_args(hint)
+        shape = shape_of(shape_text, sizes)
+        high = low + math.prod(shape)
+        tensors.append(Tensor(name, shape, init, low, high))
+        low = high
+    return tensors
+
+
+def count(tensors: list[Tensor]) -> int:
+    """How many numbers the model learns."""
+    return tensors[-1].high
+
+
+def views(buffer: Array, tensors: list[Tensor]) -> Parameters:
+    """The tensors inside a flat buffer of `count` numbers."""
+    return Parameters(*(buffer[t.low : t.high].reshape(t.shape) for t in tensors))
+
+
+def shard_views(buffer: Array, tensors: list[Tensor], n_shards: int) -> Parameters:
+    """The tensors inside a buffer of n_shards * `count` numbers, (n_shards, *shape) each, side by side."""
+    return Parameters(
+        *(buffer[n_shards * t.low : n_shards * t.high].reshape(n_shards, *t.shape) for t in tensors)
+    )
+
+
+def initial(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Array:
+    """A flat buffer of initial values, on the host."""
+    return np.concatenate([block for _, block in initial_blocks(tensors, seed, dtype)])
+
+
+def initial_blocks(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Iterator[tuple[int, Array]]:
+    """The initial values of a flat buffer, block after block, each with the place where it begins.
+
+    Each tensor draws from a stream of its own, by its place in the table. So float32 and float64, and models
+    that differ in one size, begin as alike as they can be.
+    """
+    for number, tensor in enumerate(tensors):
+        random = np.random.default_rng((seed, number))
+        for low, high in blocks(tensor.low, tensor.high):
+            if isinstance(tensor.init, Constant):
+                values = np.full(high - low, tensor.init.value)
+            else:
+                init, rows = tensor.init, tensor.shape[-2]
+                std = init.gain / math.sqrt(rows) if isinstance(init, FanIn) else init.std
+                values = random.normal(0.0, std, high - low)
+            yield low, values.astype(dtype)
+
+
+def decay_blocks(
+    tensors: list[Tensor], weight_decay: float, dtype: npt.DTypeLike
+) -> Iterator[tuple[int, Array]]:
+    """The weight decay of the matrices, likewise; nothing else decays."""
+    for tensor in tensors:
+        if tensor.name.endswith("_w") and not tensor.name.startswith("ln"):
+            for low, high in blocks(tensor.low, tensor.high):
+                yield low, np.full(high - low, weight_decay, dtype)
+
+
+def fill(k: ModuleType, buffer: Array, values: Iterable[tuple[int, Array]]) -> Array:
+    """Write blocks into a backend's flat buffer, each from its place on; returns the buffer."""
+    for low, block in values:
+        k.from_host(buffer[low : low + len(block)], block)
+    return buffer

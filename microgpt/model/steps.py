@@ -1,0 +1,171 @@
+"""The three things that a run repeats: a training step, the evaluation of a batch, the next character.
+
+Each is one function of one state, a tuple of arrays and numbers, and the backend compiles it as one unit.
+All that changes from one repetition to the next is counted by a `clock` array, so that many repetitions
+need no Python.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from microgpt.arrays import Array
+from microgpt.model.activations import Activations, Constants
+from microgpt.model.parameters import Parameters
+from microgpt.model.transformer import Step, build
+
+
+class Batch(NamedTuple):
+    inputs: Array  # (B, T) int32
+    targets: Array  # (B, T) int32
+    n_targets: Array  # (1,) int64
+    ids: Array  # the text
+    order: Array  # (Q,) int64, which chunk comes when; empty for the order of the text
+
+
+class Optimizer(NamedTuple):
+    """Flat buffers of all parameters, and what Adam needs."""
+
+    param: Array  # (P,)
+    m: Array  # (P,)
+    v: Array  # (P,)
+    grad: Array  # (P,)
+    shards: Array  # (S*P,); with one shard the same memory as grad
+    bounds: Array  # (J+1,) int64
+    norm: Array  # (1,)
+    lr: Array  # (R,), the rate of step i in slot i mod R
+    log: Array  # (R, 2), loss and gradient norm likewise
+    decay: Array  # (P,), empty for none
+    clock: Array  # (2,) int64: steps done, and whether the run has stopped
+    beta1: float
+    beta2: float
+    eps: float
+    clip: float
+
+
+class Training(NamedTuple):
+    p: Parameters
+    g: Parameters
+    a: Activations
+    c: Constants
+    batch: Batch
+    o: Optimizer
+    stride: int
+
+
+class Evaluation(NamedTuple):
+    p: Parameters
+    a: Activations
+    c: Constants
+    batch: Batch
+    clock: Array  # (2,) int64
+    total: Array  # (1,) float64, the sum of the losses
+    counted: Array  # (1,) int64, over how many characters
+    stride: int
+
+
+class Generation(NamedTuple):
+    p: Parameters
+    a: Activations
+    c: Constants
+    window: Array  # (T,) int32
+    output: Array  # (R,) int32
+    clock: Array  # (3,) int64: characters in the window, rows of it computed, characters drawn
+    uniform: Array  # (R,), a number in [0, 1) for each draw
+    temperature: float
+    top_k: int
+    top_p: float
+
+
+@functools.cache
+def build_training(k: ModuleType, n_shards: int) -> Step:
+    """train(n, state): n steps of Adam, each on the next batch of the walk."""
+    forward, backward = build(k)
+    shards = k.shards
+
+    def gradients(p: Any, g: Any, a: Any, c: Any, batch: Any) -> None:
+        """The losses and the gradients of all shards, each with its own sequences of the batch."""
+        B, T = batch.inputs.shape
+        S = len(a.scratch)
+        ids, targets = batch.inputs.reshape(B * T), batch.targets.reshape(B * T)
+        for s in shards(S):
+            low, high = s * B // S, (s + 1) * B // S
+            seqs, rows = slice(low, high), slice(low * T, high * T)
+            forward(p, a, c, ids, s, rows, rows, seqs)
+            k.cross_entropy_forward(a.losses[rows], a.probs[rows], a.logits[rows], targets[rows])
+            backward(p, g, a, c, ids, targets, batch.n_targets, s, rows, seqs)
+
+    def add_up(o: Any, S: int) -> None:
+        """The gradient of the whole batch; every thread adds up a part of it."""
+        for s in shards(S):
+            k.shard_sum(o.grad, o.shards, o.bounds, s)
+
+    def update(o: Any, S: int) -> None:
+        """New parameters, likewise."""
+        for s in shards(S):
+            part = slice(s * len(o.param) // S, (s + 1) * len(o.param) // S)
+            k.adam_step(
+                o.param[part], o.m[part], o.v[part], o.grad[part], o.norm, o.lr, o.decay[part], o.clock,
+                o.beta1, o.beta2, o.eps, o.clip,
+            )  # fmt: skip
+
+    # a single shard is not worth the threads, nor the time to compile for them
+    share_out = k.parallel if n_shards > 1 else k.inline
+    gradients, add_up, update = share_out(gradients), share_out(add_up), share_out(update)
+
+    def step(state: Any) -> None:
+        batch, o, S = state.batch, state.o, len(state.a.scratch)
+        k.batch_fill(
+            batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, o.clock, state.stride
+        )
+        gradients(state.p, state.g, state.a, state.c, batch)
+        if S > 1:
+            add_up(o, S)
+        k.gradient_norm(o.norm, o.grad)
+        k.step_record(o.log, o.clock, state.a.losses, batch.n_targets, o.norm)
+        update(o, S)
+        k.clock_advance(o.clock)
+
+    train: Step = k.compile(step)
+    return train
+
+
+@functools.cache
+def build_evaluation(k: ModuleType) -> Step:
+    """evaluate(n, state): adds the losses of n batches to total and counted."""
+    forward, _ = build(k)
+
+    def step(state: Any) -> None:
+        a, batch = state.a, state.batch
+        B, T = batch.inputs.shape
+        rows = slice(0, B * T)
+        k.batch_fill(
+            batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, state.clock, state.stride
+        )
+        forward(state.p, a, state.c, batch.inputs.reshape(B * T), 0, rows, rows, slice(0, B))
+        k.cross_entropy_forward(a.losses, a.probs, a.logits, batch.targets.reshape(B * T))
+        k.loss_sum(state.total, state.counted, a.losses, batch.n_targets)
+        k.clock_advance(state.clock)
+
+    evaluate: Step = k.compile(step)
+    return evaluate
+
+
+@functools.cache
+def build_generation(k: ModuleType) -> Step:
+    """generate(n, state): n more characters. Keys and values stay in a.qkv, so each costs one row."""
+    forward, _ = build(k)
+
+    def step(state: Any) -> None:
+        length, computed = state.clock[0], state.clock[1]
+        rows = slice(computed, length)
+        forward(state.p, state.a, state.c, state.window, 0, rows, slice(0, length), slice(0, 1))
+        k.sample(
+            state.window, state.output, state.clock, state.a.scratch[0], state.a.logits[rows],
+            state.uniform, state.temperature, state.top_k, state.top_p,
+        )  # fmt: skip
+
+    generate: Step = k.compile(step)
+    return generate

@@ -1,0 +1,101 @@
+"""The model, written once for all backends: two straight lists of kernel calls, one the mirror of the other.
+
+p     parameters, views by name: p.qkv_w[l]
+g     their gradients, of each shard s: g.qkv_w[s, l]
+a     activations (workspace.py), and in `d...` their gradients
+c     constants: where the heads begin, and the angles of rotary positions
+s     the shard of the batch, which has a scratch and gradients of its own
+rows  the rows to compute: those of the shard's sequences, or the one that generation adds
+seen  the rows that they may look back to, themselves included
+seqs  the sequences of the batch to which they belong
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+Step = Callable[..., None]
+
+
+def build(k: ModuleType) -> tuple[Step, Step]:
+    """forward and backward on the kernels of a backend."""
+
+    def forward(p: Any, a: Any, c: Any, ids: Any, s: Any, rows: Any, seen: Any, seqs: Any) -> None:
+        """From ids (N,) to a.logits[rows]."""
+        L = len(p.ln1_w)
+        branch = a.branch[rows]
+        k.embedding_forward(a.x[0, rows], ids[rows], p.tok)
+        if len(p.pos) > 0:
+            k.position_forward(a.x[0, rows], p.pos, rows.start)
+        for l in range(L):
+            # mid = x + proj(attention(layernorm(x)))
+            k.layernorm_forward(
+                a.ln1[l, rows], a.mean1[l, rows], a.rstd1[l, rows], a.x[l, rows], p.ln1_w[l], p.ln1_b[l]
+            )
+            k.linear_forward(a.qkv[l, rows], a.ln1[l, rows], p.qkv_w[l], p.qkv_b[l])
+            if c.cos.shape[1] > 0:
+                k.rope_forward(a.qkv[l, rows], c.cos[l], c.sin[l], c.offsets[l], rows.start)
+            k.attention_forward(a.heads[l, rows], a.att[l, seqs], a.scratch[s], a.qkv[l, seen], c.offsets[l])
+            k.linear_forward(branch, a.heads[l, rows], p.proj_w[l], p.proj_b[l])
+            k.residual_forward(a.mid[l, rows], a.x[l, rows], branch)
+            # next x = mid + down(relu(up(layernorm(mid))))
+            k.layernorm_forward(
+                a.ln2[l, rows], a.mean2[l, rows], a.rstd2[l, rows], a.mid[l, rows], p.ln2_w[l], p.ln2_b[l]
+            )
+            k.linear_forward(a.hidden[l, rows], a.ln2[l, rows], p.up_w[l], p.up_b[l])
+            k.relu_forward(a.hidden[l, rows], a.hidden[l, rows])
+            k.linear_forward(branch, a.hidden[l, rows], p.down_w[l], p.down_b[l])
+            k.residual_forward(a.x[l + 1, rows], a.mid[l, rows], branch)
+        k.layernorm_forward(a.lnf[rows], a.meanf[rows], a.rstdf[rows], a.x[L, rows], p.lnf_w, p.lnf_b)
+        k.linear_forward(a.logits[rows], a.lnf[rows], p.unembed_w, p.unembed_b)
+
+    def backward(
+        p: Any, g: Any, a: Any, c: Any, ids: Any, targets: Any, n_targets: Any, s: Any, rows: Any, seqs: Any
+    ) -> None:
+        """From a.probs[rows], which it overwrites, to g[s]. Read it from below beside `forward`."""
+        L = len(p.ln1_w)
+        scratch, dlogits, dx, dbranch = a.scratch[s], a.probs[rows], a.dx[rows], a.dbranch[rows]
+        dqkv, dheads, dhidden = a.dqkv[rows], a.dheads[rows], a.dhidden[rows]
+        k.cross_entropy_backward(dlogits, dlogits, targets[rows], n_targets)
+        k.linear_backward(dbranch, g.unembed_w[s], g.unembed_b[s], scratch, dlogits, a.lnf[rows], p.unembed_w)
+        k.layernorm_backward(
+            dx, g.lnf_w[s], g.lnf_b[s], dbranch, a.x[L, rows], p.lnf_w, a.meanf[rows], a.rstdf[rows]
+        )
+        for l in range(L - 1, -1, -1):
+            # dx is the gradient of the next x; it flows past the branch, and through it
+            k.linear_backward(
+                dhidden, g.down_w[s, l], g.down_b[s, l], scratch, dx, a.hidden[l, rows], p.down_w[l]
+            )
+            k.relu_backward(dhidden, dhidden, a.hidden[l, rows])
+            k.linear_backward(
+                dbranch, g.up_w[s, l], g.up_b[s, l], scratch, dhidden, a.ln2[l, rows], p.up_w[l]
+            )
+            k.layernorm_backward(
+                dbranch, g.ln2_w[s, l], g.ln2_b[s, l], dbranch,
+                a.mid[l, rows], p.ln2_w[l], a.mean2[l, rows], a.rstd2[l, rows],
+            )  # fmt: skip
+            k.residual_backward(dx, dbranch)
+            # dx is the gradient of mid
+            k.linear_backward(
+                dheads, g.proj_w[s, l], g.proj_b[s, l], scratch, dx, a.heads[l, rows], p.proj_w[l]
+            )
+            k.attention_backward(
+                dqkv, scratch, a.att[l, seqs], dheads, a.heads[l, rows], a.qkv[l, rows], c.offsets[l]
+            )
+            if c.cos.shape[1] > 0:
+                k.rope_backward(dqkv, c.cos[l], c.sin[l], c.offsets[l])
+            k.linear_backward(
+                dbranch, g.qkv_w[s, l], g.qkv_b[s, l], scratch, dqkv, a.ln1[l, rows], p.qkv_w[l]
+            )
+            k.layernorm_backward(
+                dbranch, g.ln1_w[s, l], g.ln1_b[s, l], dbranch,
+                a.x[l, rows], p.ln1_w[l], a.mean1[l, rows], a.rstd1[l, rows],
+            )  # fmt: skip
+            k.residual_backward(dx, dbranch)
+        if len(p.pos) > 0:
+            k.position_backward(g.pos[s], dx)
+        k.embedding_backward(g.tok[s], dx, ids[rows])
+
+    return k.inline(forward), k.inline(backward)

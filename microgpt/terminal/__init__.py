@@ -1,0 +1,1 @@
+"""What stands between the program and whoever runs it: streams, Ctrl-C, and commands to paste."""

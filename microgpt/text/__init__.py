@@ -1,0 +1,1 @@
+"""Texts as token ids: reading them, their vocabulary and entropy, and the walk through them in batches."""

@@ -1,0 +1,1 @@
+"""Training: from a configuration and a text to a run directory with a model in it."""

@@ -1,0 +1,165 @@
+"""The directory of a run: made and locked before anything slow begins, so that two runs never share one."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from microgpt.checkpoint.saved import STATE_FILE
+from microgpt.errors import MicrogptError, shown_path
+from microgpt.files import TEMPORARY, remove_abandoned
+
+LOCK_FILE, CONFIG_FILE = ".lock", "config.toml"
+
+
+class RunDirectory:
+    """A directory that this process alone writes, until it ends or leaves the `with` block.
+
+    What was made for a run that then fails is taken back, where nothing has been written into it yet.
+
+    path  the directory
+    made  the directories that were made for it, the outermost first
+    """
+
+    def __init__(self, path: Path, lock: int, made: list[Path]) -> None:
+        self.path, self._lock, self._made = path, lock, made
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            self.discard()
+        self.release()
+
+    def release(self) -> None:
+        """Let others write it."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def is_still_here(self) -> bool:
+        """Whether the directory was neither moved nor removed, nor is another run's by now."""
+        try:
+            return os.path.samestat(os.fstat(self._lock), os.stat(self.path / LOCK_FILE))
+        except OSError:
+            return False
+
+    def discard(self) -> None:
+        """Take back what was made, where no more than the configuration has been written into it."""
+        if not self._made:
+            return
+        with contextlib.suppress(OSError):  # something is in it
+            if _is_empty(self.path):
+                shutil.rmtree(self.path)
+                self._made.pop()
+            for path in reversed(self._made):
+                path.rmdir()
+
+
+def claim(out: str | None, default: Path) -> RunDirectory:
+    """The directory of a new run: `out`, else `default`, or `default-2` and so on where others were before.
+
+    Never over another run's. Raises MicrogptError.
+    """
+    if out is None:
+        names = (str(default) if n == 1 else f"{default}-{n}" for n in itertools.count(1))
+        return next(found for name in names if (found := _try_to_claim(Path(name))) is not None)
+    path, name = Path(out), shown_path(out)
+    with _sentences(path):
+        if path.exists() and not path.is_dir():
+            raise MicrogptError(f"--out {name} is a file; name a directory")
+        claimed = _try_to_claim(path)
+        if claimed is None:
+            if not path.exists() or _is_empty(path):
+                raise _taken(path)
+            hint = f"use --resume {name}" if (path / STATE_FILE).exists() else "use an empty one"
+            raise MicrogptError(f"--out {name} is not empty; {hint}, or name another directory")
+    return claimed
+
+
+def reopen(run: Path) -> RunDirectory:
+    """The directory of a run that goes on. Raises MicrogptError."""
+    with _sentences(run):
+        if not (run / STATE_FILE).exists() and not (run / LOCK_FILE).exists():
+            raise MicrogptError(
+                f"{shown_path(run)} holds no run to go on with: there is no {STATE_FILE} in it"
+            )
+        lock = _lock(run)
+    if lock is None:
+        raise _taken(run)
+    remove_abandoned(run)
+    return RunDirectory(run, lock, [])
+
+
+def _try_to_claim(path: Path) -> RunDirectory | None:
+    """None where another run has been, or is just about to be."""
+    with _sentences(path):
+        made = [parent for parent in reversed([path, *path.parents]) if not parent.exists()]
+        if made:
+            path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir() or not _is_empty(path):
+            return None
+        lock = _lock(path)
+        if lock is None:
+            return None
+        if not _is_empty(path):  # a shorter run was here in between
+            os.close(lock)
+            return None
+    return RunDirectory(path, lock, made)
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether nothing is in it, or just what a run leaves that was stopped before it had begun."""
+    names = {entry.name for entry in path.iterdir()}
+    ours = {LOCK_FILE, CONFIG_FILE} if LOCK_FILE in names else set()
+    return all(name in ours or (ours and TEMPORARY.fullmatch(name)) for name in names)
+
+
+def _lock(directory: Path) -> int | None:
+    """A lock that ends with this process, however it ends; None where another process holds it."""
+    try:
+        file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    except FileNotFoundError:  # whoever had it before has just taken it back
+        return None
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        os.close(file)
+        return None
+    except BaseException:
+        os.close(file)
+        raise
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(file), os.stat(directory / LOCK_FILE)):
+            return file
+    os.close(file)  # whoever had it before has taken the directory back
+    return None
+
+
+def _taken(path: Path) -> MicrogptError:
+    return MicrogptError(
+        f"another microgpt is writing {shown_path(path)}: wait until it ends, or name another directory with "
+        "--out"
+    )
+
+
+@contextlib.contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # a null character is in no file name
+        reason = getattr(error, "strerror", None) or error
+        raise MicrogptError(f"cannot write {shown_path(path)}: {reason}") from None

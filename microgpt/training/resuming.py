@@ -1,0 +1,62 @@
+"""Whether a run can go on exactly with the options and the text that it is given."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from microgpt.checkpoint.saved import MODEL_FILE, SavedState
+from microgpt.config import TrainConfig
+from microgpt.errors import MicrogptError, shown
+from microgpt.model.architecture import Architecture
+from microgpt.terminal.invocation import pasteable
+from microgpt.text.reading import Text
+
+# What may change when a run is resumed: no step depends on it. The text is known by its hash, not its name.
+MAY_CHANGE = frozenset(
+    {"file", "out", "weights", "backend", "threads", "memory_cap", "eval_every", "sample_every"}
+)
+
+
+def check_resumable(state: SavedState, architecture: Architecture, config: TrainConfig, text: Text) -> None:
+    """Raise MicrogptError, with every difference, unless a run with these options goes on exactly, and there
+    is something left to do."""
+    old, new = state.config.resolved(), config.resolved()
+    run = state.path.parent
+    from_weights = pasteable("train", Path(new.file), "--from", run / MODEL_FILE)
+    constant = old.schedule == new.schedule == "constant"
+    free = MAY_CHANGE | {"steps", "min_lr"} if constant else MAY_CHANGE
+    different = []
+    for field in dataclasses.fields(TrainConfig):
+        before, after = getattr(old, field.name), getattr(new, field.name)
+        # what is left open, or a name of a layout, means something else only if another option does
+        same_words = getattr(state.config, field.name) == getattr(config, field.name)
+        if field.name not in free and before != after and not same_words:
+            why = ", which the cosine schedule depends on" if field.name == "steps" else ""
+            option = field.name.replace("_", "-")
+            different.append(f"--{option} was {shown(before)} and is now {shown(after)}{why}")
+    if state.notes.get("text_sha256") != text.sha256:
+        known, sha256 = state.notes.get("text_characters"), str(state.notes.get("text_sha256"))
+        length = f"{known:,} characters, " if type(known) is int else ""
+        different.append(
+            f"the text {new.file} ({len(text.ids) + text.n_skipped:,} characters, "
+            f"SHA-256 {text.sha256[:8]}) is not the one "
+            f"that it was trained on, {old.file} ({length}SHA-256 {sha256[:8]}): if that lies elsewhere now, "
+            + pasteable("train", "NEW_PATH", "--resume", run)
+        )
+    elif state.architecture != architecture and not different:
+        different.append("the model's sizes have changed")
+    if constant and new.steps < state.step:
+        different.append(f"--steps {new.steps} is less than the {state.step} that are done")
+    if different:
+        raise MicrogptError(
+            f"this run cannot be resumed exactly: {'; '.join(different)}; "
+            f"resume it as it was, or begin a new run with its weights: {from_weights}"
+        )
+    if state.step >= new.steps and not state.progress.evaluation_due:
+        further = (
+            "to go on, add --steps with a larger number"
+            if constant
+            else f"its cosine schedule has come to its end; to go on with a new one: {from_weights}"
+        )
+        raise MicrogptError(f"all {new.steps} steps of this run are done; {further}")

@@ -1,0 +1,187 @@
+"""Training: a model, a text and an optimizer on a backend, and how they move on by n steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from microgpt.arrays import Array, IdArray, all_finite
+from microgpt.config import TrainConfig
+from microgpt.errors import NotFiniteError
+from microgpt.machine.budget import Budget
+from microgpt.model.activations import activations, constants
+from microgpt.model.architecture import Architecture
+from microgpt.model.parameters import count, decay_blocks, fill, initial_blocks, shard_views, table, views
+from microgpt.model.steps import Batch, Optimizer, Training, build_training
+from microgpt.text.opening import text_name
+from microgpt.text.walk import Walk, check_long_enough, shuffle_order
+
+BETA1, EPS = 0.9, 1e-8
+# so many steps can be logged before Python must read the log
+LOG_SLOTS = 1024
+SMALLER = "use a smaller --d-model, --d-ff or --n-layers"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What n steps have logged, one value each."""
+
+    loss: Array
+    grad_norm: Array
+
+
+class Trainer:
+    """All arrays of a training run. `advance` is the only thing that changes them.
+
+    ids is the text to train on, which the caller has booked; the seed decides the initial parameters and the
+    order of the chunks.
+    Raises MicrogptError where the text is too short or the arrays exceed the budget.
+    """
+
+    def __init__(
+        self, k: ModuleType, architecture: Architecture, config: TrainConfig, ids: IdArray, budget: Budget
+    ) -> None:
+        stride = config.stride or config.seq_len
+        name = text_name(config.file)
+        check_long_enough(len(ids), config.seq_len, stride, config.batch_size, name, config.val_fraction)
+        self.k, self.architecture, self.config = k, architecture, config
+        self.walk = Walk(len(ids), config.seq_len, stride, config.batch_size)
+        self.tensors = table(architecture.sizes)
+
+        budget.book(k.overhead(), "the backend's own use", "use another --backend")
+        S, P, dtype = config.n_shards(k.max_shards()), count(self.tensors), architecture.dtype
+
+        def real(shape: tuple[int, ...], what: str, remedy: str = SMALLER) -> Array:
+            return budget.zeros(k, shape, dtype, what, remedy)
+
+        def integers(shape: tuple[int, ...], kind: type, what: str) -> Array:
+            return budget.zeros(k, shape, kind, what, "use a smaller --batch-size or --seq-len")
+
+        param = real((P,), "the model's parameters")
+        shards = real((S * P,), f"the gradients of {S} shards", SMALLER)
+        optimizer = Optimizer(
+            param=param,
+            m=real((P,), "Adam's first moments"),
+            v=real((P,), "Adam's second moments"),
+            grad=shards if S == 1 else real((P,), "the gradient"),
+            shards=shards,
+            bounds=k.to_device(np.array([t.low for t in self.tensors] + [P])),
+            norm=real((1,), "the norm of the gradient"),
+            lr=real((LOG_SLOTS,), "the learning rates"),
+            log=real((LOG_SLOTS, 2), "the log"),
+            decay=real((P if config.weight_decay else 0,), "the weight decay of each parameter"),
+            clock=k.zeros((2,), np.int64),
+            beta1=BETA1,
+            beta2=config.beta2,
+            eps=EPS,
+            clip=config.clip,
+        )
+
+        n_chunks = self.walk.n_chunks if config.order == "shuffled" else 0
+        budget.book(8 * n_chunks, "the order of the chunks", "use a longer --stride, or --order sequential")
+        self._order = np.zeros(n_chunks, np.int64)  # permuted anew for each epoch
+        self._epoch = -1
+        shape = (config.batch_size, config.seq_len)
+        batch = Batch(
+            inputs=integers(shape, np.int32, "the batch"),
+            targets=integers(shape, np.int32, "the batch's targets"),
+            n_targets=k.zeros((1,), np.int64),
+            ids=k.to_device(ids),
+            order=k.to_device(self._order),  # on a CPU that is the same array
+        )
+        self.state = Training(
+            p=views(param, self.tensors),
+            g=shard_views(shards, self.tensors, S),
+            a=activations(
+                k, budget, architecture.sizes, dtype, n_sequences=config.batch_size, n_shards=S, training=True
+            ),
+            c=constants(k, budget, architecture),
+            batch=batch,
+            o=optimizer,
+            stride=stride,
+        )
+        self._steps = build_training(k, S)
+        self._rates = np.zeros(LOG_SLOTS, dtype)
+        # last, so that whatever does not fit is refused before memory is touched
+        fill(k, param, initial_blocks(self.tensors, config.seed, dtype))
+        if config.weight_decay:
+            fill(k, optimizer.decay, decay_blocks(self.tensors, config.weight_decay, dtype))
+
+    def compile(self) -> None:
+        """Compile the step, or load it from the cache: no step is taken."""
+        self._steps(0, self.state)
+
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+        return int(self.k.to_host(self.state.o.clock)[0])
+
+    @property
+    def epoch(self) -> float:
+        """How often the text has been read."""
+        return self.step / self.walk.steps_per_epoch
+
+    def characters(self, step: int) -> int:
+        """How many characters have been predicted in so many steps, on the average of an epoch."""
+        return round(step * self.walk.n_targets / self.walk.steps_per_epoch)
+
+    def advance(self, n: int) -> Losses:
+        """n more steps, LOG_SLOTS at the most. Raises NotFiniteError: the last finite state is kept."""
+        done = 0
+        losses, norms = [], []
+        while done < n:
+            # a new epoch may need a new order, which only Python can make
+            epoch, place = divmod(self.step, self.walk.steps_per_epoch)
+            part = min(n - done, self.walk.steps_per_epoch - place) if len(self._order) else n - done
+            self._reshuffle(epoch)
+            log = self._advance(part)
+            losses.append(log[:, 0])
+            norms.append(log[:, 1])
+            done += part
+        return Losses(np.concatenate(losses), np.concatenate(norms))
+
+    def _advance(self, n: int) -> Array:
+        first = self.step
+        slots = np.arange(first, first + n) % LOG_SLOTS
+        self._rates[slots] = [self.config.learning_rate(step) for step in range(first, first + n)]
+        self.k.from_host(self.state.o.lr, self._rates)
+        with np.errstate(all="ignore"):  # the reference would warn of what is found below
+            self._steps(n, self.state)
+        log: Array = self.k.to_host(self.state.o.log)[slots]
+        if self.k.to_host(self.state.o.clock)[1]:
+            raise NotFiniteError(self._first_bad_array(float(log[self.step - first, 0])))
+        return log
+
+    def _reshuffle(self, epoch: int) -> None:
+        if len(self._order) and epoch != self._epoch:
+            shuffle_order(self._order, self.config.seed, epoch)
+            self.k.from_host(self.state.batch.order, self._order)
+            self._epoch = epoch
+
+    def _first_bad_array(self, loss: float) -> str:
+        """Which array is the first that is not finite, in the order in which a step computes them."""
+        a, in_layer = self.state.a, ("x", "ln1", "qkv", "heads", "mid", "ln2", "hidden")
+        arrays = [(f"the parameter {name!r}", array) for name, array in self.state.p._asdict().items()]
+        for l in range(self.architecture.n_layers):
+            arrays += [
+                (f"the activation {name!r} of layer {l + 1}", getattr(a, name)[l]) for name in in_layer
+            ]
+        arrays += [("the activation 'x' after the last layer", a.x[-1]), ("the activation 'lnf'", a.lnf)]
+        arrays += [("the activation 'logits'", a.logits), ("the loss", a.losses)]
+        arrays += [(f"the gradient {name!r}", array) for name, array in self.state.g._asdict().items()]
+        bad = (where for where, array in arrays if not all_finite(self.k.to_host(array)))
+        where = next(bad, "the sum of the gradients")
+        what = "the loss is not finite" if not math.isfinite(loss) else "the gradient is not finite"
+        return f"{what} at step {self.step + 1}: {where} is the first array with a NaN or an infinity"
+
+    def host(self, name: str) -> Array:
+        """The optimizer's buffer of this name, param, m or v, on the host: on a CPU, the buffer itself."""
+        values: Array = self.k.to_host(getattr(self.state.o, name))
+        return values
+
+    def continue_from(self, step: int) -> None:
+        """The parameters and moments are those after so many steps."""
+        self.k.from_host(self.state.o.clock, np.array([step, 0]))

@@ -1,0 +1,135 @@
+"""How well a model predicts a text: its loss over the whole of it, every character once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import overload
+
+import numpy as np
+
+from microgpt.arrays import IdArray
+from microgpt.machine.budget import Budget
+from microgpt.model.activations import Constants, activations
+from microgpt.model.architecture import Architecture
+from microgpt.model.parameters import Parameters
+from microgpt.model.steps import Batch, Evaluation, build_evaluation
+from microgpt.text.walk import Walk
+
+MAX_SEQUENCES = 16
+# about what a core's cache holds: with 20 MiB, 16 sequences are a fifth slower than one (T 128, C 64)
+ARENA_BYTES = 4 << 20
+# how long compiled code may run before Python looks at Ctrl-C and at the progress
+SLICE_SECONDS = 0.1
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The mean loss over a text."""
+
+    nats: float  # per character
+    characters: int  # how many were predicted
+
+    @property
+    def bits(self) -> float:
+        """Bits per character: what a compressor with this model would need."""
+        return self.nats / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """The number of equally likely characters that would be as hard to tell apart."""
+        try:
+            return math.exp(self.nats)
+        except OverflowError:
+            return math.inf
+
+
+class Evaluator:
+    """The arrays to score one text with; the parameters are the caller's and may change between scores.
+
+    ids  (n,), n >= 2, of the model's vocabulary, in unsigned integers. The text is cut into chunks of seq_len
+         characters, each read with nothing before it, as in training without overlap. The caller books it.
+
+    Raises MicrogptError where the text is too short or the arrays exceed the budget.
+    """
+
+    def __init__(
+        self,
+        k: ModuleType,
+        architecture: Architecture,
+        p: Parameters,
+        c: Constants,
+        budget: Budget,
+        ids: IdArray,
+    ) -> None:
+        T = architecture.seq_len
+        n_chunks = Walk(len(ids), T, T, batch_size=1).n_chunks
+        B = min(n_chunks, sequences_that_fit(architecture, budget))
+        self.k = k
+        self._walk = Walk(len(ids), T, T, B)
+        batch = Batch(
+            inputs=k.zeros((B, T), np.int32),
+            targets=k.zeros((B, T), np.int32),
+            n_targets=k.zeros((1,), np.int64),
+            ids=k.to_device(ids),
+            order=k.zeros((0,), np.int64),
+        )
+        self._state = Evaluation(
+            p=p,
+            a=activations(k, budget, architecture.sizes, architecture.dtype, n_sequences=B),
+            c=c,
+            batch=batch,
+            clock=k.zeros((2,), np.int64),
+            total=k.zeros((1,), np.float64),
+            counted=k.zeros((1,), np.int64),
+            stride=T,
+        )
+        self._evaluate = build_evaluation(k)
+
+    def compile(self) -> None:
+        """Compile the evaluation of a batch, or load it from the cache: nothing is evaluated."""
+        self._evaluate(0, self._state)
+
+    @overload
+    def score(self, progress: Progress | None = ...) -> Score: ...
+    @overload
+    def score(self, progress: Progress | None = ..., *, stop: Callable[[], bool]) -> Score | None: ...
+
+    def score(
+        self, progress: Progress | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> Score | None:
+        """The loss over the whole text; None if `stop` ends it before.
+
+        progress(done, total)  hears after every slice of SLICE_SECONDS how many characters are done
+        stop()                 is asked after every slice but the last, which leaves nothing to stop
+        """
+        k, state, n_batches = self.k, self._state, self._walk.steps_per_epoch
+        for counter in (state.clock, state.total, state.counted):
+            k.from_host(counter, np.zeros(counter.shape, counter.dtype))
+        done, n = 0, 1
+        while done < n_batches:
+            n = min(n, n_batches - done)
+            started = time.perf_counter()
+            self._evaluate(n, state)
+            counted = int(k.to_host(state.counted)[0])
+            seconds = time.perf_counter() - started
+            done += n
+            if progress is not None:
+                progress(counted, self._walk.n_targets)
+            if done < n_batches and stop():
+                return None
+            n = max(1, min(2 * n, int(n * SLICE_SECONDS / seconds)))
+        return Score(float(k.to_host(state.total)[0]) / counted, counted)
+
+
+def sequences_that_fit(architecture: Architecture, budget: Budget) -> int:
+    """How many sequences of a batch keep the activations within ARENA_BYTES; at least 1."""
+    one = Budget(budget.cap)
+    # booked for one sequence; NumPy's zeros take no memory before they are written
+    activations(np, one, architecture.sizes, architecture.dtype, n_sequences=1)
+    return max(1, min(MAX_SEQUENCES, ARENA_BYTES // one.held))

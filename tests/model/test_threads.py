@@ -1,0 +1,71 @@
+"""A batch in shards: one curve, bit for bit, whatever the number of threads; and that of the whole batch."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+import pytest
+from microgpt_kernels import load
+from support import CPU_BACKENDS, OneShard, make_trainer, relative_error
+
+from microgpt.config import TrainConfig
+from microgpt.model.parameters import initial, table
+
+VOCABULARY, N_STEPS = 33, 30
+TEXT = np.random.default_rng(5).integers(0, VOCABULARY, 1000).astype(np.uint8)
+
+
+@pytest.fixture
+def run():
+    """Losses, norms and last parameters of a run."""
+    n_threads_before = numba.get_num_threads()
+
+    def curve(backend, batch_size, n_threads, config=TrainConfig, lr=1e-2):
+        config = config(file="no file", heads="prime", seq_len=16, batch_size=batch_size, lr=lr)
+        model = config.architecture(VOCABULARY)
+        param = initial(table(model.sizes), 1, model.dtype)
+        trainer = make_trainer(backend, config, TEXT, VOCABULARY, param)
+        trainer.k.set_threads(n_threads)
+        losses = trainer.advance(N_STEPS)
+        return losses.loss, losses.grad_norm, trainer.host("param")
+
+    yield curve
+    numba.set_num_threads(n_threads_before)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 7], ids="batch-{}".format)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_threads_change_no_bit(run, backend, batch_size):
+    one, two, again = (run(backend, batch_size, n_threads) for n_threads in (1, 2, 2))
+    for first, second, third in zip(one, two, again, strict=True):
+        assert np.array_equal(first, second)
+        assert np.array_equal(first, third)
+
+
+@pytest.mark.parametrize("batch_size", [2, 7], ids="batch-{}".format)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_shards_add_up_to_the_whole_batch(run, backend, batch_size):
+    # at a large rate Adam makes whole steps out of rounding, wherever a gradient is all but zero
+    shards, whole = (run(backend, batch_size, 2, config, lr=1e-3) for config in (TrainConfig, OneShard))
+    assert relative_error(shards[0], whole[0]) < 1e-5
+    assert relative_error(shards[1], whole[1]) < 1e-4
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_kernels_that_run_at_the_same_time_do_not_meet(backend):
+    """Matrix products in two Python threads, which no lock keeps apart: BLAS has state of its own."""
+    k = load(backend)
+    rng = np.random.default_rng(0)
+    dout, inp, weight = (
+        rng.normal(size=shape).astype(np.float32) for shape in ((32, 64), (32, 65), (65, 64))
+    )
+
+    def products(_):
+        dinp, dweight, dbias, scratch = (
+            np.zeros(n, np.float32) for n in (inp.shape, weight.shape, 64, 65 * 64)
+        )
+        k.linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight)
+        return dinp.tobytes() + dweight.tobytes() + dbias.tobytes()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(products, range(500))) == {products(0)}

@@ -1,0 +1,84 @@
+"""metrics.jsonl and samples.txt: what a crash leaves of them, and a disk that is full."""
+
+import json
+
+import pytest
+
+from microgpt.training.logs import SAMPLE_LENGTH, Logs
+
+SAMPLE = "once upon a time\r\n--- step 99\nthere was a mat. "
+SAMPLE = (SAMPLE * 9)[:SAMPLE_LENGTH]
+
+
+def report(step):
+    return {"step": step, "loss": 1.5, "elapsed_s": step / 10}
+
+
+@pytest.fixture
+def written(tmp_path):
+    logs = Logs(tmp_path, print)
+    for step in (1, 2, 3):
+        logs.report(report(step))
+        logs.sample(step, SAMPLE)
+    return tmp_path
+
+
+def test_a_resumed_run_forgets_what_came_after_its_checkpoint(written):
+    whole = {name: (written / name).read_bytes() for name in ("metrics.jsonl", "samples.txt")}
+    # what a crash leaves: more of the same, the last of it cut off
+    with (written / "metrics.jsonl").open("a") as metrics, (written / "samples.txt").open("a") as samples:
+        metrics.write(json.dumps(report(4)) + '\n{"step": 5, "lo')
+        samples.write(f"--- step 4\n{SAMPLE}\n--- step 5\nonce up")
+    assert Logs(written, print).resume(3) == 0.3
+    assert {name: (written / name).read_bytes() for name in whole} == whole
+    assert Logs(written, print).resume(1) == 0.1
+    assert json.loads((written / "metrics.jsonl").read_text()) == report(1)
+    # a line of a sample that looks like the next one's header is none
+    assert (written / "samples.txt").read_bytes().decode() == f"--- step 1\n{SAMPLE}\n"
+
+
+def test_what_somebody_else_wrote_stays(written):
+    (written / "samples.txt").write_text("my favourites\n")
+    Logs(written, print).resume(1)
+    assert (written / "samples.txt").read_text() == "my favourites\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe\n",
+        b"[]\n",
+        b'{"step": "1", "elapsed_s": 0}\n',
+        b'{"step": NaN, "elapsed_s": 0}\n',
+        b"[" * 9**5,
+    ],
+)
+def test_lines_that_are_no_reports_are_no_obstacle(written, line):
+    before = (written / "metrics.jsonl").read_bytes()
+    (written / "metrics.jsonl").write_bytes(before + line)
+    assert Logs(written, print).resume(3) == 0.3
+    assert (written / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_full_disk_is_told_once_and_leaves_whole_lines(written, monkeypatch):
+    told, before = [], (written / "metrics.jsonl").read_bytes()
+    logs = Logs(written, told.append)
+    resource = pytest.importorskip("resource", reason="only Unix limits the size of a file")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, limits[1]))
+    try:
+        logs.report(report(4))
+        logs.report(report(5))
+        assert (written / "metrics.jsonl").read_bytes() == before
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(told) == 1
+    assert told[0].endswith("metrics.jsonl: File too large; the run goes on without it") or "full" in told[0]
+    assert "metrics.jsonl lacks lines" in logs.problem
+    logs.report(report(6))  # there is room again
+    assert [json.loads(line)["step"] for line in (written / "metrics.jsonl").read_text().splitlines()] == [
+        1,
+        2,
+        3,
+        6,
+    ]

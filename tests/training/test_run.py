@@ -1,0 +1,217 @@
+"""Whole runs: what a directory holds, and that interruptions leave no trace in it."""
+
+import functools
+import json
+import tomllib
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from microgpt_kernels import load
+from reporters import Silent, resume
+
+from microgpt.checkpoint.saved import load_model, load_state
+from microgpt.config import TrainConfig
+from microgpt.errors import MicrogptError, NotFiniteError
+from microgpt.machine import cores
+from microgpt.training import run
+
+pytestmark = pytest.mark.usefixtures("signals")
+TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
+# NumPy's reference needs no compilation; 26 steps an epoch; 150 steps report each step, 250 every second
+OPTIONS = {
+    "backend": "reference", "seq_len": 10, "batch_size": 2, "d_model": 6, "heads": "1+2+3", "n_layers": 1,
+    "order": "shuffled", "schedule": "cosine", "warmup": 9, "clip": 0.5, "weight_decay": 0.1, "lr": 0.01,
+    "val_fraction": 0.1, "eval_every": 40, "sample_every": 65,
+}  # fmt: skip
+TIMES = ("chars_per_s", "elapsed_s")
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    return "text.txt"
+
+
+def timeless(path):
+    reports = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in report.items() if name not in TIMES} for report in reports]
+
+
+@pytest.mark.parametrize("steps", [150, 250])
+def test_interruptions_leave_no_trace(file, tmp_path, steps):
+    whole = TrainConfig(file=file, steps=steps, out="whole", **OPTIONS)
+    reporter = Silent()
+    result = run.train(whole, reporter)
+    assert (result.step, result.interrupted) == (steps, False)
+    every = steps // 100
+    assert [report["step"] for report in reporter.reports] == list(range(every, steps + 1, every))
+
+    parts = TrainConfig(file=file, steps=steps, out="parts", **OPTIONS)
+    for stop_at in (1, 26, 40, 41, 91, None):  # at evaluations and at the border of an epoch too
+        go = run.train if stop_at == 1 else functools.partial(resume, directory=tmp_path / "parts")
+        part = go(parts, Silent(stop_at))
+        assert part.interrupted == (stop_at is not None)
+        saved = load_state(tmp_path / "parts")
+        assert saved.step == part.step >= (stop_at or steps)
+
+    assert timeless(tmp_path / "parts") == timeless(tmp_path / "whole")
+    expected = load_state(tmp_path / "whole")
+    for name in ("m", "v"):
+        assert np.array_equal(getattr(saved, name), getattr(expected, name))
+    for name in ("model.safetensors", "best.safetensors"):
+        one, other = (load_model(tmp_path / out / name) for out in ("parts", "whole"))
+        assert np.array_equal(one.param, other.param)
+        assert one.notes == other.notes
+    samples = [(tmp_path / out / "samples.txt").read_text() for out in ("parts", "whole")]
+    assert samples[0] == samples[1]
+    assert part.sample == result.sample
+    assert (part.loss, part.val_loss) == (result.loss, result.val_loss)
+
+
+def test_a_directory_that_is_moved_takes_nothing_with_it(file, tmp_path):
+    """Nor is another run overwritten that has taken the name meanwhile."""
+
+    class Mover(Silent):
+        def advanced(self, metrics):
+            if metrics["step"] >= 50 and not (tmp_path / "moved").exists():
+                (tmp_path / "run").rename(tmp_path / "moved")
+                (tmp_path / "run").mkdir()
+                (tmp_path / "run" / "diary.txt").write_text("mine")
+
+    reporter = Mover()
+    result = run.train(TrainConfig(file=file, steps=150, out="run", **OPTIONS), reporter)
+    assert result.out == "run-2"
+    assert "run was moved or removed: the run goes on in run-2" in reporter.notes
+    assert load_state(tmp_path / "run-2").step == 150
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["diary.txt"]
+    assert run.train(TrainConfig(file=file, steps=1, **OPTIONS | {"eval_every": None}), Silent()).step == 1
+
+
+def test_reports_after_the_checkpoint_are_forgotten(file, tmp_path):
+    config = TrainConfig(file=file, steps=150, out="crash", **OPTIONS)
+    run.train(config, Silent(50))
+    metrics = tmp_path / "crash" / "metrics.jsonl"
+    kept = timeless(tmp_path / "crash")
+    # what a crash leaves: reports from after the checkpoint, the last one cut off
+    with metrics.open("a") as log:
+        log.write(json.dumps({**kept[-1], "step": 99}) + '\n{"step": 1')
+    resume(config, Silent(), tmp_path / "crash")
+    reports = timeless(tmp_path / "crash")
+    assert [report["step"] for report in reports] == list(range(1, 151))
+    assert reports[: len(kept)] == kept
+
+
+def test_what_a_run_leaves(file, tmp_path):
+    reporter = Silent()
+    result = run.train(TrainConfig(file=file, steps=80, **OPTIONS), reporter)
+    out = tmp_path / "runs" / "text"
+    assert result.out == "runs/text"
+    assert {path.name for path in out.iterdir()} == {
+        "config.toml", "metrics.jsonl", "model.safetensors", "optimizer.safetensors", "best.safetensors",
+        "samples.txt", ".lock",
+    }  # fmt: skip
+    config = tomllib.loads((out / "config.toml").read_text())
+    assert config["heads"] == "1+2+3"
+    assert not config.keys() & {"stride", "d_ff", "min_lr", "out"}  # they were left open
+    reports = timeless(out)
+    assert [{k: v for k, v in r.items() if k not in TIMES} for r in reporter.reports] == reports
+    assert {*reports[0], *TIMES} == {
+        "step", "epoch", "chars", "loss", "smoothed_loss", "val_loss", "lr", "grad_norm", *TIMES
+    }  # fmt: skip
+    assert all(before["step"] < after["step"] for before, after in pairwise(reports))
+    # what was measured is told once, where it was measured
+    assert [report["step"] for report in reports if report["val_loss"] is not None] == [40, 80]
+    assert (out / "samples.txt").read_text() == "".join(f"--- step {s}\n{t}\n" for s, t in reporter.samples)
+    assert [step for step, _ in reporter.samples] == [65, 80]
+    assert load_model(out, last=True).notes["step"] == load_state(out).step == 80
+    best = load_model(out).notes
+    assert (
+        best["val_loss"]
+        == min(r["val_loss"] or 99 for r in reports)
+        == load_state(out).progress.best_val_loss
+    )
+    assert best["step"] == load_state(out).progress.best_step
+    assert best["text_characters"] == len(TEXT)
+    s = reporter.summary
+    assert (s.characters, s.vocabulary, s.validation_characters) == (len(TEXT), len(set(TEXT)), 52)
+    assert s.uniform_entropy > s.unigram_entropy > s.bigram_entropy > 0
+    assert s.known_entropy is None
+    # a second run does not touch the first
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    options = {**OPTIONS, "eval_every": None, "val_fraction": 0.0}
+    assert run.train(TrainConfig(file=file, steps=1, **options), Silent()).out == "runs/text-2"
+    assert run.train(TrainConfig(file=file, steps=1, **options), Silent()).out == "runs/text-3"
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_run_that_is_done_and_one_that_never_began(file, tmp_path):
+    config = TrainConfig(file=file, steps=20, out="done", **{**OPTIONS, "schedule": "constant"})
+    run.train(config, Silent())
+    with pytest.raises(MicrogptError, match="all 20 steps of this run are done; to go on, add --steps"):
+        resume(config, Silent(), tmp_path / "done")
+    with pytest.raises(MicrogptError, match="--out done is not empty; use --resume done, or name another"):
+        run.train(config, Silent())
+    with pytest.raises(MicrogptError, match=r"--out text.txt is a file; name a directory"):
+        run.train(TrainConfig(file=file, out=file, **OPTIONS), Silent())
+    assert (tmp_path / file).read_text() == TEXT
+    longer = TrainConfig(file=file, steps=30, out="done", **{**OPTIONS, "schedule": "constant"})
+    assert resume(longer, Silent(), tmp_path / "done").step == 30
+
+
+def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path, monkeypatch):
+    def poison(self, n, advance=run.Trainer.advance):
+        losses = advance(self, n)
+        if self.step >= 5:
+            self.state.g.up_w[0] = np.nan  # as if the next step had found it
+            monkeypatch.setattr(self, "_steps", not_finite)
+        return losses
+
+    def not_finite(n, state):
+        state.o.log[state.o.clock[0]] = np.nan
+        state.o.clock[1] = 1
+
+    monkeypatch.setattr(run.Trainer, "advance", poison)
+    with pytest.raises(NotFiniteError) as caught:
+        run.train(TrainConfig(file=file, steps=150, out="nan", **OPTIONS), Silent())
+    step = load_model(tmp_path / "nan").notes["step"]
+    assert step >= 5
+    assert f"the loss is not finite at step {step + 1}: the gradient 'up_w' is the first" in str(caught.value)
+    assert str(caught.value).endswith(
+        "; the weights from before it are in nan; a smaller rate may help, in a new run with them: "
+        "microgpt train text.txt --from nan/model.safetensors --lr 0.003"
+    )
+
+
+def test_weights_that_are_not_finite_replace_no_checkpoint(file, tmp_path, monkeypatch):
+    config = TrainConfig(file=file, steps=150, out="nan", **OPTIONS)
+    run.train(config, Silent(20))
+    before = (tmp_path / "nan" / "model.safetensors").read_bytes()
+
+    def poison(self, n, advance=run.Trainer.advance):
+        self.state.o.param[7] = np.inf
+        return advance(self, n)
+
+    monkeypatch.setattr(run.Trainer, "advance", poison)
+    with pytest.raises(NotFiniteError, match=r"the parameter 'tok' is the first .* are not saved") as caught:
+        resume(config, Silent(), tmp_path / "nan")
+    assert caught.value.exit_code == 3
+    assert (tmp_path / "nan" / "model.safetensors").read_bytes() == before
+
+
+def test_threads_are_decided_once(monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+
+    def chosen(**options):
+        config = TrainConfig(file="x", **options)
+        return cores.choose_threads(load("reference"), config, config.architecture(65))
+
+    assert [chosen(batch_size=B) for B in (1, 2, 3, 100)] == [1, 2, 3, 3]
+    assert chosen(batch_size=4, threads=2) == 2
+    # a step that is over before a second thread has begun; who asks for threads gets them
+    small = {"batch_size": 4, "d_model": 16, "n_layers": 1, "seq_len": 16}
+    assert [chosen(**small), chosen(**small, threads=3)] == [1, 3]
+    with pytest.raises(MicrogptError, match="--threads 4: this machine has 3 cores to give"):
+        chosen(batch_size=4, threads=4)
