@@ -85,3 +85,7 @@ bench-peers *arguments:
 # every head layout on every backend, STEPS steps each
 bench steps="100":
     {{bin}}/microgpt bench {{steps}}
+
+# whether this checkout computes what COMMIT did, bit for bit; `--only resumed` for some of the runs
+same-results commit *arguments:
+    {{bin}}/python -m benchmarks.same_results "$@"

@@ -61,6 +61,7 @@ ABOUT_MORE = {
     "test_rooms.py": "the tree itself",
     "machine/test_memory.py": "what the whole program takes from the machine",
     "measure/test_peers.py": "benchmarks/peers",
+    "measure/test_same_results.py": "benchmarks/same_results.py",
     "model/test_gradients.py": "the whole model by finite differences",
     "model/test_oracle.py": "the whole model beside PyTorch",
     "model/test_threads.py": "the whole model on several threads",
