@@ -1,4 +1,4 @@
-"""Fails unless a wheel holds the two packages whole, their types and the licence, and nothing else."""
+"""Fails unless a wheel holds both packages whole, all rooms and types, and the licence, and nothing else."""
 
 import subprocess
 import sys
@@ -10,10 +10,12 @@ tracked = subprocess.run(
 ).stdout.splitlines()
 expected = {name.removeprefix("kernels/") for name in tracked}
 expected |= {"microgpt/py.typed", "microgpt_kernels/py.typed"}
+rooms = {"/".join(name.split("/")[:-1]) for name in expected if name.endswith(".py")}
 about = {name for name in names if name.split("/")[0].endswith(".dist-info")}
 
 wrong = [f"{name} is missing" for name in sorted(expected - names)]
 wrong += [f"{name} does not belong there" for name in sorted(names - about - expected)]
+wrong += [f"{room}/__init__.py is missing" for room in sorted(rooms) if f"{room}/__init__.py" not in names]
 if not any(name.endswith("/licenses/LICENSE") for name in about):
     wrong.append("LICENSE is missing")
 print(f"{sys.argv[1]}: {len(names)} files" + "".join(f"\n{line}" for line in wrong))

@@ -4,10 +4,11 @@
     python -m benchmarks.peers --gpu
 
 Every system has a process of its own for each number of threads, and trains the same float32 model from the
-same initial values on the same batches, with the same Adam. Their first losses are compared, and a difference
-stops everything. Then they take turns, one at a time, so that whatever else the machine does hits all of
-them; a round is a turn of each, and the median counts. Compiling and warming up are not measured; reading the
-losses is. A batch of one sequence runs on one thread, larger ones on one thread and on as many as asked for.
+same initial values on the same batches, with the same Adam. That this is so is checked, in the way that
+agreement.py tells, and a difference stops everything. Then they take turns, one at a time, so that whatever
+else the machine does hits all of them; a round is a turn of each, and the median counts. Compiling and
+warming up are not measured; reading the losses is. A batch of one sequence runs on one thread, larger ones on
+one thread and on as many as asked for.
 
 GFLOP/s counts matrix products alone: 2*N*K*M for a linear map on N rows, twice that backward; for attention
 the (T+1)/2 keys that a query may see on the average, in two products forward and four backward. The peak is
@@ -32,7 +33,7 @@ from microgpt.machine.cores import available_cores
 from microgpt.text.reading import read_text
 
 from . import table
-from .agreement import CHECKED, check
+from .agreement import Beginning, begin, check
 from .problem import GPU_SIZES, SIZES, Problem
 from .systems import GPU_SYSTEMS, PEAK, SYSTEMS
 from .table import Row
@@ -45,11 +46,15 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def beginning_of(runner: Runner) -> Beginning:
+    return begin(lambda n: runner.run(n)[1], runner.state)
+
+
 def measure(
     size: str, problem: Problem, systems: list[str], thread_counts: list[int], rounds: int, seconds: float
 ) -> list[Row]:
     """All rows of one size."""
-    rows, runners, losses = [], {}, {}
+    rows, runners, beginnings = [], {}, {}
     for threads in thread_counts:
         for system in systems:
             row = Row(size, system, threads)
@@ -58,15 +63,15 @@ def measure(
             runner = Runner(KNOWN[system], problem, threads)
             try:
                 if system != "sgemm":
-                    losses[f"{system} ({threads})"] = runner.run(CHECKED)[1]
+                    beginnings[f"{system} ({threads})"] = beginning_of(runner)
                 runner.settle(seconds)
                 runners[system, threads] = row, runner
             except MicrogptError as error:
                 row.reason = str(error)
     for tf32 in (False, True):
-        alike = {name: values for name, values in losses.items() if ("tf32" in name) == tf32}
+        alike = {name: values for name, values in beginnings.items() if ("tf32" in name) == tf32}
         if alike:
-            check(alike, tf32=tf32)
+            check(problem, alike, tf32=tf32)
     for number in range(1, rounds + 1):
         note(f"{size}: round {number} of {rounds} ...")
         for row, runner in runners.values():

@@ -16,14 +16,14 @@ from microgpt.model.parameters import Parameters, views
 from microgpt.training.trainer import BETA1, EPS, LOG_SLOTS
 
 from .problem import Problem
-from .systems import Advance
+from .systems import AdamState, Program
 
 Step = Callable[[Any, Any], tuple[Any, jax.Array]]
 
 LAYERNORM_EPS = 1e-5
 
 
-def program(problem: Problem, threads: int, variant: str) -> Advance:
+def program(problem: Problem, threads: int, variant: str) -> Program:
     # with one core there is nobody to hand the work to
     jax.config.update("jax_cpu_enable_async_dispatch", threads > 1)
     p = jax.tree.map(jnp.array, views(problem.parameters(), problem.tensors))
@@ -32,7 +32,7 @@ def program(problem: Problem, threads: int, variant: str) -> Advance:
     return {"step": by_step, "loop": by_loop}[variant](step_of(problem), state, batches)
 
 
-def by_step(step: Step, state: Any, batches: Any) -> Advance:
+def by_step(step: Step, state: Any, batches: Any) -> Program:
     step = jax.jit(step, donate_argnums=0)
 
     def advance(n: int) -> Array:
@@ -43,10 +43,10 @@ def by_step(step: Step, state: Any, batches: Any) -> Advance:
             losses.append(loss)
         return np.array(jax.device_get(losses))
 
-    return advance
+    return Program(advance, lambda: joined(state))
 
 
-def by_loop(step: Step, state: Any, batches: Any) -> Advance:
+def by_loop(step: Step, state: Any, batches: Any) -> Program:
     @partial(jax.jit, donate_argnums=0)
     def steps(state, n, batches):
         def body(i, carried):
@@ -65,7 +65,14 @@ def by_loop(step: Step, state: Any, batches: Any) -> Advance:
             parts.append(np.asarray(log)[:part])
         return np.concatenate(parts)
 
-    return advance
+    return Program(advance, lambda: joined(state))
+
+
+def joined(state: Any) -> AdamState:
+    """The parts of a state, each as one flat buffer on the host."""
+    return AdamState(
+        *(np.concatenate([np.ravel(values) for values in jax.device_get(part)]) for part in state[:3])
+    )
 
 
 def step_of(problem: Problem) -> Step:

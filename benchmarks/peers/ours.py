@@ -10,10 +10,10 @@ from microgpt.machine.budget import Budget
 from microgpt.training.trainer import LOG_SLOTS, Trainer
 
 from .problem import Problem
-from .systems import Advance
+from .systems import AdamState, Program
 
 
-def program(problem: Problem, threads: int, backend: str) -> Advance:
+def program(problem: Problem, threads: int, backend: str) -> Program:
     k = load_backend(backend)
     k.set_threads(min(threads, problem.config.n_shards(k.max_shards())))
     trainer = Trainer(k, problem.architecture, problem.config, problem.ids, Budget(None))
@@ -22,4 +22,7 @@ def program(problem: Problem, threads: int, backend: str) -> Advance:
         parts = [min(LOG_SLOTS, n - done) for done in range(0, n, LOG_SLOTS)]
         return np.concatenate([trainer.advance(part).loss for part in parts])
 
-    return advance
+    def state() -> AdamState:
+        return AdamState(*(trainer.host(name).copy() for name in AdamState._fields))
+
+    return Program(advance, state)

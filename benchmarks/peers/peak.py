@@ -9,10 +9,10 @@ from threadpoolctl import threadpool_limits
 from microgpt.arrays import Array
 
 from .problem import Problem
-from .systems import PEAK_SIZE, Advance
+from .systems import PEAK_SIZE, Program
 
 
-def program(problem: Problem, threads: int, variant: str) -> Advance:
+def program(problem: Problem, threads: int, variant: str) -> Program:
     threadpool_limits(limits=threads, user_api="blas")
     a, b = np.random.default_rng(0).standard_normal((2, PEAK_SIZE, PEAK_SIZE), np.float32)
     out = np.empty((PEAK_SIZE, PEAK_SIZE), np.float32, order="F")
@@ -22,4 +22,4 @@ def program(problem: Problem, threads: int, variant: str) -> Advance:
             sgemm(1.0, a.T, b.T, c=out, overwrite_c=True)
         return out[0, :1]
 
-    return advance
+    return Program(advance)

@@ -17,15 +17,16 @@ from microgpt.model.parameters import Parameters, Tensor, views
 from microgpt.training.trainer import BETA1, EPS
 
 from .problem import Problem
-from .systems import Advance
+from .systems import AdamState, Program
 
 Loss = Callable[[Parameters, torch.Tensor, torch.Tensor], torch.Tensor]
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+State = Callable[[], AdamState]
 
 IN_LAYERS = ("ln1_", "qkv_", "proj_", "ln2_", "up_", "down_")
 
 
-def program(problem: Problem, threads: int, variant: str) -> Advance:
+def program(problem: Problem, threads: int, variant: str) -> Program:
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
     # Adam's moments of rare characters become denormal numbers, which can be slow
@@ -37,9 +38,9 @@ def program(problem: Problem, threads: int, variant: str) -> Advance:
     torch.set_float32_matmul_precision("high" if variant.endswith("tf32") else "highest")
     inputs, targets = (torch.from_numpy(values).to(device) for values in problem.batches("int64"))
     if variant.startswith("cuda-graph"):
-        step = captured(problem, device, inputs[0], targets[0])
+        step, state = captured(problem, device, inputs[0], targets[0])
     else:
-        step = (compiled if variant == "compile" else eager)(problem, device)
+        step, state = (compiled if variant == "compile" else eager)(problem, device)
     done = 0
 
     def advance(n: int) -> Array:
@@ -50,13 +51,25 @@ def program(problem: Problem, threads: int, variant: str) -> Advance:
         done += n
         return torch.stack(losses).cpu().numpy()
 
-    return advance
+    return Program(advance, state)
 
 
 def split(flat: torch.Tensor, tensors: list[Tensor]) -> Parameters:
     """Views of a flat buffer, each layer's own: a tensor of all layers would have to be cut up in a step."""
     stacked = views(flat, tensors)._asdict()
     return Parameters(**{k: list(v) if k.startswith(IN_LAYERS) else v for k, v in stacked.items()})
+
+
+def on_host(values: torch.Tensor) -> Array:
+    """A copy."""
+    return values.detach().cpu().numpy().copy()
+
+
+def joined(state: tuple[Any, ...]) -> State:
+    """The parts of a state, each as one flat buffer."""
+    return lambda: AdamState(
+        *(on_host(torch.cat([leaf.reshape(-1) for leaf in leaves(part)])) for part in state[:3])
+    )
 
 
 def leaves(p: Any) -> list[torch.Tensor]:
@@ -84,7 +97,7 @@ def loss_of(problem: Problem) -> Loss:
     return loss
 
 
-def eager(problem: Problem, device: torch.device) -> Step:
+def eager(problem: Problem, device: torch.device) -> tuple[Step, State]:
     """autograd adds into views of one flat gradient: clipping and Adam see a single tensor."""
     config, loss = problem.config, loss_of(problem)
     flat = torch.from_numpy(problem.parameters()).to(device)
@@ -102,16 +115,22 @@ def eager(problem: Problem, device: torch.device) -> Step:
         adam.step()
         return value.detach()
 
-    return step
+    def state() -> AdamState:
+        moments = adam.state[flat]
+        return AdamState(*map(on_host, (flat, moments["exp_avg"], moments["exp_avg_sq"])))
+
+    return step, state
 
 
-def compiled(problem: Problem, device: torch.device) -> Step:
+def compiled(problem: Problem, device: torch.device) -> tuple[Step, State]:
     """One graph from the batch to the new parameters."""
     step, state = step_and_state(problem, device)
-    return lambda inputs, targets: step(*state, inputs, targets)
+    return (lambda inputs, targets: step(*state, inputs, targets)), joined(state)
 
 
-def captured(problem: Problem, device: torch.device, inputs: torch.Tensor, targets: torch.Tensor) -> Step:
+def captured(
+    problem: Problem, device: torch.device, inputs: torch.Tensor, targets: torch.Tensor
+) -> tuple[Step, State]:
     """The same as a CUDA graph, which reads its batch from one place and leaves its loss in another."""
     step, state = step_and_state(problem, device)
     place = inputs.clone(), targets.clone()
@@ -136,7 +155,7 @@ def captured(problem: Problem, device: torch.device, inputs: torch.Tensor, targe
         graph.replay()
         return value.clone()
 
-    return replayed
+    return replayed, joined(state)
 
 
 def step_and_state(

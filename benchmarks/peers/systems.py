@@ -14,6 +14,21 @@ from microgpt.arrays import Array
 Advance = Callable[[int], Array]
 
 
+class AdamState(NamedTuple):
+    """The parameters and both moments, (P,) each, in the order of `parameters.table`."""
+
+    param: Array
+    m: Array
+    v: Array
+
+
+class Program(NamedTuple):
+    """What takes part: it goes on by n steps, and if it trains a model, tells where its optimizer is."""
+
+    advance: Advance
+    state: Callable[[], AdamState] | None = None
+
+
 class System(NamedTuple):
     module: str
     variant: str

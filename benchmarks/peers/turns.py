@@ -9,12 +9,13 @@ import signal
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import Any
 
 from microgpt.arrays import Array
 from microgpt.errors import MicrogptError
 
 from .problem import Problem
-from .systems import System, cores, environment
+from .systems import AdamState, System, cores, environment
 
 
 class Runner:
@@ -30,8 +31,15 @@ class Runner:
 
     def run(self, n: int) -> tuple[float, Array]:
         """The seconds that n more steps took, and their losses."""
+        return self._ask(n)
+
+    def state(self) -> AdamState:
+        """Where its optimizer is."""
+        return self._ask("state")
+
+    def _ask(self, question: int | str) -> Any:
         with suppress(BrokenPipeError):  # then the reason waits to be read
-            self.pipe.send(n)
+            self.pipe.send(question)
         try:
             answer = self.pipe.recv()
         except EOFError:
@@ -65,11 +73,14 @@ def _serve(pipe: Connection, system: System, problem: Problem, threads: int) -> 
         os.sched_setaffinity(0, cores(threads))
     try:
         module = importlib.import_module(f".{system.module}", __package__)
-        advance = module.program(problem, threads, system.variant)
+        program = module.program(problem, threads, system.variant)
         while True:
-            n = pipe.recv()
+            asked = pipe.recv()
+            if asked == "state":
+                pipe.send(program.state())
+                continue
             begin = time.perf_counter()
-            losses = advance(n)
+            losses = program.advance(asked)
             pipe.send((time.perf_counter() - begin, losses))
     except (EOFError, BrokenPipeError):
         pass  # the driver has gone
