@@ -1,10 +1,10 @@
 """Do all programs compute the same? A benchmark of different models is worth nothing.
 
 Losses can be compared closely at the first step only. Where a sum is within a rounding error of 0, ReLU lets
-it pass in one program and not in another; and Adam divides a gradient by its own size, so that one which is all
-but zero becomes a whole step in the direction of a rounding error. With 8 sequences of 128 characters and 256
-columns, crystal and openblas differ in the sign of one of 524,288 such sums in the first step, and by 8e-5 of
-the loss within the next four. So each part of a step is compared where rounding stays small:
+it pass in one program and not in another; and Adam divides a gradient by its own size, so that one which is
+all but zero becomes a whole step in the direction of a rounding error. With 8 sequences of 128 characters
+and 256 columns, crystal and openblas differ in the sign of one of 524,288 such sums in the first step, and by
+8e-5 of the loss within the next four. So each part of a step is compared where rounding stays small:
 
     the model        the first loss, and of the first gradient, tensor by tensor, the norm and the direction
     clipping         that gradient is what Adam was given, after clipping
@@ -45,8 +45,8 @@ class Tolerance:
     later: float
 
 
-# crystal beside openblas, PyTorch and JAX, at the sizes `headline` and `nanogpt` and at the one above: at most
-# 1.1e-7, 1.1e-4, 8.7e-4 and 1.5e-3 were measured in 50 steps.
+# crystal beside openblas, PyTorch and JAX, at the sizes `headline` and `nanogpt` and at the one above: at
+# most 1.1e-7, 1.1e-4, 8.7e-4 and 1.5e-3 were measured in 50 steps.
 FLOAT32 = Tolerance(loss=5e-6, norm=1e-3, direction=5e-3, later=2e-2)
 # products whose factors keep 10 bits
 TF32 = Tolerance(loss=2e-2, norm=5e-2, direction=1e-1, later=5e-2)
