@@ -1,4 +1,4 @@
-"""Configurations that check themselves, their TOML form, and the sizes of the models they describe."""
+"""Configurations that check themselves, their TOML form, and the rate of each step."""
 
 import dataclasses
 import itertools
@@ -7,21 +7,13 @@ import time
 import tracemalloc
 from pathlib import Path
 
-import numpy as np
 import pytest
-from microgpt_kernels import reference
 
-from microgpt.arrays import BLOCK, all_finite
-from microgpt.bounds import BOUNDS
 from microgpt.config import HINTS, TrainConfig, parse_size, read_toml, to_toml
 from microgpt.errors import MicrogptError, shown
-from microgpt.fields import build, checked
-from microgpt.model.architecture import Architecture
 from microgpt.model.heads import parse_layout
-from microgpt.model.parameters import count, decay_blocks, fill, initial, shard_views, table, views
 
 DEFAULT = TrainConfig(file="text.txt")
-
 # options, and all that the error says
 WRONG = [
     *(
@@ -82,25 +74,30 @@ def test_a_wrong_option_is_named_with_what_would_work(options, message):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"vocabulary_size": 0}, "--vocabulary-size must be at least 1, not 0"),
-        ({"d_ff": 0}, "--d-ff must be at least 1, not 0"),
-        ({"positions": "x"}, "--positions 'x' is none of learned, rope, none"),
-        ({"dtype": "x"}, "--dtype 'x' is none of float32, float64"),
-        ({"heads": ((64,),)}, "there are head widths for 1 layers, not for 2"),
-        ({"heads": ((64,), (63,))}, "the head widths (63,) do not sum to d_model 64"),
-        ({"heads": ((64,), (65, -1))}, "the head widths (65, -1) do not sum to d_model 64"),
-        ({"heads": ((64,), ())}, "the head widths () do not sum to d_model 64"),
-    ],
-    ids=str,
-)
-def test_a_model_checks_itself(change, message):
-    # a checkpoint can hold what no command line can say
-    with pytest.raises(MicrogptError) as caught:
-        dataclasses.replace(DEFAULT.architecture(65), **change)
-    assert str(caught.value) == message
+def test_absurd_sizes_are_refused_at_once_and_without_memory():
+    tracemalloc.start()
+    begin = time.perf_counter()
+    try:
+        for options in (
+            {"n_layers": 2**31},
+            {"d_model": 2**31, "heads": "ones"},
+            {"heads": "ones|" * 10_000 + "ones"},
+            {
+                "d_model": 65536,
+                "n_layers": 1000,
+                "heads": "|".join(f"{n}x1+{65536 - n}" for n in range(64536, 65536)),
+            },
+        ):
+            with pytest.raises(MicrogptError):
+                TrainConfig(file="x", **options)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 << 20
+    assert time.perf_counter() - begin < 2
+    # layers that are equal are one tuple, however many there are
+    layers = parse_layout("|".join(["65536x1", "ones"] * 500), 65536, 1000)
+    assert len({id(widths) for widths in layers}) == 2
 
 
 def test_resolved_writes_every_dependent_default_out():
@@ -113,6 +110,12 @@ def test_resolved_writes_every_dependent_default_out():
     assert TrainConfig(file="x", heads="prime").resolved().architecture(7) == TrainConfig(
         file="x", heads="prime"
     ).architecture(7)
+
+
+def test_shards_depend_on_the_batch_alone():
+    sizes = (1, 2, 3, 4, 5, 64)
+    assert [TrainConfig(file="x", batch_size=B).n_shards(4) for B in sizes] == [1, 2, 3, 4, 4, 4]
+    assert {TrainConfig(file="x", batch_size=8, threads=t).n_shards(4) for t in (1, 2, 7)} == {4}
 
 
 # --- TOML
@@ -161,128 +164,11 @@ def test_the_directory_of_an_old_run_is_no_other_runs(tmp_path, monkeypatch):
         assert read_toml(place) == {"file": "x", "out": "runs/b"}
 
 
-NUMBERS = [field for field in dataclasses.fields(TrainConfig) if str(field.type).startswith(("int", "float"))]
-# what else must be set for the least and the most to make sense
-BESIDE = {
-    "eval_every": {"val_fraction": 0.1},
-    "stride": {"seq_len": 1 << 20},
-    "min_lr": {"lr": np.nextafter(1e6, 0)},
-    "d_model": {"heads": "ones"},
-}
-
-
-@pytest.mark.parametrize("field", NUMBERS, ids=lambda field: field.name)
-def test_every_number_has_bounds_and_keeps_them(field):
-    name, (least, most) = field.name, BOUNDS[field.name]
-    real = isinstance(most, float)
-    for value in (least, np.nextafter(most, 0) if real else most):
-        TrainConfig(file="x", **BESIDE.get(name, {}), **{name: value})
-    for value in (
-        least - 1,
-        most + 1,
-        1e30 if real else 10**30,
-        *((math.nan, math.inf, most) if real else ()),
-    ):
-        with pytest.raises(MicrogptError, match=f"--{name.replace('_', '-')} "):
-            TrainConfig(file="x", **BESIDE.get(name, {}), **{name: value})
-
-
-def test_absurd_sizes_are_refused_at_once_and_without_memory():
-    tracemalloc.start()
-    begin = time.perf_counter()
-    try:
-        for options in (
-            {"n_layers": 2**31},
-            {"d_model": 2**31, "heads": "ones"},
-            {"heads": "ones|" * 10_000 + "ones"},
-            {
-                "d_model": 65536,
-                "n_layers": 1000,
-                "heads": "|".join(f"{n}x1+{65536 - n}" for n in range(64536, 65536)),
-            },
-        ):
-            with pytest.raises(MicrogptError):
-                TrainConfig(file="x", **options)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 32 << 20
-    assert time.perf_counter() - begin < 2
-    # layers that are equal are one tuple, however many there are
-    layers = parse_layout("|".join(["65536x1", "ones"] * 500), 65536, 1000)
-    assert len({id(widths) for widths in layers}) == 2
-
-
 def test_hints_name_options_that_there_are():
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     assert not names & HINTS.keys()
     for hint in HINTS.values():
         assert hint == "there is none here" or hint.split("'")[1] in names
-
-
-# --- dataclasses from foreign values
-
-
-@dataclasses.dataclass(frozen=True)
-class Mixed:
-    n: int
-    x: float
-    pairs: tuple[tuple[int, ...], ...]
-    flag: bool = False
-    maybe: float | None = None
-
-
-def test_a_dataclass_is_built_by_its_annotations():
-    assert build(Mixed, {"n": 1, "x": 2, "pairs": [[1, 2], []]}, "f") == Mixed(1, 2.0, ((1, 2), ()))
-    built = build(Mixed, {"n": 1, "x": 2.5, "pairs": [], "flag": True, "maybe": 3}, "f")
-    assert built == Mixed(1, 2.5, (), True, 3.0)
-    assert type(built.maybe) is float
-    assert build(Mixed, {"n": 1, "x": 2.5, "pairs": [], "maybe": None}, "f").maybe is None
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"n": True}, "f: n = True should be a whole number"),
-        ({"n": None}, "f: n = None should be a whole number"),
-        ({"n": 1.0}, "f: n = 1.0 should be a whole number"),
-        ({"x": "1"}, "f: x = '1' should be a number"),
-        ({"x": True}, "f: x = True should be a number"),
-        ({"x": 10**400}, f"f: x = 1{'0' * 56}... is too large a number"),
-        ({"flag": 1}, "f: flag = 1 should be true or false"),
-        ({"maybe": "x"}, "f: maybe = 'x' should be a number"),
-        ({"pairs": [1]}, "f: pairs = [1] should be lists of whole numbers"),
-        ({"pairs": [[1.0]]}, "f: pairs = [[1.0]] should be lists of whole numbers"),
-        ({"nn": 1}, "f: unknown key 'nn'; did you mean 'n'?"),
-        ({"q": 1}, "f: unknown key 'q'; there are n, x, pairs, flag, maybe"),
-    ],
-    ids=str,
-)
-def test_values_of_other_types_are_named(change, message):
-    with pytest.raises(MicrogptError) as caught:
-        build(Mixed, {"n": 1, "x": 2.5, "pairs": [], **change}, "f")
-    assert str(caught.value) == message
-    with pytest.raises(MicrogptError, match="f: 'x' is missing"):
-        build(Mixed, {"n": 1, "pairs": []}, "f")
-
-
-def test_a_value_in_a_message_is_short_and_can_be_printed():
-    deep = []
-    for _ in range(100_000):
-        deep = [deep]
-    for value in ("x" * 10**6, 10**5000, "\udcff\0\n", [1] * 10**5, deep, 2.5, None):
-        text = shown(value)
-        assert len(text) <= 60
-        assert text.isprintable()
-        text.encode("utf-8")
-    assert (shown("it's"), shown(7)) == ('"it\'s"', "7")
-    while deep:  # or Python would free it by a recursion too deep for its stack
-        deep = deep.pop()
-
-
-def test_toml_takes_dashes_and_whole_numbers_for_real_ones():
-    options = {"batch-size": 3, "d_ff": 5, "lr": 1}
-    assert checked(TrainConfig, options, "x") == {"batch_size": 3, "d_ff": 5, "lr": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -382,90 +268,3 @@ def test_the_cosine_falls_from_the_rate_to_its_lowest():
     assert warm[8] == pytest.approx(0.1)  # a tenth unless told otherwise
     assert rates(steps=3, lr=1.0, schedule="cosine", warmup=3)[2:] == pytest.approx([0.75, 1.0, 0.1, 0.1])
     assert rates(steps=2, lr=1.0, schedule="cosine", warmup=9)[:3] == pytest.approx([0.1, 0.2, 0.3])
-
-
-def test_shards_depend_on_the_batch_alone():
-    sizes = (1, 2, 3, 4, 5, 64)
-    assert [TrainConfig(file="x", batch_size=B).n_shards(4) for B in sizes] == [1, 2, 3, 4, 4, 4]
-    assert {TrainConfig(file="x", batch_size=8, threads=t).n_shards(4) for t in (1, 2, 7)} == {4}
-
-
-# --- parameters
-
-
-def test_drawing_in_blocks_draws_the_same_numbers():
-    tensors = table(model(d_model=256, n_layers=3).sizes)
-    assert max(tensor.high - tensor.low for tensor in tensors) > 3 * BLOCK
-    number, tensor = next((i, t) for i, t in enumerate(tensors) if t.name == "qkv_w")
-    at_once = np.random.default_rng((5, number)).normal(0.0, 1 / 16, tensor.high - tensor.low)
-    assert np.array_equal(initial(tensors, 5, np.float64)[tensor.low : tensor.high], at_once)
-    assert np.array_equal(
-        initial(tensors, 5, np.float32)[tensor.low : tensor.high], at_once.astype(np.float32)
-    )
-
-
-def test_whether_all_is_finite_is_found_in_any_block():
-    array = np.zeros((3, BLOCK), np.float32)
-    assert all_finite(array)
-    for place in ((0, 0), (1, 5), (2, BLOCK - 1)):
-        for value in (np.nan, np.inf, -np.inf):
-            array[place] = value
-            assert not all_finite(array)
-        array[place] = 0
-    assert all_finite(np.zeros(0))
-
-
-def model(**change) -> Architecture:
-    return TrainConfig(**{"file": "x", "seq_len": 32, **change}).architecture(65)
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({}, 60_993),
-        ({"heads": "ones"}, 60_993),  # how the columns are cut into heads adds nothing
-        ({"positions": "rope"}, 60_993 - 32 * 64),
-        ({"positions": "none"}, 60_993 - 32 * 64),
-        ({"seq_len": 128}, 60_993 + 96 * 64),
-        # a layer: two norms, q k v, the projection, and the two maps of the MLP, each with a bias
-        ({"n_layers": 3}, 60_993 + 4 * 64 + 3 * 64 * 65 + 64 * 65 + 2 * 64 * 65),
-        ({"d_ff": 65}, 60_993 + 2 * (64 + 1 + 64)),
-    ],
-    ids=str,
-)
-def test_the_number_of_parameters(change, expected):
-    assert count(table(model(**change).sizes)) == expected
-
-
-def test_the_views_cover_the_buffer_once():
-    tensors = table(model().sizes)
-    buffer = np.zeros(count(tensors))
-    for view in views(buffer, tensors):
-        view += 1
-    assert (buffer == 1).all()
-    shards = np.zeros(3 * count(tensors))
-    for number in range(3):
-        for view in shard_views(shards, tensors, 3):
-            view[number] += 1
-    assert (shards == 1).all()
-
-
-def test_initial_values_depend_on_the_seed_alone():
-    tensors = table(model().sizes)
-    single, double = (initial(tensors, 7, dtype) for dtype in (np.float32, np.float64))
-    np.testing.assert_allclose(single, double, rtol=1e-6)
-    assert (initial(tensors, 7, np.float64) == double).all()
-    assert (initial(tensors, 8, np.float64) != double).any()
-    # a larger MLP leaves all other tensors as they are
-    wider_tensors = table(model(d_ff=80).sizes)
-    wider = views(initial(wider_tensors, 7, np.float64), wider_tensors)
-    assert (wider.qkv_w == views(double, tensors).qkv_w).all()
-
-
-def test_matrices_decay_and_nothing_else():
-    tensors = table(model().sizes)
-    buffer = fill(reference, np.zeros(count(tensors), np.float32), decay_blocks(tensors, 0.5, np.float32))
-    decay = views(buffer, tensors)
-    matrices = {"qkv_w", "proj_w", "up_w", "down_w", "unembed_w"}
-    assert {name for name, view in decay._asdict().items() if view.any()} == matrices
-    assert all((getattr(decay, name) == 0.5).all() for name in matrices)

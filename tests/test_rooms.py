@@ -1,0 +1,283 @@
+"""The rooms of the house: imports point one way, every room has a door, and a file's tests have its name."""
+
+import ast
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE, KERNELS, TESTS = ROOT / "microgpt", ROOT / "kernels" / "microgpt_kernels", ROOT / "tests"
+# From below to above: a room or a file of the top floor imports itself and what stands before it. Those of
+# one line do not know each other. `microgpt` is the package's own face, `microgpt/__init__.py`.
+ORDER = (
+    ("errors",),
+    ("bounds", "fields", "files", "arrays"),
+    ("terminal",),
+    ("machine",),
+    ("text",),
+    ("corpora",),
+    ("model",),
+    ("config",),
+    ("checkpoint",),
+    ("use",),
+    ("training",),
+    ("microgpt",),
+    ("console",),
+    ("measure",),
+    ("commands",),
+    ("cli",),
+    ("__main__",),
+)
+LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
+# What is still wrong: (the file, what it imports), and whose task it is.
+KNOWN = {
+    ("bounds.py", "microgpt.model.heads"): "B",
+    ("machine/cores.py", "microgpt.config"): "B",
+    ("machine/cores.py", "microgpt.model.architecture"): "B",
+}
+# Files without a test file of their name, and where they are tested.
+TESTED_ELSEWHERE = {
+    "__main__.py": "every test of test_cli_process.py starts it",
+    "commands.py": "what commands do is seen in test_cli.py",
+    "console.py": "what it shows is seen in test_cli.py, and on a terminal in test_cli_process.py",
+    "corpora/grammar.py": "the grammar and its probabilities are those of test_tales.py",
+    "machine/backends.py": "which there are and how they fail: test_cli.py, kernels/test_loading.py",
+    "machine/budget.py": "test_memory.py compares it with what a process takes",
+    "machine/cores.py": "training/test_run.py says how many threads a run takes",
+    "measure/bench.py": "the command is all there is of it: test_cli.py",
+    "model/activations.py": "kernels/test_contract.py, and every test that trains",
+    "model/placed.py": "every test that trains or generates places a model first",
+    "model/steps.py": "the steps are those that training/test_trainer.py takes",
+    "model/transformer.py": "test_gradients.py by finite differences, test_oracle.py by PyTorch",
+    "terminal/interruption.py": "signals need processes: test_cli_process.py and faults/signals.py",
+    "training/start.py": "test_cli.py begins, resumes and continues runs in every way",
+}
+# Test files that are not about one file.
+ABOUT_MORE = {
+    "test_cli_process.py": "the program as its users start it",
+    "test_rooms.py": "the tree itself",
+    "machine/test_memory.py": "what the whole program takes from the machine",
+    "measure/test_peers.py": "benchmarks/peers",
+    "model/test_gradients.py": "the whole model by finite differences",
+    "model/test_oracle.py": "the whole model beside PyTorch",
+    "model/test_threads.py": "the whole model on several threads",
+}
+
+
+class Import(NamedTuple):
+    file: str  # from the package's directory
+    line: int
+    module: str  # its full name, and of a package the part that is imported
+
+
+def imports(path, package):
+    """Every import of a file: also those inside functions, under TYPE_CHECKING, and by a name in quotes."""
+    file = path.relative_to(package).as_posix()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(file, node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            inside = [package.name, *path.relative_to(package).parts][: -node.level] if node.level else []
+            module = ".".join([*inside, *([node.module] if node.module else [])])
+            for alias in node.names:
+                found = f"{module}.{alias.name}"
+                yield Import(file, node.lineno, found if is_module(found) else module)
+        elif isinstance(node, ast.Call) and called(node) in ("import_module", "__import__") and node.args:
+            name = node.args[0]
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                yield Import(file, node.lineno, name.value)
+
+
+def called(node):
+    return getattr(node.func, "attr", None) or getattr(node.func, "id", None)
+
+
+def is_module(name):
+    """Whether it is a file or a room of the package: what else is imported from a package is a name in it."""
+    first, *parts = name.split(".")
+    path = PACKAGE.joinpath(*parts)
+    return first == "microgpt" and (path.is_dir() or path.with_suffix(".py").is_file())
+
+
+def sources(directory):
+    return sorted(directory.rglob("*.py"))
+
+
+def place(module):
+    """The room or the file of the top floor that a module of the package is in."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "microgpt"
+
+
+def place_of(file):
+    first = file.split("/")[0].removesuffix(".py")
+    return "microgpt" if first == "__init__" else first
+
+
+def is_upward(found):
+    """Whether an import comes from what stands below of what stands above, or beside it."""
+    if found.module.split(".")[0] != "microgpt":
+        return False
+    importing, imported = place_of(found.file), place(found.module)
+    return importing != imported and LEVEL[imported] >= LEVEL[importing]
+
+
+def the_imports(package):
+    return [found for path in sources(package) for found in imports(path, package)]
+
+
+def test_every_file_has_its_place_in_the_order():
+    places = {place_of(path.relative_to(PACKAGE).as_posix()) for path in sources(PACKAGE)}
+    assert places == set(LEVEL), "ORDER names every room and every file of the top floor, and nothing else"
+
+
+def test_imports_point_one_way():
+    """The version is no part of what the package's face offers: it is a constant that every file may know."""
+    upward = [found for found in the_imports(PACKAGE) if is_upward(found) and not is_version(found)]
+    wrong = [
+        f"microgpt/{found.file}, line {found.line}: {place_of(found.file)} must not import {found.module}"
+        for found in upward
+        if (found.file, found.module) not in KNOWN
+    ]
+    assert not wrong, "\n".join(wrong)
+    repaired = KNOWN.keys() - {(found.file, found.module) for found in upward}
+    assert not repaired, f"no longer wrong, so it can be taken out of KNOWN: {sorted(repaired)}"
+
+
+def is_version(found):
+    """Whether it is `from microgpt import __version__` and nothing more."""
+    if found.module != "microgpt":
+        return False
+    nodes = ast.walk(ast.parse((PACKAGE / found.file).read_text(encoding="utf-8")))
+    return any(
+        isinstance(node, ast.ImportFrom)
+        and node.lineno == found.line
+        and [alias.name for alias in node.names] == ["__version__"]
+        for node in nodes
+    )
+
+
+def test_no_file_imports_itself_through_others():
+    files = {module_name(path): path for path in sources(PACKAGE)}
+    graph = {
+        name: {found.module for found in imports(path, PACKAGE) if found.module in files} - {name, "microgpt"}
+        for name, path in files.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"these import each other in a circle: {' <- '.join(error.args[1])}")
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_the_program_imports_nothing_from_tests_or_benchmarks():
+    helpers = {path.stem for path in TESTS.glob("*.py")} | {"tests", "benchmarks", "faults", "pytest"}
+    for package in (PACKAGE, KERNELS):
+        assert [found for found in the_imports(package) if found.module.split(".")[0] in helpers] == []
+
+
+def test_kernels_know_nothing_of_the_program():
+    assert [found for found in the_imports(KERNELS) if found.module.split(".")[0] == "microgpt"] == []
+
+
+def test_the_configuration_needs_the_architecture_and_the_heads_of_the_model_only():
+    modules = {found.module for found in imports(PACKAGE / "config.py", PACKAGE)}
+    assert {name for name in modules if place(name) == "model"} == {
+        "microgpt.model.architecture",
+        "microgpt.model.heads",
+    }
+
+
+def test_every_room_has_a_door_that_says_what_lives_there():
+    rooms = [path for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))]
+    assert rooms
+    for room in rooms:
+        (only,) = ast.parse((room / "__init__.py").read_text(encoding="utf-8")).body
+        assert isinstance(only, ast.Expr), f"{room.name}/__init__.py does more than to say what lives there"
+        assert len(only.value.value) > 20
+    deeper = [path for room in rooms for path in room.rglob("*.py") if path.parent != room]
+    assert not deeper, "a room has no rooms of its own"
+
+
+def test_the_tests_of_a_file_have_its_name():
+    files = {path.relative_to(PACKAGE) for path in sources(PACKAGE) if path.name != "__init__.py"}
+    tests = {path.parent / f"test_{path.name}": path.as_posix() for path in files}
+    found = {
+        path.relative_to(TESTS)
+        for room in {path.parent for path in files}
+        for path in (TESTS / room).glob("test_*.py")
+    }
+    untested = {file for test, file in tests.items() if test not in found}
+    assert untested == TESTED_ELSEWHERE.keys(), (
+        "each file has tests of its name, or the list says where they are"
+    )
+    about_more = {test.as_posix() for test in found - tests.keys()}
+    assert about_more == ABOUT_MORE.keys(), (
+        "each test file has a file's name, or the list says what it is about"
+    )
+
+
+# --- what the checks above would find
+
+
+WRONG = {
+    "def late():\n    from microgpt.cli import app": "microgpt.cli",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import microgpt.commands": "microgpt.commands",
+    "from microgpt import commands": "microgpt.commands",
+    "from microgpt.training import run": "microgpt.training.run",
+    "from ..training import run": "microgpt.training.run",
+    "from importlib import import_module\nimport_module('microgpt.cli')": "microgpt.cli",
+    "from microgpt import train": "microgpt",
+}
+RIGHT = [
+    "from microgpt.text.vocabulary import Vocabulary",
+    "from . import heads",
+    "import microgpt.model.parameters",
+    "from microgpt.errors import MicrogptError",
+    "import numpy",
+]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """The imports of a file of the room `model` with this content."""
+    package = tmp_path / "microgpt"
+    (package / "model").mkdir(parents=True)
+
+    def imports_of(content):
+        (package / "model" / "file.py").write_text(content)
+        return list(imports(package / "model" / "file.py", package))
+
+    return imports_of
+
+
+@pytest.mark.parametrize("content", WRONG)
+def test_an_import_from_above_is_found(written, content):
+    (upward,) = [found for found in written(content) if is_upward(found)]
+    assert upward == Import("model/file.py", len(content.splitlines()), WRONG[content])
+
+
+@pytest.mark.parametrize("content", RIGHT)
+def test_an_import_from_below_is_none(written, content):
+    (found,) = written(content)
+    assert not is_upward(found)
+
+
+def test_helpers_of_tests_have_names_that_no_package_has():
+    """They are found by their bare names, as `tests` is on the path."""
+    helpers = {path.stem for path in TESTS.glob("*.py") if not path.name.startswith("test_")} - {"conftest"}
+    assert helpers & sys.stdlib_module_names == set()
+    for name in helpers:
+        elsewhere = [
+            path for path in map(Path, sys.path) if (path / name).is_dir() or (path / f"{name}.py").exists()
+        ]
+        assert {path.resolve() for path in elsewhere} == {TESTS}
