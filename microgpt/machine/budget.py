@@ -27,11 +27,14 @@ class Budget:
     def book(self, n_bytes: int, what: str, remedy: str) -> None:
         """Count bytes that something is about to allocate, or raise MicrogptError."""
         if self.held + n_bytes > ADDRESSABLE:
-            raise MicrogptError(f"no computer has the {readable(n_bytes)} that {what} would take; {remedy}")
+            raise MicrogptError(
+                f"no computer has the {format_bytes(n_bytes)} that {what} would take; {remedy}"
+            )
         if self.cap is not None and self.held + n_bytes > self.cap:
             raise MicrogptError(
-                f"out of memory budget: {readable(n_bytes)} for {what} do not fit, {readable(self.held)} of "
-                f"the {readable(self.cap)} cap are held; {remedy}, or raise --memory-cap"
+                f"out of memory budget: {format_bytes(n_bytes)} for {what} do not fit, "
+                f"{format_bytes(self.held)} of the {format_bytes(self.cap)} cap are held; {remedy}, "
+                "or raise --memory-cap"
             )
         self.held += n_bytes
 
@@ -44,7 +47,7 @@ class Budget:
         return array
 
 
-def readable(n_bytes: int) -> str:
+def format_bytes(n_bytes: int) -> str:
     """1536 -> '1.5 KiB'."""
     size = float(n_bytes)
     for unit in ("B", "KiB", "MiB", "GiB"):

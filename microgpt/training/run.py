@@ -22,7 +22,6 @@ from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.files import write_atomically
 from microgpt.machine.backends import Listener, StoppedError, compiled, load_backend
 from microgpt.machine.budget import Budget
-from microgpt.machine.cores import choose_threads
 from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
 from microgpt.model.placed import place
@@ -34,7 +33,7 @@ from microgpt.text.walk import split
 from microgpt.training.directory import CONFIG_FILE, RunDirectory, claim
 from microgpt.training.logs import SAMPLE_LENGTH, Logs
 from microgpt.training.resuming import check_resumable
-from microgpt.training.trainer import LOG_SLOTS, Trainer
+from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 from microgpt.training.warm_start import starting_weights
 from microgpt.use.evaluate import Evaluator
 from microgpt.use.generate import Generator, Sampling, encode_prompt
@@ -119,7 +118,7 @@ def train(
     architecture = config.architecture(len(text.vocabulary))
     if saved is not None:
         check_resumable(saved, architecture, config, text)
-    threads = choose_threads(k, config, architecture)
+    threads = threads_for(k, architecture, config)
     run = Run(k, config, architecture, text, budget)
     if saved is not None:
         run.restore(saved)

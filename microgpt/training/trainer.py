@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
 from microgpt.arrays import Array, IdArray, all_finite
 from microgpt.config import TrainConfig
 from microgpt.errors import NotFiniteError
+from microgpt.machine.cores import choose_threads
 from microgpt.model.activations import activations
+from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import count, decay_blocks, fill, initial_blocks, shard_views, table
 from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Adam, Batch, Training, build_training
@@ -28,6 +31,12 @@ class Losses:
 
     loss: Array
     grad_norm: Array
+
+
+def threads_for(k: ModuleType, architecture: Architecture, config: TrainConfig) -> int:
+    """How many threads the steps of a run take. Raises MicrogptError where this machine has fewer cores."""
+    flop, n_shards = architecture.flop_per_step(config.batch_size), config.n_shards(k.max_shards())
+    return choose_threads(config.threads, flop, n_shards)
 
 
 class Trainer:
