@@ -6,14 +6,13 @@ from types import SimpleNamespace
 
 import microgpt_kernels
 import pytest
-from microgpt_kernels import BACKENDS, BackendError, load
+from microgpt_kernels import BACKENDS, BackendError, contract, load
 from microgpt_kernels.contract import (
     KERNELS,
     PASSES,
     VERBS,
     differences,
     forward_of,
-    kernel,
     read,
     scratch_size,
     shape_of,
@@ -91,7 +90,7 @@ def test_costs_speak_of_arguments_and_letters_that_there_are():
         if costs is not None:
             assert set(re.findall("[A-Z]", costs.sizes + costs.multiplications)) <= set(shapes), entry.name
     with pytest.raises(ValueError, match="relu_forward has no argument weight"):
-        kernel("relu_forward", read(inp="N F"), needs={"weight": 0})
+        contract.kernel("relu_forward", read(inp="N F"), needs={"weight": 0})
 
 
 # --- the backends ---------------------------------------------------------------------------------
