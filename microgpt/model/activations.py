@@ -6,10 +6,11 @@ import math
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 import numpy as np
-from microgpt_kernels.contract import PANEL, shape_of
+from microgpt_kernels.contract import scratch_size, shape_of
 
 from microgpt.arrays import Array
 from microgpt.model.architecture import Architecture
+from microgpt.model.parameters import table
 from microgpt.model.placed import PlacedModel
 
 
@@ -50,11 +51,17 @@ def shapes(
 
     Only with `training` is there room for gradients.
     """
-    T, C, F, V = (architecture.sizes[letter] for letter in "TCFV")
-    N = n_sequences * T
-    scratch = max(3 * C * C, C * F, C * V, (6 * C + PANEL) * T, 2 * V)
-    sizes = {"B": n_sequences, "N": N, "S": n_shards, "G": N if training else 0, "Z": scratch}
-    letters = {**architecture.sizes, **sizes}
+    sizes = architecture.sizes
+    N = n_sequences * sizes["T"]
+    linear_maps = [(K, M) for *_, K, M in (tensor.shape for tensor in table(sizes) if tensor.is_matrix)]
+    letters = {
+        **sizes,
+        "B": n_sequences,
+        "N": N,
+        "S": n_shards,
+        "G": N if training else 0,
+        "Z": scratch_size(sizes, linear_maps),
+    }
     hints = get_type_hints(Activations, include_extras=True)
     return {name: shape_of(get_args(hint)[1], letters) for name, hint in hints.items()}
 
