@@ -1,4 +1,4 @@
-"""The memory that a run may take: every large array is booked before it is allocated."""
+"""The memory that a run may take: what an array needs is booked before it is allocated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ ADDRESSABLE = 1 << 47  # bytes: where no cap is set, this still keeps sizes with
 
 
 class Budget:
-    """Counts every array of a run; an array that does not fit raises before it is allocated.
+    """Counts the arrays that a run holds; one that does not fit raises before it is allocated.
+
+    Not counted are counters of a few bytes, what is needed for a moment only, such as the weights of another
+    run from their file to their place, and a GPU's own copies of the text and of the order of its chunks.
 
     cap  bytes; None for no limit
     """
