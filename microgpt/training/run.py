@@ -22,9 +22,9 @@ from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.files import write_atomically
 from microgpt.machine.backends import Listener, StoppedError, compiled, load_backend
 from microgpt.machine.budget import Budget
-from microgpt.machine.cores import choose_threads
 from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
+from microgpt.model.placed import place
 from microgpt.terminal.interruption import cleaned_up, finishing_the_step
 from microgpt.terminal.invocation import pasteable
 from microgpt.text.entropy import entropies
@@ -33,7 +33,7 @@ from microgpt.text.walk import split
 from microgpt.training.directory import CONFIG_FILE, RunDirectory, claim
 from microgpt.training.logs import SAMPLE_LENGTH, Logs
 from microgpt.training.resuming import check_resumable
-from microgpt.training.trainer import LOG_SLOTS, Trainer
+from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 from microgpt.training.warm_start import starting_weights
 from microgpt.use.evaluate import Evaluator
 from microgpt.use.generate import Generator, Sampling, encode_prompt
@@ -118,14 +118,12 @@ def train(
     architecture = config.architecture(len(text.vocabulary))
     if saved is not None:
         check_resumable(saved, architecture, config, text)
-    threads = choose_threads(k, config, architecture)
+    threads = threads_for(k, architecture, config)
     run = Run(k, config, architecture, text, budget)
     if saved is not None:
         run.restore(saved)
     elif weights is not None:
-        k.from_host(
-            run.trainer.state.o.param, starting_weights(weights, architecture, text.vocabulary, config.seed)
-        )
+        k.from_host(run.placed.param, starting_weights(weights, architecture, text.vocabulary, config.seed))
     owned = contextlib.nullcontext(directory) if directory else claim(config.out, config.default_out)
     with owned as directory:
         with cleaned_up(directory.discard):
@@ -166,12 +164,10 @@ class Run:
     ) -> None:
         self.config, self.architecture, self.text, self.budget = config, architecture, text, budget
         self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
-        self.trainer = Trainer(k, architecture, config, self.train_ids, budget)
-        p, c = self.trainer.state.p, self.trainer.state.c
-        self.evaluator = (
-            Evaluator(k, architecture, p, c, budget, self.val_ids) if config.val_fraction > 0 else None
-        )
-        self.generator = Generator(k, architecture, p, c, budget)
+        self.placed = place(k, architecture, budget)
+        self.trainer = Trainer(self.placed, config, self.train_ids)
+        self.evaluator = Evaluator(self.placed, self.val_ids) if config.val_fraction > 0 else None
+        self.generator = Generator(self.placed)
         self.progress = BEGINNING
         self.elapsed = 0.0
         # steps and seconds of this process since the last report
@@ -183,7 +179,7 @@ class Run:
             file=self.config.file,
             characters=len(self.text.ids),
             vocabulary=len(self.text.vocabulary),
-            parameters=len(self.trainer.state.o.param),
+            parameters=len(self.placed.param),
             heads=format_layout(self.architecture.heads),
             backend=self.config.backend,
             threads=threads,
@@ -436,8 +432,8 @@ class Run:
 
     def restore(self, saved: SavedState) -> None:
         """Go on exactly where the saved run was."""
-        trainer, o = self.trainer, self.trainer.state.o
-        saved.read_into(trainer.k, {"": o.param, "m.": o.m, "v.": o.v})
+        trainer, adam = self.trainer, self.trainer.state.adam
+        saved.read_into(trainer.k, {"": adam.param, "m.": adam.m, "v.": adam.v})
         trainer.continue_from(saved.step)
         self.progress = saved.progress
 
