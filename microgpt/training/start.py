@@ -11,7 +11,7 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, UsageError, shown_path
 
 if TYPE_CHECKING:  # what is wrong with the options is said before anything heavy is imported
-    from microgpt.training.run import Reporter, Result
+    from microgpt.training.reporter import Reporter, Result
 
 
 def start(
@@ -46,8 +46,9 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Res
     from microgpt.checkpoint import saved as checkpoint
     from microgpt.training import run
     from microgpt.training.directory import reopen
+    from microgpt.training.output import files
 
-    with reopen(resume if resume.is_dir() else resume.parent) as directory:
+    with files(reopen(resume if resume.is_dir() else resume.parent), reporter.note) as output:
         saved = checkpoint.load_state(resume)
         if resume.is_file() and resume.name != checkpoint.STATE_FILE:
             raise MicrogptError(
@@ -58,7 +59,7 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Res
             {**dataclasses.asdict(saved.config), **options},
             "a resumed run keeps the sizes that it began with",
         )
-        return run.train(settings, reporter, (directory, saved))
+        return run.train(settings, reporter, resumed=saved, output=output)
 
 
 def _begin_with_weights(options: Mapping[str, Any], reporter: Reporter, *, extend_vocabulary: bool) -> Result:

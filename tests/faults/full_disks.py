@@ -21,10 +21,10 @@ REASONS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 def run(tries: int, seed: int, folder: Path) -> str:
     """Raises AssertionError with the seed of a try that failed; what was done, in a sentence."""
     from microgpt.checkpoint import saved as checkpoint
-    from microgpt.training import run as runs
+    from microgpt.training import output
 
     hear_signals()
-    runs.CHECKPOINT_SECONDS = 0.0
+    output.CHECKPOINT_SECONDS = 0.0
     os.chdir(folder)
     write_text(folder)
     begin = ("train", "text.txt", *OPTIONS, "--out")
