@@ -1,5 +1,7 @@
 """A backend is loaded and compiled beside a listener, who hears of the cache only meanwhile."""
 
+import threading
+
 import pytest
 from microgpt_kernels import cache
 from reporters import Silent
@@ -20,6 +22,8 @@ def test_an_error_or_a_stop_gives_the_listener_back():
     before = cache.tell
     with pytest.raises(MicrogptError, match="there is no backend 'blas'"):
         load_backend("blas", Silent())
+    never = threading.Event()
     with pytest.raises(StoppedError):
-        compiled(Silent(), lambda: None, stop=lambda: True)
+        compiled(Silent(), never.wait, stop=lambda: True)
+    never.set()
     assert cache.tell is before
