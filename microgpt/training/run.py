@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from microgpt import __version__
@@ -18,9 +17,8 @@ from microgpt.corpora import corpus
 from microgpt.errors import NotFiniteError
 from microgpt.machine.backends import StoppedError, compiled, load_backend
 from microgpt.machine.budget import Budget
-from microgpt.machine.cores import choose_threads
-from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
+from microgpt.model.placed import PlacedModel, place
 from microgpt.terminal.interruption import finishing_the_step
 from microgpt.text.entropy import entropies
 from microgpt.text.reading import Text, encode_file, read_text
@@ -30,7 +28,7 @@ from microgpt.training.logs import SAMPLE_LENGTH
 from microgpt.training.output import Output, files
 from microgpt.training.reporter import Reporter, Result, Summary
 from microgpt.training.resuming import check_resumable
-from microgpt.training.trainer import LOG_SLOTS, Trainer
+from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 from microgpt.training.warm_start import starting_weights
 from microgpt.use.evaluate import Evaluator
 from microgpt.use.generate import Generator, Sampling, encode_prompt
@@ -75,13 +73,12 @@ def train(
     architecture = config.architecture(len(text.vocabulary))
     if resumed is not None:
         check_resumable(resumed, architecture, config, text)
-    threads = choose_threads(k, config, architecture)
-    run = Run(k, config, architecture, text, budget, reporter)
+    threads = threads_for(k, architecture, config)
+    run = Run(place(k, architecture, budget), config, text, reporter)
     if resumed is not None:
         run.restore(resumed)
     elif weights is not None:
-        param = starting_weights(weights, architecture, text.vocabulary, config.seed)
-        k.from_host(run.trainer.state.o.param, param)
+        k.from_host(run.placed.param, starting_weights(weights, architecture, text.vocabulary, config.seed))
     with contextlib.ExitStack() as stack:
         if output is None:
             output = stack.enter_context(files(claim(config.out, config.default_out), reporter.note))
@@ -115,24 +112,12 @@ def _read(
 class Run:
     """The arrays of a run, where it is, and the loop that takes it to its end."""
 
-    def __init__(
-        self,
-        k: ModuleType,
-        config: TrainConfig,
-        architecture: Architecture,
-        text: Text,
-        budget: Budget,
-        reporter: Reporter,
-    ) -> None:
-        self.config, self.architecture, self.text, self.budget = config, architecture, text, budget
-        self.reporter = reporter
+    def __init__(self, placed: PlacedModel, config: TrainConfig, text: Text, reporter: Reporter) -> None:
+        self.placed, self.config, self.text, self.reporter = placed, config, text, reporter
         self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
-        self.trainer = Trainer(k, architecture, config, self.train_ids, budget)
-        p, c = self.trainer.state.p, self.trainer.state.c
-        self.evaluator = (
-            Evaluator(k, architecture, p, c, budget, self.val_ids) if config.val_fraction > 0 else None
-        )
-        self.generator = Generator(k, architecture, p, c, budget)
+        self.trainer = Trainer(placed, config, self.train_ids)
+        self.evaluator = Evaluator(placed, self.val_ids) if config.val_fraction > 0 else None
+        self.generator = Generator(placed)
         self.progress = BEGINNING
         # seconds of training, also those before the run was resumed
         self._elapsed = 0.0
@@ -143,9 +128,9 @@ class Run:
 
     def restore(self, saved: SavedState) -> None:
         """Go on exactly where the saved run was."""
-        trainer, o = self.trainer, self.trainer.state.o
-        saved.read_into(trainer.k, {"": o.param, "m.": o.m, "v.": o.v})
-        trainer.continue_from(saved.step)
+        adam = self.trainer.state.adam
+        saved.read_into(self.placed.k, {"": adam.param, "m.": adam.m, "v.": adam.v})
+        self.trainer.continue_from(saved.step)
         self.progress = saved.progress
 
     def summary(self, threads: int, out: str | None) -> Summary:
@@ -154,12 +139,12 @@ class Run:
             file=self.config.file,
             characters=len(self.text.ids),
             vocabulary=len(self.text.vocabulary),
-            parameters=len(self.trainer.state.o.param),
-            heads=format_layout(self.architecture.heads),
+            parameters=len(self.placed.param),
+            heads=format_layout(self.placed.architecture.heads),
             backend=self.config.backend,
             threads=threads,
             shards=len(self.trainer.state.a.scratch),
-            memory=self.budget.held,
+            memory=self.placed.budget.held,
             out=out,
             steps=self.config.steps,
             step=self.trainer.step,
@@ -264,7 +249,7 @@ class Run:
         self.progress = self.progress.scored(score)
         if self.progress.is_best(score):
             model = SavedModel(
-                architecture=self.architecture, vocabulary=self.text.vocabulary, notes=self._notes()
+                architecture=self.placed.architecture, vocabulary=self.text.vocabulary, notes=self._notes()
             )
             if self._output.save_best(model, self.trainer.host):
                 self.progress = self.progress.with_best(score, self.trainer.step)
@@ -309,7 +294,7 @@ class Run:
     def state(self) -> SavedState:
         """All that a checkpoint says of the run, besides its arrays."""
         return SavedState(
-            architecture=self.architecture,
+            architecture=self.placed.architecture,
             vocabulary=self.text.vocabulary,
             notes=self._notes(),
             config=self.config,
