@@ -91,14 +91,3 @@ def test_cublas_itself_has_these_functions_and_answers():
             BackendError, match="cuBLAS fails in cublasCreate_v2 with status 1: the library was"
         ):
             load()
-
-
-def test_a_missing_cublas_is_named(monkeypatch):
-    from microgpt_kernels.cublas import blas
-
-    def fail(name):
-        raise pathfinder.DynamicLibNotFoundError(name)
-
-    monkeypatch.setattr(pathfinder, "load_nvidia_dynamic_lib", fail)
-    with pytest.raises(BackendError, match=r"needs the library cuBLAS: pip install 'cuda-toolkit\[cublas\]'"):
-        blas.load()

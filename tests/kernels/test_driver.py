@@ -19,7 +19,9 @@ import numpy as np
 from cuda.bindings import driver
 from microgpt_kernels import load
 from microgpt_kernels.cublas import blas, device
+from microgpt_kernels.needs import nvidia
 
+nvidia._missing_cublas = lambda: None  # there is a stand-in for it
 made = device.Device(cuda.core, driver, blas.Cublas(ctypes.CDLL("libcublas_stand_in.so")))
 device.current = lambda: made
 k = load("cublas")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from microgpt_kernels import BackendError
+from microgpt_kernels.errors import BackendError
 
 NO_TRANSPOSE, TRANSPOSE = 0, 1
 DEFAULT_MATH, TF32_MATH = 0, 3
@@ -20,16 +20,10 @@ WORKSPACE_BYTES = 32 << 20
 
 
 def load() -> Cublas:
-    """Raises BackendError where there is no cuBLAS, or where it fails."""
+    """The library, which was found before the backend was imported. Raises BackendError where it fails."""
     from cuda import pathfinder
 
-    try:
-        library = pathfinder.load_nvidia_dynamic_lib("cublas")
-    except pathfinder.DynamicLibNotFoundError:
-        raise BackendError(
-            "the backend 'cublas' needs the library cuBLAS: pip install 'cuda-toolkit[cublas]'"
-        ) from None
-    return Cublas(ctypes.CDLL(library.abs_path))
+    return Cublas(ctypes.CDLL(pathfinder.load_nvidia_dynamic_lib("cublas").abs_path))
 
 
 class Cublas:
