@@ -12,13 +12,13 @@ from microgpt_kernels import BackendError, status
 pytest.importorskip("numba_cuda", reason="the GPU backend needs the package numba-cuda")
 pathfinder = pytest.importorskip("cuda.pathfinder", reason="cuda-pathfinder is not installed")
 
-HERE = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     """The stand-in."""
-    return ctypes.CDLL(build(HERE / "stand_in_cublas.c", tmp_path_factory.mktemp("cublas") / "libcublas.so"))
+    return ctypes.CDLL(build(TESTS / "stand_in_cublas.c", tmp_path_factory.mktemp("cublas") / "libcublas.so"))
 
 
 @pytest.fixture
