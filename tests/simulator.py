@@ -15,8 +15,8 @@ import types
 import greenlet
 import numpy as np
 from microgpt_kernels.cublas import jit
+from microgpt_kernels.cublas.block import WARP
 from microgpt_kernels.cublas.device import Device
-from microgpt_kernels.cublas.threads import WARP
 
 CAPABILITY = (9, 0)
 POISON = 0xFF  # bytes that make a NaN

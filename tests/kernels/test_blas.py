@@ -1,6 +1,7 @@
 """How the GPU backend speaks to cuBLAS: on a stand-in that multiplies, and with the library itself."""
 
 import ctypes
+import functools
 import types
 from pathlib import Path
 
@@ -40,9 +41,11 @@ def on_host(values, device):
 @pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
 def test_products_are_those_of_numpy(blas, dtype, accumulate, transpose_a, transpose_b):
+    from microgpt_kernels.cublas.device import Device
     from microgpt_kernels.cublas.gemm import gemm
 
     device = types.SimpleNamespace(blas=blas, rehearsing=False, n_asked=0)
+    device.multiply = functools.partial(Device.multiply, device)
     rng = np.random.default_rng(0)
     M, N, K = 2, 3, 4
     a = rng.normal(size=(K, M) if transpose_a else (M, K)).astype(dtype)
@@ -53,6 +56,12 @@ def test_products_are_those_of_numpy(blas, dtype, accumulate, transpose_a, trans
     gemm(*arrays, transpose_a=transpose_a, transpose_b=transpose_b, accumulate=accumulate)
     np.testing.assert_allclose(out, expected, rtol=1e-5)
     assert device.n_asked == 1
+    device.rehearsing = True  # nothing is asked for then
+    before = out.copy()
+    gemm(
+        *(on_host(values, device) for values in (out, a, b)), transpose_a=transpose_a, transpose_b=transpose_b
+    )
+    np.testing.assert_array_equal(out, before)
 
 
 def test_numbers_of_64_bits_arrive_whole(blas, library):
