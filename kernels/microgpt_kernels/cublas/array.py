@@ -11,8 +11,8 @@ import numpy as np
 class Array:
     """A part of a buffer on a device, or all of it.
 
-    array[l] and array[l, low:high] are views of the same memory. A single number, such as array[0, 0] of a matrix,
-    is read from the device, and the host waits for it.
+    array[l] and array[l, low:high] are views of the same memory. A single number, such as array[0, 0] of a
+    matrix, is read from the device, and the host waits for it.
     """
 
     __slots__ = ("buffer", "device", "dtype", "pointer", "shape")
