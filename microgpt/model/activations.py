@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
-from microgpt_kernels.contract import PANEL, shape_of
+from microgpt_kernels.contract import scratch_size, shape_of
 
 from microgpt.arrays import BLOCK, Array
 from microgpt.machine.budget import Budget
@@ -69,7 +69,7 @@ def activations(
     """The arena for so many sequences of T positions; without `training` it has no room for gradients."""
     T, C, F, V = (sizes[letter] for letter in "TCFV")
     N = n_sequences * T
-    scratch = max(3 * C * C, C * F, C * V, (6 * C + PANEL) * T, 2 * V)
+    scratch = scratch_size(sizes, [(C, 3 * C), (C, C), (C, F), (F, C), (C, V)])
     letters = {**sizes, "B": n_sequences, "N": N, "S": n_shards, "G": N if training else 0, "X": scratch}
     arrays = []
     for name, hint in get_type_hints(Activations, include_extras=True).items():

@@ -45,7 +45,7 @@ def attention_forward(out, att, scratch, qkv, offsets):
         out = att.T @ v
 
     out      (N, C)         written; the heads side by side
-    att      (B, H, T*T)    causal; panels of queries, keys by queries; saved for the backward pass
+    att      (B, H, T*T)    saved; the weights, in panels
     scratch  (2*T*C,)       scratch; not used
     qkv      (N, 3C)        read
     offsets  (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1] of q, of k and of v
@@ -73,7 +73,7 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
 
     dqkv     (N, 3C)         written
     scratch  (6*T*C+32*T,)   scratch; not used
-    att      (B, H, T*T)     consumed; as saved by the forward pass; dscores take its place
+    att      (B, H, T*T)     saved; dscores take the place of the weights
     dout     (N, C)          read
     out      (N, C)          read; as written by the forward pass
     qkv      (N, 3C)         read

@@ -5,6 +5,7 @@ from math import sqrt
 import numpy as np
 from numba import cuda
 
+from microgpt_kernels.contract import LAYERNORM_EPS
 from microgpt_kernels.cublas.block import THREADS, WARP, WARPS, blocks, lane, warp_row, warp_sum
 from microgpt_kernels.cublas.jit import kernel
 from microgpt_kernels.cublas.sums import (
@@ -16,7 +17,6 @@ from microgpt_kernels.cublas.sums import (
     share_of_rows,
     sum_of_columns,
 )
-from microgpt_kernels.reference import LAYERNORM_EPS
 
 
 def layernorm_forward(out, mean, rstd, inp, weight, bias):
