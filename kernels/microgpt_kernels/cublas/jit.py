@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from microgpt_kernels import cache
+from microgpt_kernels.cache.reports import count_compiled
+from microgpt_kernels.cache.store import Store
 from microgpt_kernels.cublas.array import Array
 
 # 'float32[2]' for an array of two dimensions, 'int64' for a number
@@ -84,16 +85,16 @@ def cubin(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> byte
     key = f"{kernel.__module__}.{kernel.name}({', '.join(types)}) for {capability}"
     binary = store.get(key)
     if binary is None:
-        cache.count_compiled()
+        count_compiled()
         binary, _ = link(kernel.name, ptx(kernel, types, capability), capability)
         store.put(key, binary)
     return binary
 
 
 @functools.cache
-def _store() -> cache.Store:
+def _store() -> Store:
     packages = ("numba-cuda", "numba", "cuda-core", "cuda-bindings")
-    return cache.Store("cubins", *map(metadata.version, packages))
+    return Store("cubins", *map(metadata.version, packages))
 
 
 def ptx(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> str:

@@ -1,7 +1,7 @@
 """How Numba gets a function's machine code from the cache, and puts it there.
 
 Numba's own cache has an index beside its files, which processes that compile at the same time can leave
-wrong, and takes another folder in silence where it cannot write one. This one asks `microgpt_kernels.cache`.
+wrong, and it takes another folder without a word where it cannot write one. This one uses our own store.
 
 Private names of Numba used here, the same from 0.61 to 0.68: the attribute `_cache` of dispatchers and CFunc,
 whose class is `_Cache`; `CompileResult._reduce` and `_rebuild`; `FunctionIdentity._unique_ids`.
@@ -30,11 +30,12 @@ from numba.core.errors import NumbaWarning
 from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
 
-from microgpt_kernels import cache
+from microgpt_kernels.cache.reports import count_compiled
+from microgpt_kernels.cache.store import Store
 
-STORE = cache.Store(numba.__version__, llvmlite.__version__, np.__version__)
+STORE = Store(numba.__version__, llvmlite.__version__, np.__version__)
 # settings of Numba that change no machine code
-ELSEWHERE = ("NUMBA_CACHE_DIR=", "NUMBA_NUM_THREADS=", "NUMBA_THREADING_LAYER=")
+HARMLESS_SETTINGS = ("NUMBA_CACHE_DIR=", "NUMBA_NUM_THREADS=", "NUMBA_THREADING_LAYER=")
 
 # Numba tells functions of one name apart by a number, which it counts from 1 in every process. The code of
 # two processes can meet in a third, where the linker would take the first function of a name for all of them.
@@ -77,7 +78,7 @@ class Stored(_Cache):
             except Exception as error:
                 STORE.discard(type(error).__name__)
         if loaded is None:
-            cache.count_compiled()
+            count_compiled()
         return loaded
 
     def save_overload(self, sig, data):
@@ -134,7 +135,7 @@ def _spelled(kind):
 def _machine():
     """What the kernels ask of the processor when they are compiled, and the user's settings of Numba."""
     settings = [f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_")]
-    chosen = sorted(setting for setting in settings if not setting.startswith(ELSEWHERE))
+    chosen = sorted(setting for setting in settings if not setting.startswith(HARMLESS_SETTINGS))
     return _features(), chosen
 
 
