@@ -1,7 +1,8 @@
-"""How Numba gets a function's machine code from the cache, and puts it there.
+"""How Numba gets the machine code of a function from the store, and puts it there.
 
-Numba's own cache has an index beside its files, which processes that compile at the same time can leave
-wrong, and it takes another folder without a word where it cannot write one. This one uses our own store.
+Numba's own cache keeps an index beside its files, which is wrong after processes have compiled at the same
+time; and where it cannot write a folder it takes another one without a word. So Numba is given this cache
+instead.
 
 Private names of Numba used here, the same from 0.61 to 0.68: the attribute `_cache` of dispatchers and CFunc,
 whose class is `_Cache`; `CompileResult._reduce` and `_rebuild`; `FunctionIdentity._unique_ids`.
@@ -37,13 +38,14 @@ STORE = Store(numba.__version__, llvmlite.__version__, np.__version__)
 # settings of Numba that change no machine code
 HARMLESS_SETTINGS = ("NUMBA_CACHE_DIR=", "NUMBA_NUM_THREADS=", "NUMBA_THREADING_LAYER=")
 
-# Numba tells functions of one name apart by a number, which it counts from 1 in every process. The code of
-# two processes can meet in a third, where the linker would take the first function of a name for all of them.
+# Numba tells functions of one name apart by a number, which it counts from 1 in every process. A third
+# process can load the code of two others, and the linker would then take the first function of a name for all
+# of them. So the count begins at random here.
 FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "little"))
 
 
 def stored(dispatcher):
-    """A function of Numba's that looks for its machine code in the cache before it is compiled."""
+    """A function of Numba's that looks for its machine code in the store before it is compiled."""
     if not numba.config.DISABLE_JIT:
         dispatcher._cache = Stored(dispatcher.py_func)
     return dispatcher
@@ -89,7 +91,7 @@ class Stored(_Cache):
         STORE.put(self._key(sig, data.target_context), dumps((sig, data._reduce())))
 
     def _key(self, sig, target_context):
-        """All that goes into the machine code, apart from the sources and versions that the store knows."""
+        """All that the machine code depends on, apart from sources and versions, which choose the folder."""
         args, _ = normalize_signature(sig)
         return repr(
             (
@@ -121,8 +123,10 @@ class Stored(_Cache):
 
 
 def _spelled(kind):
-    """A type with the names of its fields: machine code finds a field by its place, and the type's own name
-    would not show two of one type changing places.
+    """A type with the names of its fields.
+
+    Machine code finds a field by its place. When two fields of one type have changed places, the name of the
+    tuple's type is the same as before, and the machine code is wrong.
     """
     if isinstance(kind, types.BaseNamedTuple):
         cls = kind.instance_class
