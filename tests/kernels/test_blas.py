@@ -47,10 +47,10 @@ def test_products_are_those_of_numpy(blas, dtype, accumulate, transpose_a, trans
     device = types.SimpleNamespace(blas=blas, rehearsing=False, n_asked=0)
     device.multiply = functools.partial(Device.multiply, device)
     rng = np.random.default_rng(0)
-    M, N, K = 2, 3, 4
-    a = rng.normal(size=(K, M) if transpose_a else (M, K)).astype(dtype)
-    b = rng.normal(size=(N, K) if transpose_b else (K, N)).astype(dtype)
-    out = rng.normal(size=(M, N)).astype(dtype) if accumulate else np.full((M, N), np.nan, dtype)
+    N, K, M = 2, 4, 3
+    a = rng.normal(size=(K, N) if transpose_a else (N, K)).astype(dtype)
+    b = rng.normal(size=(M, K) if transpose_b else (K, M)).astype(dtype)
+    out = rng.normal(size=(N, M)).astype(dtype) if accumulate else np.full((N, M), np.nan, dtype)
     expected = (out if accumulate else 0) + (a.T if transpose_a else a) @ (b.T if transpose_b else b)
     arrays = (on_host(values, device) for values in (out, a, b))
     gemm(*arrays, transpose_a=transpose_a, transpose_b=transpose_b, accumulate=accumulate)

@@ -54,9 +54,9 @@ def attention_forward(out, att, scratch, qkv, offsets):
     saved. Heads of width 0 are skipped.
     """
     (B, H, _), C = att.shape, out.shape[1]
-    Tq, T = len(out) // B, len(qkv) // B
-    if Tq < T:
-        _last_queries_kernel.launch(Tq * H, THREADS, out, qkv, offsets)
+    n_queries, T = len(out) // B, len(qkv) // B
+    if n_queries < T:
+        _last_queries_kernel.launch(n_queries * H, THREADS, out, qkv, offsets)
         return
     n_blocks = blocks(T, PANEL) * H * B
     _attention_forward_kernel.launch(n_blocks, TILE_THREADS, flat(out), flat(att), flat(qkv), offsets, T, C)

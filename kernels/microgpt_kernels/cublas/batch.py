@@ -1,4 +1,4 @@
-"""The batch of a step: each of its rows walks through a part of the text of its own."""
+"""The batch of a step: each of its rows walks through its own part of the text."""
 
 from numba import cuda
 

@@ -22,7 +22,7 @@ GRID_LIMIT = 2**31 - 1
 
 
 class Device:
-    """One GPU. It does all that it is asked to do in that order, one after the other.
+    """One GPU. It does its work one piece after the other, in the order in which it is asked.
 
     core, driver  the modules cuda.core and cuda.bindings.driver
     blas          a handle of cuBLAS (blas.Cublas)
@@ -126,7 +126,7 @@ class Device:
     # --- work -------------------------------------------------------------------------------------
 
     def launch(self, kernel: jit.Kernel, n_blocks: int, n_threads: int, arguments: tuple[Any, ...]) -> None:
-        """Ask for a kernel: n_blocks blocks of n_threads threads. Without blocks there is no work.
+        """Ask for a kernel: n_blocks blocks of n_threads threads. With no blocks, nothing is launched.
 
         Raises BackendError; for too many blocks it does so in a rehearsal, too.
         """

@@ -45,7 +45,7 @@ def embedding_backward(dtable, dout, ids):
     and then N * C additions. Searching would take N * V comparisons for each of the C columns.
     """
     V, _ = dtable.shape
-    # how many such parts there is room for at a time: millions of rows
+    # as many parts as there is room to sort at a time, which are millions of rows
     n_parts = PARTIAL_BYTES // (ids.dtype.itemsize * (SORTED_ROWS + V + 1))
     for low in range(0, len(ids), n_parts * SORTED_ROWS):
         rows = slice(low, min(len(ids), low + n_parts * SORTED_ROWS))
