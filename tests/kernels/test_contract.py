@@ -143,7 +143,7 @@ def import_fails(monkeypatch):
         def fail(name):
             raise error
 
-        monkeypatch.setattr(microgpt_kernels.importlib, "import_module", fail)
+        monkeypatch.setattr(microgpt_kernels.loading.importlib, "import_module", fail)
 
     return with_error
 

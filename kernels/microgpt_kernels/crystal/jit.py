@@ -10,7 +10,7 @@ from numba import njit, types
 from numba.core.registry import cpu_target
 from numba.extending import register_jitable
 
-from microgpt_kernels.crystal.stored import stored, stored_cfunc
+from microgpt_kernels.cache.numba_code import stored, stored_cfunc
 
 # reassoc lets sums be split over the lanes of a vector, contract fuses a*b+c, arcp and nsz are cheap.
 # Never nnan or ninf: isfinite would stop working. Not a set: it goes into the cache's keys, and the order of

@@ -5,7 +5,7 @@ import os
 import numba
 from numba import prange
 
-from microgpt_kernels import BackendError
+from microgpt_kernels.errors import BackendError
 
 # Threads wait for each other three times a step, and by default they spin meanwhile: where other programs
 # want the cores as well, two threads are then a tenth as fast as one. A thousand turns are enough on an idle
