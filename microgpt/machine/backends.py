@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from types import ModuleType
 from typing import Protocol, TypeVar
 
 import microgpt_kernels
-from microgpt_kernels import cache
+from microgpt_kernels.cache import reports
 
 from microgpt.errors import MicrogptError
 
@@ -65,8 +64,8 @@ def compiled(listener: Listener, function: Callable[[], T], stop: Callable[[], b
         except BaseException as error:
             future.set_exception(error)
 
-    begun, before = time.monotonic(), cache.n_compiled()
-    with _hearing_of_the_cache(listener):
+    begun, before = time.monotonic(), reports.n_compiled()
+    with reports.told_to(listener.note):
         size = threading.stack_size(STACK_BYTES)
         threading.Thread(target=call, daemon=True).start()
         threading.stack_size(size)
@@ -75,20 +74,9 @@ def compiled(listener: Listener, function: Callable[[], T], stop: Callable[[], b
                 if stop():
                     raise StoppedError
                 wait([future], LOOK_SECONDS)
-                n = cache.n_compiled() - before
+                n = reports.n_compiled() - before
                 if n:
                     listener.working(COMPILING, f"function {n}, {time.monotonic() - begun:.0f} s")
         finally:
             listener.idle()
     return future.result()
-
-
-@contextlib.contextmanager
-def _hearing_of_the_cache(listener: Listener) -> Iterator[None]:
-    """What is wrong with the cache of machine code is the listener's to show in this block."""
-    before = cache.tell
-    cache.tell = lambda line: listener.note(line)
-    try:
-        yield
-    finally:
-        cache.tell = before
