@@ -350,7 +350,7 @@ def triple(out):
 """
 STEPS = """
 import kernels as k
-from microgpt_kernels.crystal.jit import compile, inline
+from microgpt_kernels.crystal.compiling import compile, inline
 from states import State
 
 def build():
@@ -493,7 +493,8 @@ def test_so_are_settings_that_change_machine_code(warm):
 # too much to be merged into what calls it so often
 MADE = """
 import numpy as np
-from microgpt_kernels.crystal.jit import compile, inlined
+from microgpt_kernels.crystal.compiling import compile
+from microgpt_kernels.crystal.jit import inlined
 
 def make(n):
     @inlined
