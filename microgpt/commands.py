@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import microgpt_kernels
@@ -30,10 +29,9 @@ from microgpt.corpora import corpus as corpora
 from microgpt.errors import MicrogptError, UsageError, shown
 from microgpt.machine.backends import compiled, load_backend
 from microgpt.machine.budget import Budget
-from microgpt.model.activations import Constants
 from microgpt.model.heads import format_layout
-from microgpt.model.parameters import Parameters, count, table
-from microgpt.model.placed import place
+from microgpt.model.parameters import count, table
+from microgpt.model.placed import PlacedModel, place
 from microgpt.terminal.harmless import harmless, harmless_pieces
 from microgpt.terminal.invocation import pasteable
 from microgpt.terminal.streams import lost
@@ -43,8 +41,8 @@ from microgpt.text.prompt import read_prompt
 
 def _open(
     run: Path, backend: str, budget: Budget, display: Display, *, last: bool
-) -> tuple[SavedModel, ModuleType, Parameters, Constants]:
-    """A saved model with its arrays on a backend. Says which weights these are, where that is not plain."""
+) -> tuple[SavedModel, PlacedModel]:
+    """A saved model, and the same on a backend. Says which weights these are, where that is not plain."""
     saved = load_model(run, last=last)
     if run.is_dir() and saved.path.name == BEST_FILE:
         step, newest = saved.notes.get("step"), None
@@ -57,9 +55,9 @@ def _open(
             )
     k = load_backend(backend, display)
     k.set_threads(1)
-    buffer, p, c = place(k, budget, saved.architecture)
-    saved.read_into(k, {"": buffer})
-    return saved, k, p, c
+    placed = place(k, saved.architecture, budget)
+    saved.read_into(k, {"": placed.param})
+    return saved, placed
 
 
 def generate(
@@ -86,11 +84,11 @@ def generate(
     except MicrogptError as error:
         raise UsageError(str(error)) from None
     display, budget = Display(), Budget(None)
-    saved, k, p, c = _open(run, backend, budget, display, last=last)
+    saved, placed = _open(run, backend, budget, display, last=last)
     if prompt_file is not None or prompt == "-":
         prompt = read_prompt(prompt_file or STANDARD_INPUT)
     ids = encode_prompt(saved.vocabulary, prompt)
-    generator = Generator(k, saved.architecture, p, c, budget)
+    generator = Generator(placed)
     compiled(display, generator.compile)
     for i, stream in enumerate(generator.samples(ids, length, chosen, num_samples)):
         begin = time.perf_counter()
@@ -119,9 +117,9 @@ def evaluate(run: Path, file: Path, *, skip_unknown: bool, last: bool, backend: 
     from microgpt.use.evaluate import Evaluator
 
     display, budget = Display(), Budget(None)
-    saved, k, p, c = _open(run, backend, budget, display, last=last)
+    saved, placed = _open(run, backend, budget, display, last=last)
     text = encode_file(file, saved.vocabulary, budget, skip_unknown=skip_unknown)
-    evaluator = Evaluator(k, saved.architecture, p, c, budget, text.ids)
+    evaluator = Evaluator(placed, text.ids)
     compiled(display, evaluator.compile)
 
     def show(n_done: int, n_characters: int) -> None:

@@ -297,14 +297,14 @@ def make_trainer(backend, config, ids, vocabulary, param):
     heads are the same types.
     """
     k = load(backend)
-    trainer = Trainer(k, config.architecture(vocabulary), config, ids, Budget(None))
+    trainer = Trainer(place(k, config.architecture(vocabulary), Budget(None)), config, ids)
     trainer._steps = compiled_training(k, len(trainer.state.a.scratch))
-    k.from_host(trainer.state.o.param, param)
+    k.from_host(trainer.placed.param, param)
     return trainer
 
 
-def placed(k, budget, architecture, param):
-    """A model with these parameters on a backend: their buffer, views of its tensors, its constants."""
-    buffer, p, c = place(k, budget, architecture)
-    k.from_host(buffer, param)
-    return buffer, p, c
+def placed(k, architecture, budget, param):
+    """A model with these parameters on a backend."""
+    model = place(k, architecture, budget)
+    k.from_host(model.param, param)
+    return model

@@ -16,6 +16,7 @@ from microgpt.cli import app
 from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
 from microgpt.measure import bench
+from microgpt.model.placed import place
 from microgpt.text.reading import read_text
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
@@ -311,11 +312,9 @@ def test_bench_times_no_first_step(here, monkeypatch):
     (here / "text.txt").write_text(TEXT)
     options = {"seq_len": 8, "d_model": 4, "n_layers": 1, "heads": "1+3", "batch_size": 2}
     trainer = bench.Trainer(
-        load("reference"),
-        TrainConfig(file="text.txt", **options).architecture(15),
+        place(load("reference"), TrainConfig(file="text.txt", **options).architecture(15), Budget(None)),
         TrainConfig(file="text.txt", **options),
         read_text(here / "text.txt").ids,
-        Budget(None),
     )
     expected = trainer.advance(3).loss.mean(dtype="float64")
     happened, advance = [], bench.Trainer.advance

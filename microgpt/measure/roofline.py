@@ -33,6 +33,7 @@ from microgpt.machine.budget import Budget
 from microgpt.measure.bench import read_ids, usable
 from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
+from microgpt.model.placed import place
 from microgpt.model.transformer import Step
 from microgpt.training.trainer import LOG_SLOTS, Trainer
 
@@ -121,7 +122,7 @@ def record(k: ModuleType, architecture: Architecture, config: TrainConfig, ids: 
         setattr(double, verb, getattr(reference if plain else k, verb))
     for kernel in KERNELS:
         setattr(double, kernel.name, recording(kernel))
-    Trainer(double, architecture, config, ids, Budget(config.memory_cap_bytes)).advance(1)
+    Trainer(place(double, architecture, Budget(config.memory_cap_bytes)), config, ids).advance(1)
     return calls
 
 
@@ -250,7 +251,7 @@ def measure(
                 continue  # it was not asked for
             raise UsageError(f"--roofline measures what runs on the CPU, and {name} does not")
         k.set_threads(1)
-        trainer = Trainer(k, architecture, config, ids, Budget(config.memory_cap_bytes))
+        trainer = Trainer(place(k, architecture, Budget(config.memory_cap_bytes)), config, ids)
         groups = compiled(display, functools.partial(_compile_each, trainer, config, ids))
         display.working(f"measuring {name}", "each kernel, then the whole step")
         machine = machine or Machine(config.dtype)
@@ -267,7 +268,7 @@ def measure(
 def _compile_each(trainer: Trainer, config: TrainConfig, ids: IdArray) -> list[tuple[Call, int]]:
     """The step, and each of its kernels by itself; returns the kernels' calls."""
     trainer.compile()
-    groups = grouped(record(trainer.k, trainer.architecture, config, ids))
+    groups = grouped(record(trainer.k, trainer.placed.architecture, config, ids))
     for call, _ in groups:
         clocked(repeated(trainer.k, call.kernel.name), 0, call.arguments)
     return groups

@@ -1,18 +1,16 @@
-"""The arrays that a forward pass fills and a backward pass needs, and what a model knows without learning."""
+"""The arrays that a forward pass fills and a backward pass needs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import ModuleType
+import math
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 import numpy as np
-import numpy.typing as npt
 from microgpt_kernels.contract import PANEL, shape_of
 
-from microgpt.arrays import BLOCK, Array
-from microgpt.machine.budget import Budget
+from microgpt.arrays import Array
 from microgpt.model.architecture import Architecture
+from microgpt.model.placed import PlacedModel
 
 
 class Activations(NamedTuple):
@@ -37,7 +35,7 @@ class Activations(NamedTuple):
     logits: Annotated[Array, "N V"]
     probs: Annotated[Array, "N V"]  # then their gradient, in place
     losses: Annotated[Array, "N"]
-    scratch: Annotated[Array, "S X"]
+    scratch: Annotated[Array, "S Z"]
     dx: Annotated[Array, "G C"]  # G is N for training, else 0
     dbranch: Annotated[Array, "G C"]
     dheads: Annotated[Array, "G C"]
@@ -45,58 +43,38 @@ class Activations(NamedTuple):
     dhidden: Annotated[Array, "G F"]
 
 
-class Constants(NamedTuple):
-    """What a model knows without learning it. A layer with fewer heads than H ends in heads of width 0."""
+def shapes(
+    architecture: Architecture, *, n_sequences: int, n_shards: int = 1, training: bool = False
+) -> dict[str, tuple[int, ...]]:
+    """The shape of each activation, for a batch of n_sequences sequences that is cut into n_shards shards.
 
-    offsets: Annotated[Array, "L H+1"]  # int32
-    cos: Annotated[Array, "L R C"]  # R is T for rotary positions, else 0
-    sin: Annotated[Array, "L R C"]
+    Only with `training` is there room for gradients.
+    """
+    T, C, F, V = (architecture.sizes[letter] for letter in "TCFV")
+    N = n_sequences * T
+    scratch = max(3 * C * C, C * F, C * V, (6 * C + PANEL) * T, 2 * V)
+    sizes = {"B": n_sequences, "N": N, "S": n_shards, "G": N if training else 0, "Z": scratch}
+    letters = {**architecture.sizes, **sizes}
+    hints = get_type_hints(Activations, include_extras=True)
+    return {name: shape_of(get_args(hint)[1], letters) for name, hint in hints.items()}
 
 
-ROPE_BASE = 10000.0
+def activation_bytes(architecture: Architecture, *, n_sequences: int) -> int:
+    """The memory that the activations take without gradients, in one shard."""
+    numbers = sum(map(math.prod, shapes(architecture, n_sequences=n_sequences).values()))
+    return numbers * np.dtype(architecture.dtype).itemsize
 
 
 def activations(
-    k: ModuleType,
-    budget: Budget,
-    sizes: Mapping[str, int],
-    dtype: npt.DTypeLike,
-    *,
-    n_sequences: int,
-    n_shards: int = 1,
-    training: bool = False,
+    placed: PlacedModel, *, n_sequences: int, n_shards: int = 1, training: bool = False
 ) -> Activations:
-    """The arena for so many sequences of T positions; without `training` it has no room for gradients."""
-    T, C, F, V = (sizes[letter] for letter in "TCFV")
-    N = n_sequences * T
-    scratch = max(3 * C * C, C * F, C * V, (6 * C + PANEL) * T, 2 * V)
-    letters = {**sizes, "B": n_sequences, "N": N, "S": n_shards, "G": N if training else 0, "X": scratch}
-    arrays = []
-    for name, hint in get_type_hints(Activations, include_extras=True).items():
-        shape = shape_of(get_args(hint)[1], letters)
-        remedy = "use a shorter --seq-len or a smaller --batch-size"
-        arrays.append(budget.zeros(k, shape, dtype, f"the activation '{name}' {shape}", remedy))
-    return Activations(*arrays)
-
-
-def constants(k: ModuleType, budget: Budget, architecture: Architecture) -> Constants:
-    """Head offsets, and for rotary positions the cosine and sine of each column's angle (equation 34)."""
-    L, H, T, C, R = (architecture.sizes[letter] for letter in "LHTCR")
-    remedy = "use fewer --n-layers or a smaller --d-model"
-    budget.book(L * (H + 1) * 4, "the borders of the heads", remedy)
-    offsets = np.full((L, H + 1), C, np.int32)
-    for l, widths in enumerate(architecture.heads):
-        offsets[l, 0] = 0
-        offsets[l, 1 : len(widths) + 1] = np.cumsum(widths)
-    what, remedy = "the angles of rotary positions", "use a shorter --seq-len, or --positions learned"
-    cos, sin = (budget.zeros(k, (L, R, C), architecture.dtype, what, remedy) for _ in range(2))
-    if R:
-        for l, widths in enumerate(architecture.heads):
-            frequencies = np.array([ROPE_BASE ** (-(c - c % 2) / D) for D in widths for c in range(D)])
-            # a block of positions at a time: in float64 the angles of a layer would be twice its tables
-            step = max(1, BLOCK // C)
-            for t in range(0, T, step):
-                angles = np.arange(t, min(t + step, T))[:, None] * frequencies
-                k.from_host(cos[l, t : t + step], np.cos(angles))
-                k.from_host(sin[l, t : t + step], np.sin(angles))
-    return Constants(k.to_device(offsets), cos, sin)
+    """Zeroed arrays of these `shapes`. Raises MicrogptError where they exceed the budget."""
+    k, architecture = placed.k, placed.architecture
+    remedy = "use a shorter --seq-len or a smaller --batch-size"
+    arrays = {}
+    for name, shape in shapes(
+        architecture, n_sequences=n_sequences, n_shards=n_shards, training=training
+    ).items():
+        what = f"the activation '{name}' {shape}"
+        arrays[name] = placed.budget.zeros(k, shape, architecture.dtype, what, remedy)
+    return Activations(**arrays)

@@ -39,7 +39,7 @@ class Parameters(NamedTuple):
     """Views of a flat buffer, one tensor of all layers each: `p.qkv_w[l]` is the layer's (C, 3C) matrix."""
 
     tok: Annotated[Array, "V C", Normal(0.0075)]
-    pos: Annotated[Array, "P C", Normal(0.004)]  # P is T for learned positions, else 0
+    pos: Annotated[Array, "E C", Normal(0.004)]  # E is T for learned positions, else 0
     ln1_w: Annotated[Array, "L C", Constant(1)]
     ln1_b: Annotated[Array, "L C", Constant(0)]
     qkv_w: Annotated[Array, "L C 3C", FanIn(1.0)]
@@ -69,7 +69,7 @@ class Tensor(NamedTuple):
 
 
 def table(sizes: Mapping[str, int]) -> list[Tensor]:
-    """Every tensor of a model with these sizes (by the letters of the contract, and P: rows of `pos`)."""
+    """Every tensor of a model with these sizes, named by the letters of the contract."""
     tensors, low = [], 0
     for name, hint in get_type_hints(Parameters, include_extras=True).items():
         _, shape_text, init = get_args(hint)

@@ -21,6 +21,7 @@ from microgpt.machine.budget import Budget
 from microgpt.machine.cores import choose_threads
 from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
+from microgpt.model.placed import place
 from microgpt.terminal.interruption import finishing_the_step
 from microgpt.text.entropy import entropies
 from microgpt.text.reading import Text, encode_file, read_text
@@ -81,7 +82,7 @@ def train(
         run.restore(resumed)
     elif weights is not None:
         param = starting_weights(weights, architecture, text.vocabulary, config.seed)
-        k.from_host(run.trainer.state.o.param, param)
+        k.from_host(run.placed.param, param)
     with contextlib.ExitStack() as stack:
         if output is None:
             output = stack.enter_context(files(claim(config.out, config.default_out), reporter.note))
@@ -127,12 +128,10 @@ class Run:
         self.config, self.architecture, self.text, self.budget = config, architecture, text, budget
         self.reporter = reporter
         self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
-        self.trainer = Trainer(k, architecture, config, self.train_ids, budget)
-        p, c = self.trainer.state.p, self.trainer.state.c
-        self.evaluator = (
-            Evaluator(k, architecture, p, c, budget, self.val_ids) if config.val_fraction > 0 else None
-        )
-        self.generator = Generator(k, architecture, p, c, budget)
+        self.placed = place(k, architecture, budget)
+        self.trainer = Trainer(self.placed, config, self.train_ids)
+        self.evaluator = Evaluator(self.placed, self.val_ids) if config.val_fraction > 0 else None
+        self.generator = Generator(self.placed)
         self.progress = BEGINNING
         # seconds of training, also those before the run was resumed
         self._elapsed = 0.0
@@ -143,8 +142,8 @@ class Run:
 
     def restore(self, saved: SavedState) -> None:
         """Go on exactly where the saved run was."""
-        trainer, o = self.trainer, self.trainer.state.o
-        saved.read_into(trainer.k, {"": o.param, "m.": o.m, "v.": o.v})
+        trainer, adam = self.trainer, self.trainer.state.adam
+        saved.read_into(trainer.k, {"": adam.param, "m.": adam.m, "v.": adam.v})
         trainer.continue_from(saved.step)
         self.progress = saved.progress
 
@@ -154,7 +153,7 @@ class Run:
             file=self.config.file,
             characters=len(self.text.ids),
             vocabulary=len(self.text.vocabulary),
-            parameters=len(self.trainer.state.o.param),
+            parameters=len(self.placed.param),
             heads=format_layout(self.architecture.heads),
             backend=self.config.backend,
             threads=threads,

@@ -6,16 +6,14 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import overload
 
 import numpy as np
 
 from microgpt.arrays import IdArray
-from microgpt.machine.budget import Budget
-from microgpt.model.activations import Constants, activations
+from microgpt.model.activations import activation_bytes, activations
 from microgpt.model.architecture import Architecture
-from microgpt.model.parameters import Parameters
+from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Batch, Evaluation, build_evaluation
 from microgpt.text.walk import Walk
 
@@ -58,18 +56,10 @@ class Evaluator:
     Raises MicrogptError where the text is too short or the arrays exceed the budget.
     """
 
-    def __init__(
-        self,
-        k: ModuleType,
-        architecture: Architecture,
-        p: Parameters,
-        c: Constants,
-        budget: Budget,
-        ids: IdArray,
-    ) -> None:
-        T = architecture.seq_len
+    def __init__(self, placed: PlacedModel, ids: IdArray) -> None:
+        k, T = placed.k, placed.architecture.seq_len
         n_chunks = Walk(len(ids), T, T, batch_size=1).n_chunks
-        B = min(n_chunks, sequences_that_fit(architecture, budget))
+        B = min(n_chunks, sequences_that_fit(placed.architecture))
         self.k = k
         self._walk = Walk(len(ids), T, T, B)
         batch = Batch(
@@ -80,9 +70,9 @@ class Evaluator:
             order=k.zeros((0,), np.int64),
         )
         self._state = Evaluation(
-            p=p,
-            a=activations(k, budget, architecture.sizes, architecture.dtype, n_sequences=B),
-            c=c,
+            p=placed.p,
+            a=activations(placed, n_sequences=B),
+            c=placed.c,
             batch=batch,
             clock=k.zeros((2,), np.int64),
             total=k.zeros((1,), np.float64),
@@ -127,9 +117,6 @@ class Evaluator:
         return Score(float(k.to_host(state.total)[0]) / counted, counted)
 
 
-def sequences_that_fit(architecture: Architecture, budget: Budget) -> int:
+def sequences_that_fit(architecture: Architecture) -> int:
     """How many sequences of a batch keep the activations within ARENA_BYTES; at least 1."""
-    one = Budget(budget.cap)
-    # booked for one sequence; NumPy's zeros take no memory before they are written
-    activations(np, one, architecture.sizes, architecture.dtype, n_sequences=1)
-    return max(1, min(MAX_SEQUENCES, ARENA_BYTES // one.held))
+    return max(1, min(MAX_SEQUENCES, ARENA_BYTES // activation_bytes(architecture, n_sequences=1)))

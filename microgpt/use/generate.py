@@ -14,17 +14,14 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 
 from microgpt.arrays import Array, IdArray
 from microgpt.errors import MicrogptError, shown
-from microgpt.machine.budget import Budget
-from microgpt.model.activations import Constants, activations
-from microgpt.model.architecture import Architecture
-from microgpt.model.parameters import Parameters
+from microgpt.model.activations import activations
+from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Generation, build_generation
 from microgpt.text.vocabulary import Vocabulary
 
@@ -106,11 +103,10 @@ class Generator:
     One stream at a time: a new one takes the arrays over.
     """
 
-    def __init__(
-        self, k: ModuleType, architecture: Architecture, p: Parameters, c: Constants, budget: Budget
-    ) -> None:
-        self.k, self.architecture, self.p, self.c = k, architecture, p, c
-        self.a = activations(k, budget, architecture.sizes, architecture.dtype, n_sequences=1)
+    def __init__(self, placed: PlacedModel) -> None:
+        self.placed, self.k, self.architecture = placed, placed.k, placed.architecture
+        self.a = activations(placed, n_sequences=1)
+        k, architecture = placed.k, placed.architecture
         self._window = k.zeros((architecture.seq_len,), np.int32)
         self._output = k.zeros((BLOCK,), np.int32)
         self._clock = k.zeros((3,), np.int64)
@@ -126,7 +122,7 @@ class Generator:
         temperature = float(sampling.temperature) if sampling.temperature >= LOWEST_TEMPERATURE else 0.0
         top_k = min(int(sampling.top_k), self.architecture.vocabulary_size)
         return Generation(
-            self.p, self.a, self.c, self._window, self._output, self._clock, self._uniform,
+            self.placed.p, self.a, self.placed.c, self._window, self._output, self._clock, self._uniform,
             temperature, top_k, float(sampling.top_p),
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.machine.budget import Budget
 from microgpt.model.heads import HEAD_LAYOUTS
+from microgpt.model.placed import place
 from microgpt.text.reading import read_text
 from microgpt.training import run
 from microgpt.training.run import Run
@@ -50,7 +51,7 @@ def simulated(request, monkeypatch):
 
 def make(k, budget=None, **options):
     config = TrainConfig(file="x", **(OPTIONS | options))
-    return Trainer(k, config.architecture(V), config, IDS, budget or Budget(None))
+    return Trainer(place(k, config.architecture(V), budget or Budget(None)), config, IDS)
 
 
 def result(trainer, losses):
@@ -103,7 +104,7 @@ def usual(k, **options):
     """A run of a size that fills more than a corner of a GPU."""
     config = TrainConfig(file="x", **(USUAL | options))
     ids = np.random.default_rng(0).integers(0, 65, 20_000).astype(np.uint8)
-    return Trainer(k, config.architecture(65), config, ids, Budget(None))
+    return Trainer(place(k, config.architecture(65), Budget(None)), config, ids)
 
 
 @pytest.mark.gpu
@@ -182,7 +183,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(k):
     moments = trainer.host("m")
     spoiled = trainer.host("param")
     spoiled[-1] = np.inf
-    k.from_host(trainer.state.o.param, spoiled)
+    k.from_host(trainer.placed.param, spoiled)
     with pytest.raises(
         NotFiniteError, match="at step 3: the parameter 'unembed_b' is the first array with a NaN"
     ):
@@ -196,14 +197,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(k):
 
 
 def test_evaluation_and_generation_agree_with_the_reference(k):
-    architecture = make(reference, dtype="float64").architecture
-    param = np.random.default_rng(3).normal(size=make(reference).state.o.param.shape)
+    architecture = make(reference, dtype="float64").placed.architecture
+    param = np.random.default_rng(3).normal(size=make(reference).placed.param.shape)
     results = []
     for backend in (reference, k):
-        budget = Budget(None)
-        _, p, c = placed(backend, budget, architecture, param)
-        score = Evaluator(backend, architecture, p, c, budget, IDS).score()
-        generator = Generator(backend, architecture, p, c, budget)
+        model = placed(backend, architecture, Budget(None), param)
+        score = Evaluator(model, IDS).score()
+        generator = Generator(model)
         # past the end of the window, with and without limits
         texts = [
             np.concatenate(list(generator.stream(IDS[:3], 9, sampling, chunk=4)))

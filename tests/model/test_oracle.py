@@ -88,7 +88,7 @@ def differences(trainer, case):
     k, state = trainer.k, trainer.state
     found = trainer.advance(1)
     errors = {"logits": relative_error(k.to_host(state.a.logits), logits)}
-    grads = views(k.to_host(state.o.grad), trainer.tensors)
+    grads = views(k.to_host(state.adam.grad), trainer.tensors)
     for (name, layer), expected in gradients.items():
         actual = getattr(grads, name) if layer is None else getattr(grads, name)[layer]
         if name == "qkv_w":  # the gradients of q and k can be much smaller than that of v

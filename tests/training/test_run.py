@@ -170,8 +170,8 @@ def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path
         return losses
 
     def not_finite(n, state):
-        state.o.log[state.o.clock[0]] = np.nan
-        state.o.clock[1] = 1
+        state.adam.log[state.adam.clock[0]] = np.nan
+        state.adam.clock[1] = 1
 
     monkeypatch.setattr(run.Trainer, "advance", poison)
     with pytest.raises(NotFiniteError) as caught:
@@ -191,7 +191,7 @@ def test_weights_that_are_not_finite_replace_no_checkpoint(file, tmp_path, monke
     before = (tmp_path / "nan" / "model.safetensors").read_bytes()
 
     def poison(self, n, advance=run.Trainer.advance):
-        self.state.o.param[7] = np.inf
+        self.placed.param[7] = np.inf
         return advance(self, n)
 
     monkeypatch.setattr(run.Trainer, "advance", poison)

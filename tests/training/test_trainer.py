@@ -17,6 +17,7 @@ from microgpt.checkpoint.writing import save_state
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.machine.budget import Budget
+from microgpt.model.placed import place
 from microgpt.text.reading import Text, read_text
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.training import trainer as train
@@ -42,7 +43,7 @@ def trainer_of(backend, ids=IDS, vocabulary_size=V, cap=None, **options):
     config = TrainConfig(**{**SMALL, "backend": backend, **options})
     k = load(backend)
     k.set_threads(config.threads)
-    return Trainer(k, config.architecture(vocabulary_size), config, ids, Budget(cap))
+    return Trainer(place(k, config.architecture(vocabulary_size), Budget(cap)), config, ids)
 
 
 def curve(trainer, n):
