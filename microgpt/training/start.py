@@ -11,17 +11,25 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, UsageError, shown_path
 
 if TYPE_CHECKING:  # what is wrong with the options is said before anything heavy is imported
+    from microgpt.training.output import Output
     from microgpt.training.reporter import Reporter, Result
 
 
 def start(
-    options: Mapping[str, Any], reporter: Reporter, *, resume: Path | None, extend_vocabulary: bool
+    options: Mapping[str, Any],
+    reporter: Reporter,
+    *,
+    resume: Path | None = None,
+    extend_vocabulary: bool = False,
+    content: bytes | None = None,
+    output: Output | None = None,
 ) -> Result:
     """A run with these options of TrainConfig, as far as they were given.
 
     resume             the run directory to go on in, or its optimizer.safetensors; what was not given is as
                        it was
     extend_vocabulary  with weights: add the text's new characters to those that they know
+    content, output    of a new run, as for `run.train`
 
     Raises UsageError for options that cannot be meant, and MicrogptError like `run.train`.
     """
@@ -30,11 +38,13 @@ def start(
     if resume is not None:
         return _resume(resume, options, reporter)
     if "weights" in options:
-        return _begin_with_weights(options, reporter, extend_vocabulary=extend_vocabulary)
+        return _begin_with_weights(
+            options, reporter, extend_vocabulary=extend_vocabulary, content=content, output=output
+        )
     settings = _checked(options)
     from microgpt.training import run
 
-    return run.train(settings, reporter)
+    return run.train(settings, reporter, content=content, output=output)
 
 
 def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Result:
@@ -62,7 +72,14 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Res
         return run.train(settings, reporter, resumed=saved, output=output)
 
 
-def _begin_with_weights(options: Mapping[str, Any], reporter: Reporter, *, extend_vocabulary: bool) -> Result:
+def _begin_with_weights(
+    options: Mapping[str, Any],
+    reporter: Reporter,
+    *,
+    extend_vocabulary: bool,
+    content: bytes | None,
+    output: Output | None,
+) -> Result:
     from microgpt.checkpoint import saved as checkpoint
     from microgpt.training import run
     from microgpt.training.warm_start import options_of
@@ -72,7 +89,14 @@ def _begin_with_weights(options: Mapping[str, Any], reporter: Reporter, *, exten
         f"beginning with {shown_path(weights.path)}, the weights of step {weights.notes.get('step')}"
     )
     settings = _checked({**options_of(weights), **options}, "the sizes are those of the weights")
-    return run.train(settings, reporter, weights=weights, extend_vocabulary=extend_vocabulary)
+    return run.train(
+        settings,
+        reporter,
+        content=content,
+        weights=weights,
+        extend_vocabulary=extend_vocabulary,
+        output=output,
+    )
 
 
 def _checked(options: Mapping[str, Any], hint: str = "") -> TrainConfig:
