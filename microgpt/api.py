@@ -17,7 +17,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 from microgpt_kernels import BackendError
@@ -37,11 +37,11 @@ from microgpt.terminal import interruption
 from microgpt.terminal.invocation import pasteable
 from microgpt.text.opening import IN_MEMORY, in_memory
 from microgpt.text.reading import Text, encode_file
-from microgpt.training.output import MemoryOutput
-from microgpt.training.reporter import Summary
-from microgpt.training.start import start
 from microgpt.use.evaluate import Evaluator, Score
 from microgpt.use.generate import Generator, Sampling, encode_prompt, until
+
+if TYPE_CHECKING:
+    from microgpt.training.reporter import Summary
 
 LOG = logging.getLogger("microgpt")
 Pathname = str | os.PathLike[str]
@@ -350,6 +350,9 @@ def train(
     Traceback (most recent call last):
     microgpt.errors.UsageError: train: unknown key 'n_layer'; here it is 'n_layers'
     """
+    from microgpt.training.output import MemoryOutput
+    from microgpt.training.start import start
+
     file, content = _source(text_or_path, text)
     given = _checked(file, options)
     reporter = _Reporter(progress)

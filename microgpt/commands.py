@@ -10,11 +10,10 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import microgpt_kernels
 
-from microgpt.api import Model
 from microgpt.checkpoint.saved import (
     BEST_FILE,
     MODEL_FILE,
@@ -34,9 +33,14 @@ from microgpt.terminal.streams import lost
 from microgpt.text.opening import STANDARD_INPUT
 from microgpt.text.prompt import read_prompt
 
+if TYPE_CHECKING:
+    from microgpt.api import Model
+
 
 def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
     """The model of a run. Says which weights these are, where that is not plain."""
+    from microgpt.api import Model
+
     saved = load_model(run, last=last)
     if run.is_dir() and saved.path.name == BEST_FILE:
         step, newest = saved.notes.get("step"), None
