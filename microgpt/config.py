@@ -149,6 +149,10 @@ class TrainConfig:
         return lowest + 0.5 * (1 + math.cos(math.pi * progress)) * (self.lr - lowest)
 
 
+# The options that decide what model it is: they belong to its weights and cannot change later.
+SIZES = frozenset(field.name for field in dataclasses.fields(Architecture)) - {"vocabulary_size"}
+
+
 def parse_size(text: str) -> int | None:
     """'2GiB', '500 MB', '1e9' -> bytes; '0' and 'none' -> None, no limit."""
     if text.strip().lower() in ("0", "none"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from types import ModuleType
 from typing import Protocol, TypeVar
@@ -44,7 +45,6 @@ def load_backend(name: str, listener: Listener | None = None) -> ModuleType:
     try:
         if listener is None:
             return microgpt_kernels.load(name)
-        cache.tell = lambda line: listener.note(line)
         return compiled(listener, lambda: microgpt_kernels.load(name))
     except microgpt_kernels.BackendError as error:
         raise MicrogptError(str(error)) from None
@@ -66,17 +66,29 @@ def compiled(listener: Listener, function: Callable[[], T], stop: Callable[[], b
             future.set_exception(error)
 
     begun, before = time.monotonic(), cache.n_compiled()
-    size = threading.stack_size(STACK_BYTES)
-    threading.Thread(target=call, daemon=True).start()
-    threading.stack_size(size)
-    try:
-        while not future.done():
-            if stop():
-                raise StoppedError
-            wait([future], LOOK_SECONDS)
-            n = cache.n_compiled() - before
-            if n:
-                listener.working(COMPILING, f"function {n}, {time.monotonic() - begun:.0f} s")
-    finally:
-        listener.idle()
+    with _hearing_of_the_cache(listener):
+        size = threading.stack_size(STACK_BYTES)
+        threading.Thread(target=call, daemon=True).start()
+        threading.stack_size(size)
+        try:
+            while not future.done():
+                if stop():
+                    raise StoppedError
+                wait([future], LOOK_SECONDS)
+                n = cache.n_compiled() - before
+                if n:
+                    listener.working(COMPILING, f"function {n}, {time.monotonic() - begun:.0f} s")
+        finally:
+            listener.idle()
     return future.result()
+
+
+@contextlib.contextmanager
+def _hearing_of_the_cache(listener: Listener) -> Iterator[None]:
+    """What is wrong with the cache of machine code is the listener's to show in this block."""
+    before = cache.tell
+    cache.tell = lambda line: listener.note(line)
+    try:
+        yield
+    finally:
+        cache.tell = before

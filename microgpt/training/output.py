@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,15 +12,15 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from microgpt.arrays import Array
-from microgpt.checkpoint.saved import BEST_FILE, MODEL_FILE, SavedModel, SavedState
+from microgpt.checkpoint.saved import BEST_FILE, SavedModel, SavedState
 from microgpt.checkpoint.writing import check_buffers, save_model, save_state
 from microgpt.config import TrainConfig, to_toml
 from microgpt.errors import MicrogptError
 from microgpt.files import write_atomically
 from microgpt.terminal.interruption import cleaned_up
-from microgpt.terminal.invocation import pasteable
 from microgpt.training.directory import CONFIG_FILE, RunDirectory, claim
 from microgpt.training.logs import Logs
+from microgpt.training.resuming import from_weights
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -140,12 +141,10 @@ class FileOutput:
             return (
                 "the weights from before it are not finite either, and are not saved; a smaller --lr may help"
             )
-        lower = f"{state.config.lr / 3:.1g}"
-        weights = Path(self.out) / MODEL_FILE
-        again = pasteable("train", Path(state.config.file), "--from", weights, "--lr", lower)
+        slower = dataclasses.replace(state.config, lr=float(f"{state.config.lr / 3:.1g}"))
         return (
             f"the weights from before it are in {self.out}; a smaller rate may help, "
-            f"in a new run with them: {again}"
+            f"in a new run with them: {from_weights(slower, self._directory.path)}"
         )
 
     def discard(self) -> None:

@@ -10,7 +10,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from faults.children import call, hear_signals, program
+from hearing import hear_signals
+
+from faults.children import call, program
 from faults.small import OPTIONS, WEIGHTS, contents, write_text
 
 # bytes: what the program says goes into a file, too

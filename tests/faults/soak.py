@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from faults.children import hear_signals
+from hearing import hear_signals
+
 from faults.small import write_text
 
 # after so much of the time everything that a run needs is there
