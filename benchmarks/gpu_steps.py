@@ -28,9 +28,8 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.machine.backends import load_backend
 from microgpt.machine.budget import Budget
-from microgpt.machine.cores import choose_threads
 from microgpt.model.placed import place
-from microgpt.training.trainer import LOG_SLOTS, Trainer
+from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 
 V = 65
 SMALL = {"seq_len": 40, "batch_size": 2, "d_model": 12, "heads": "1+3+8", "n_layers": 1}
@@ -58,7 +57,7 @@ def made(backend: str, options: dict[str, Any]) -> Trainer:
     k = load_backend(backend)
     config = TrainConfig(file="noise", backend=backend, **options)
     architecture = config.architecture(V)
-    k.set_threads(choose_threads(k, config, architecture))
+    k.set_threads(threads_for(k, architecture, config))
     ids = np.random.default_rng(0).integers(0, V, 1_000_000).astype(np.uint8)
     trainer = Trainer(place(k, architecture, Budget(None)), config, ids)
     trainer.compile()

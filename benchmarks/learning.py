@@ -18,13 +18,12 @@ from microgpt_kernels import load
 
 from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
-from microgpt.machine.cores import choose_threads
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.model.parameters import FanIn, Init, Normal, fill, initial_blocks
 from microgpt.model.placed import place
 from microgpt.text.reading import Text, read_text
 from microgpt.text.walk import split
-from microgpt.training.trainer import Trainer
+from microgpt.training.trainer import Trainer, threads_for
 from microgpt.use.evaluate import Evaluator
 
 SEEDS = (1, 2, 3)
@@ -52,7 +51,7 @@ def trainer(text: Text, seed: int, **options: Any) -> Trainer:
     config = TrainConfig(file=str(text.path), seed=seed, **options)
     k = load(config.backend)
     architecture = config.architecture(len(text.vocabulary))
-    k.set_threads(choose_threads(k, config, architecture))
+    k.set_threads(threads_for(k, architecture, config))
     ids, _ = split(text.ids, config.val_fraction)
     return Trainer(place(k, architecture, Budget(None)), config, ids)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 
-from microgpt.machine.budget import readable
+from microgpt.machine.budget import format_bytes
 from microgpt.terminal.harmless import harmless
 from microgpt.terminal.interruption import clean_up
 from microgpt.terminal.invocation import pasteable
@@ -224,7 +224,7 @@ def summary_lines(s: Summary) -> list[str]:
     out = f", results in {s.out}" if s.out is not None else ""
     return [
         f"{text_name(s.file)}: {s.characters:,} characters, {s.vocabulary} distinct{held_out}; "
-        f"{s.parameters:,} parameters, heads {s.heads}, {s.backend}, {threads}, {readable(s.memory)}; "
+        f"{s.parameters:,} parameters, heads {s.heads}, {s.backend}, {threads}, {format_bytes(s.memory)}; "
         f"{where}{weights}{out}",
         f"losses in nats per character; to compare: ln V {s.uniform_entropy:.3f}, "
         f"unigram {s.unigram_entropy:.3f}{bigram}{floor}",

@@ -382,9 +382,7 @@ def test_the_options_are_those_of_the_command_line():
 def test_a_run_on_a_text_in_memory_goes_on_once_a_file_has_it(here):
     microgpt.train(TEXT, out="run", **TINY)
     result = CliRunner().invoke(app, ["train", "--resume", "run", "--steps", "40"])
-    assert (
-        "the text of this run was in memory and is in no file: save it as one, and name that" in result.stderr
-    )
+    assert "save it as a UTF-8 file, and name that, microgpt train FILE --resume run\n" in result.stderr
     command("train", "text.txt", "--resume", "run", "--steps", "40")
     command("train", "text.txt", *on_the_command_line(TINY | {"steps": 40}), "--out", "whole")
     assert load_model(Path("run")).param.tolist() == load_model(Path("whole")).param.tolist()

@@ -19,12 +19,11 @@ from microgpt.corpora import tales
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.machine.backends import compiled, load_backend
 from microgpt.machine.budget import Budget
-from microgpt.machine.cores import choose_threads
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.model.placed import place
 from microgpt.text.reading import read_text
 from microgpt.text.vocabulary import Vocabulary
-from microgpt.training.trainer import LOG_SLOTS, Trainer
+from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 
 TALES_CHARACTERS = 200_000
 
@@ -71,7 +70,7 @@ def measure(
         k = load_backend(name, display)
         for config in configs:
             architecture = config.architecture(n_characters)
-            n_threads = choose_threads(k, config, architecture)
+            n_threads = threads_for(k, architecture, config)
             k.set_threads(n_threads)
             trainer = Trainer(place(k, architecture, Budget(config.memory_cap_bytes)), config, ids)
             compiled(display, trainer.compile)

@@ -3,44 +3,58 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 import numpy as np
-from microgpt_kernels.contract import PANEL, shape_of
+from microgpt_kernels.contract import scratch_size, shape_of
 
 from microgpt.arrays import Array
 from microgpt.model.architecture import Architecture
+from microgpt.model.parameters import table
 from microgpt.model.placed import PlacedModel
+
+# Marks an array that does not hold what `forward` wrote to it any more when a training step is over.
+REUSED = "reused"
 
 
 class Activations(NamedTuple):
-    """What the forward pass saves and the backward pass needs; `d...` are gradients, reused by each layer."""
+    """What the forward pass computes, in this order; and in `d...` gradients, which all layers share.
+
+    Beside each array stands its shape, in the letters of the contract.
+    """
 
     x: Annotated[Array, "L+1 N C"]  # the residual stream before each layer, and after the last
     ln1: Annotated[Array, "L N C"]
     mean1: Annotated[Array, "L N"]
     rstd1: Annotated[Array, "L N"]
     qkv: Annotated[Array, "L N 3C"]
-    att: Annotated[Array, "L B H T*T"]
+    att: Annotated[Array, "L B H T*T", REUSED]  # the attention weights, as the backend keeps them for itself
     heads: Annotated[Array, "L N C"]  # the heads' outputs side by side
     mid: Annotated[Array, "L N C"]  # the residual stream between attention and MLP
     ln2: Annotated[Array, "L N C"]
     mean2: Annotated[Array, "L N"]
     rstd2: Annotated[Array, "L N"]
     hidden: Annotated[Array, "L N F"]
-    branch: Annotated[Array, "N C"]
+    branch: Annotated[Array, "N C", REUSED]  # what attention or the MLP adds to the stream, until it is added
     lnf: Annotated[Array, "N C"]
     meanf: Annotated[Array, "N"]
     rstdf: Annotated[Array, "N"]
     logits: Annotated[Array, "N V"]
-    probs: Annotated[Array, "N V"]  # then their gradient, in place
+    probs: Annotated[Array, "N V", REUSED]  # of each character to come next; then the gradient of the logits
     losses: Annotated[Array, "N"]
-    scratch: Annotated[Array, "S Z"]
-    dx: Annotated[Array, "G C"]  # G is N for training, else 0
-    dbranch: Annotated[Array, "G C"]
-    dheads: Annotated[Array, "G C"]
-    dqkv: Annotated[Array, "G 3C"]
-    dhidden: Annotated[Array, "G F"]
+    scratch: Annotated[Array, "S Z", REUSED]
+    dx: Annotated[Array, "G C", REUSED]  # G is N in training, else 0
+    dbranch: Annotated[Array, "G C", REUSED]
+    dheads: Annotated[Array, "G C", REUSED]
+    dqkv: Annotated[Array, "G 3C", REUSED]
+    dhidden: Annotated[Array, "G F", REUSED]
+
+
+def _table() -> dict[str, tuple[str, ...]]:
+    """The shape of each activation in letters, and its mark if it has one."""
+    hints = get_type_hints(Activations, include_extras=True)
+    return {name: get_args(hint)[1:] for name, hint in hints.items()}
 
 
 def shapes(
@@ -50,13 +64,18 @@ def shapes(
 
     Only with `training` is there room for gradients.
     """
-    T, C, F, V = (architecture.sizes[letter] for letter in "TCFV")
-    N = n_sequences * T
-    scratch = max(3 * C * C, C * F, C * V, (6 * C + PANEL) * T, 2 * V)
-    sizes = {"B": n_sequences, "N": N, "S": n_shards, "G": N if training else 0, "Z": scratch}
-    letters = {**architecture.sizes, **sizes}
-    hints = get_type_hints(Activations, include_extras=True)
-    return {name: shape_of(get_args(hint)[1], letters) for name, hint in hints.items()}
+    sizes = architecture.sizes
+    N = n_sequences * sizes["T"]
+    linear_maps = [(K, M) for *_, K, M in (tensor.shape for tensor in table(sizes) if tensor.is_matrix)]
+    letters = {
+        **sizes,
+        "B": n_sequences,
+        "N": N,
+        "S": n_shards,
+        "G": N if training else 0,
+        "Z": scratch_size(sizes, linear_maps),
+    }
+    return {name: shape_of(shape, letters) for name, (shape, *_) in _table().items()}
 
 
 def activation_bytes(architecture: Architecture, *, n_sequences: int) -> int:
@@ -69,12 +88,26 @@ def activations(
     placed: PlacedModel, *, n_sequences: int, n_shards: int = 1, training: bool = False
 ) -> Activations:
     """Zeroed arrays of these `shapes`. Raises MicrogptError where they exceed the budget."""
-    k, architecture = placed.k, placed.architecture
+    needed = shapes(placed.architecture, n_sequences=n_sequences, n_shards=n_shards, training=training)
     remedy = "use a shorter --seq-len or a smaller --batch-size"
     arrays = {}
-    for name, shape in shapes(
-        architecture, n_sequences=n_sequences, n_shards=n_shards, training=training
-    ).items():
+    for name, shape in needed.items():
         what = f"the activation '{name}' {shape}"
-        arrays[name] = placed.budget.zeros(k, shape, architecture.dtype, what, remedy)
+        arrays[name] = placed.budget.zeros(placed.k, shape, placed.architecture.dtype, what, remedy)
     return Activations(**arrays)
+
+
+def in_order(a: Activations) -> Iterator[tuple[str, Array]]:
+    """What the forward pass has computed, in this order, each array with words that name it.
+
+    Whatever is REUSED is left out.
+    """
+    kept = {name: shape for name, (shape, *mark) in _table().items() if REUSED not in mark}
+    of_layers = [name for name, shape in kept.items() if shape.startswith("L")]
+    for l in range(len(a.ln1)):
+        for name in of_layers:
+            yield f"the activation {name!r} of layer {l + 1}", getattr(a, name)[l]
+    yield "the activation 'x' after the last layer", a.x[-1]
+    for name in kept:
+        if name not in of_layers:
+            yield "the loss" if name == "losses" else f"the activation {name!r}", getattr(a, name)

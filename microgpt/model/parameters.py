@@ -67,6 +67,11 @@ class Tensor(NamedTuple):
     low: int
     high: int
 
+    @property
+    def is_matrix(self) -> bool:
+        """Whether these are weights of linear maps, (in, out) in the last two dimensions."""
+        return self.name.endswith("_w") and not self.name.startswith("ln")
+
 
 def table(sizes: Mapping[str, int]) -> list[Tensor]:
     """Every tensor of a model with these sizes, named by the letters of the contract."""
@@ -123,9 +128,9 @@ def initial_blocks(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> It
 def decay_blocks(
     tensors: list[Tensor], weight_decay: float, dtype: npt.DTypeLike
 ) -> Iterator[tuple[int, Array]]:
-    """The weight decay of the matrices, likewise; nothing else decays."""
+    """The weight decay of each parameter of the matrices, likewise in blocks; nothing else decays."""
     for tensor in tensors:
-        if tensor.name.endswith("_w") and not tensor.name.startswith("ln"):
+        if tensor.is_matrix:
             for low, high in blocks(tensor.low, tensor.high):
                 yield low, np.full(high - low, weight_decay, dtype)
 

@@ -65,10 +65,6 @@ def opened(source: Source, budget: Budget) -> Iterator[Readable]:
             with Spool(standard_input(), room) as spool:
                 yield spool
             return
-        if path == IN_MEMORY and not path.exists():
-            raise MicrogptError(
-                "the text of this run was in memory and is in no file: save it as one, and name that"
-            )
         # a pipe cannot be read twice, and opening one would wait for its writer
         if path.is_dir():
             raise MicrogptError(f"{name} is a directory, not a text file")

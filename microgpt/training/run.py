@@ -18,7 +18,6 @@ from microgpt.corpora import corpus
 from microgpt.errors import NotFiniteError
 from microgpt.machine.backends import StoppedError, compiled, load_backend
 from microgpt.machine.budget import Budget
-from microgpt.machine.cores import choose_threads
 from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
 from microgpt.model.placed import place
@@ -32,7 +31,7 @@ from microgpt.training.logs import SAMPLE_LENGTH
 from microgpt.training.output import Output, files
 from microgpt.training.reporter import Reporter, Result, Summary
 from microgpt.training.resuming import check_resumable
-from microgpt.training.trainer import LOG_SLOTS, Trainer
+from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 from microgpt.training.warm_start import starting_weights
 from microgpt.use.evaluate import Evaluator
 from microgpt.use.generate import Generator, Sampling, encode_prompt
@@ -75,7 +74,7 @@ def train(
     architecture = config.architecture(len(text.vocabulary))
     if resumed is not None:
         check_resumable(resumed, architecture, config, text)
-    threads = choose_threads(k, config, architecture)
+    threads = threads_for(k, architecture, config)
     run = Run(k, config, architecture, text, budget, reporter)
     if resumed is not None:
         run.restore(resumed)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
 from microgpt.arrays import Array, IdArray, all_finite
 from microgpt.config import TrainConfig
 from microgpt.errors import NotFiniteError
-from microgpt.model.activations import activations
+from microgpt.machine.cores import choose_threads
+from microgpt.model.activations import activations, in_order
+from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import count, decay_blocks, fill, initial_blocks, shard_views, table
 from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Adam, Batch, Training, build_training
@@ -18,7 +21,7 @@ from microgpt.text.opening import text_name
 from microgpt.text.walk import Walk, check_long_enough, shuffle_order
 
 BETA1, EPS = 0.9, 1e-8
-# so many steps can be logged before Python must read the log
+# how many steps fit into the log; then Python must read it
 LOG_SLOTS = 1024
 
 
@@ -30,11 +33,19 @@ class Losses:
     grad_norm: Array
 
 
-class Trainer:
-    """All arrays of a training run. `advance` is the only thing that changes them.
+def threads_for(k: ModuleType, architecture: Architecture, config: TrainConfig) -> int:
+    """How many threads the steps of a run take. Raises MicrogptError where this machine has fewer cores."""
+    flop, n_shards = architecture.flop_per_step(config.batch_size), config.n_shards(k.max_shards())
+    return choose_threads(config.threads, flop, n_shards)
 
-    ids is the text to train on, which the caller has booked; the seed decides the initial parameters and the
-    order of the chunks.
+
+class Trainer:
+    """All arrays of a training run. Only `advance` changes them.
+
+    placed  the model to train, whose parameters become the initial ones: the seed in `config` decides them,
+            and the order of the chunks
+    ids     (X,), the text in unsigned integers; the caller has booked it
+
     Raises MicrogptError where the text is too short or the arrays exceed the budget.
     """
 
@@ -67,7 +78,7 @@ class Trainer:
             lr=real((LOG_SLOTS,), "the learning rates"),
             log=real((LOG_SLOTS, 2), "the log"),
             decay=real((P if config.weight_decay else 0,), "the weight decay of each parameter"),
-            clock=k.zeros((2,), np.int64),
+            clock=k.zeros((2,), np.int64),  # counters of a few bytes are not booked
             beta1=BETA1,
             beta2=config.beta2,
             eps=EPS,
@@ -117,7 +128,7 @@ class Trainer:
         return self.step / self.walk.steps_per_epoch
 
     def characters(self, step: int) -> int:
-        """How many characters have been predicted in so many steps, on the average of an epoch."""
+        """How many characters this number of steps predicts, on the average of an epoch."""
         return round(step * self.walk.n_targets / self.walk.steps_per_epoch)
 
     def advance(self, n: int) -> Losses:
@@ -155,14 +166,8 @@ class Trainer:
 
     def _first_bad_array(self, loss: float) -> str:
         """Which array is the first that is not finite, in the order in which a step computes them."""
-        a, in_layer = self.state.a, ("x", "ln1", "qkv", "heads", "mid", "ln2", "hidden")
         arrays = [(f"the parameter {name!r}", array) for name, array in self.state.p._asdict().items()]
-        for l in range(self.placed.architecture.n_layers):
-            arrays += [
-                (f"the activation {name!r} of layer {l + 1}", getattr(a, name)[l]) for name in in_layer
-            ]
-        arrays += [("the activation 'x' after the last layer", a.x[-1]), ("the activation 'lnf'", a.lnf)]
-        arrays += [("the activation 'logits'", a.logits), ("the loss", a.losses)]
+        arrays += in_order(self.state.a)
         arrays += [(f"the gradient {name!r}", array) for name, array in self.state.g._asdict().items()]
         bad = (where for where, array in arrays if not all_finite(self.k.to_host(array)))
         where = next(bad, "the sum of the gradients")
@@ -175,5 +180,5 @@ class Trainer:
         return values
 
     def continue_from(self, step: int) -> None:
-        """The parameters and moments are those after so many steps."""
+        """Go on as after this step, whose parameters and moments the caller has written to the buffers."""
         self.k.from_host(self.state.adam.clock, np.array([step, 0]))

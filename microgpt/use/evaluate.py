@@ -62,16 +62,21 @@ class Evaluator:
         B = min(n_chunks, sequences_that_fit(placed.architecture))
         self.k = k
         self._walk = Walk(len(ids), T, T, B)
+        a = activations(placed, n_sequences=B)
+
+        def integers(what: str) -> Array:
+            return placed.budget.zeros(k, (B, T), np.int32, what, "use a shorter --seq-len")
+
         batch = Batch(
-            inputs=k.zeros((B, T), np.int32),
-            targets=k.zeros((B, T), np.int32),
+            inputs=integers("the batch that is evaluated"),
+            targets=integers("the targets of the batch that is evaluated"),
             n_targets=k.zeros((1,), np.int64),
             ids=k.to_device(ids),
             order=k.zeros((0,), np.int64),
         )
         self._state = Evaluation(
             p=placed.p,
-            a=activations(placed, n_sequences=B),
+            a=a,
             c=placed.c,
             batch=batch,
             clock=k.zeros((2,), np.int64),
@@ -95,7 +100,7 @@ class Evaluator:
     ) -> Score | None:
         """The loss over the whole text; None if `stop` ends it before.
 
-        progress(done, total)  hears after every slice of SLICE_SECONDS how many characters are done
+        progress(done, total)  is called after every slice of SLICE_SECONDS with the characters that are done
         stop()                 is asked after every slice but the last, which leaves nothing to stop
         """
         k, state, n_batches = self.k, self._state, self._walk.steps_per_epoch

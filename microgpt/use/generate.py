@@ -25,8 +25,8 @@ from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Generation, build_generation
 from microgpt.text.vocabulary import Vocabulary
 
-# random numbers are drawn for so many characters at once; no piece is longer
-BLOCK = 1024
+# for how many characters random numbers are made at once; no piece is longer
+DRAWS = 1024
 # how long compiled code may keep a character to itself: a terminal shows about 30 pieces a second
 PIECE_SECONDS = 1 / 30
 # below this the likeliest character is certain, and 1/temperature would soon leave the range of float32
@@ -106,12 +106,15 @@ class Generator:
     def __init__(self, placed: PlacedModel) -> None:
         self.placed, self.k, self.architecture = placed, placed.k, placed.architecture
         self.a = activations(placed, n_sequences=1)
-        k, architecture = placed.k, placed.architecture
-        self._window = k.zeros((architecture.seq_len,), np.int32)
-        self._output = k.zeros((BLOCK,), np.int32)
-        self._clock = k.zeros((3,), np.int64)
-        self._uniform = k.zeros((BLOCK,), architecture.dtype)
-        self._generate = build_generation(k)
+
+        def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike, what: str) -> Array:
+            return placed.budget.zeros(placed.k, shape, dtype, what, "use a shorter --seq-len")
+
+        self._window = zeros((self.architecture.seq_len,), np.int32, "the last characters")
+        self._output = zeros((DRAWS,), np.int32, "the characters that are drawn")
+        self._uniform = zeros((DRAWS,), self.architecture.dtype, "the random numbers")
+        self._clock = placed.k.zeros((3,), np.int64)
+        self._generate = build_generation(placed.k)
 
     def compile(self) -> None:
         """Compile the next character, or load it from the cache: nothing is generated."""
@@ -167,11 +170,11 @@ class Generator:
         in_window, computed = len(seen), 0
         random = np.random.default_rng(sampling.seed)
         n = chunk or 1
-        for begin in range(0, length, BLOCK):
+        for begin in range(0, length, DRAWS):
             # float32 in either dtype, so that both draw by the same numbers
-            k.from_host(self._uniform, random.random(BLOCK, np.float32))
+            k.from_host(self._uniform, random.random(DRAWS, np.float32))
             k.from_host(self._clock, np.array([in_window, computed, 0]))
-            drawn, block = 0, min(BLOCK, length - begin)
+            drawn, block = 0, min(DRAWS, length - begin)
             while drawn < block:
                 n = min(n, block - drawn)
                 started = time.perf_counter()

@@ -13,8 +13,8 @@ from reporters import Silent, resume
 from microgpt.checkpoint.saved import load_model, load_state
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError
-from microgpt.machine import cores
 from microgpt.training import run
+from microgpt.training.trainer import threads_for
 
 pytestmark = pytest.mark.usefixtures("signals")
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
@@ -208,7 +208,7 @@ def test_threads_are_decided_once(monkeypatch):
 
     def chosen(**options):
         config = TrainConfig(file="x", **options)
-        return cores.choose_threads(load("reference"), config, config.architecture(65))
+        return threads_for(load("reference"), config.architecture(65), config)
 
     assert [chosen(batch_size=B) for B in (1, 2, 3, 100)] == [1, 2, 3, 3]
     assert chosen(batch_size=4, threads=2) == 2

@@ -19,7 +19,7 @@ from microgpt.model.parameters import count, table
 from microgpt.model.placed import place
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.use import generate
-from microgpt.use.generate import BLOCK, Generator, Sampling, encode_prompt, until
+from microgpt.use.generate import DRAWS, Generator, Sampling, encode_prompt, until
 
 V = 23
 BACKENDS = ("reference", "crystal", "openblas")
@@ -134,7 +134,7 @@ def test_backends_draw_the_same_text(sampling):
 @pytest.mark.parametrize("backend", ["reference", "crystal"])
 def test_the_pieces_do_not_change_the_text(backend):
     generator = generator_of(backend, config_of(8))
-    length = BLOCK + 77
+    length = DRAWS + 77
     texts = [text_of(generator, [1, 2], length, Sampling(seed=7), chunk) for chunk in (None, 64, 999, 5000)]
     assert all(np.array_equal(text, texts[0]) for text in texts)
     assert len(texts[0]) == length
@@ -298,3 +298,8 @@ def test_the_arrays_are_booked():
     model = place(load("reference"), config, Budget(weights + 20_000))
     with pytest.raises(MicrogptError, match="out of memory budget"):
         Generator(model)
+    model = place(load("reference"), config, Budget(None))
+    before = model.budget.held
+    generator = Generator(model)
+    arrays = [*generator.a, generator._window, generator._output, generator._uniform]
+    assert model.budget.held - before == sum(array.nbytes for array in arrays)

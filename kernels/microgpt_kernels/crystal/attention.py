@@ -9,12 +9,15 @@ from math import sqrt
 
 import numpy as np
 
-from microgpt_kernels.contract import PANEL
 from microgpt_kernels.crystal.exponential import exp
 from microgpt_kernels.crystal.gemm import dots, gemm, transpose
 from microgpt_kernels.crystal.jit import inlined, kernel
 from microgpt_kernels.crystal.softmax import softmax_row
 from microgpt_kernels.crystal.vector import filled, from_lane, lanes, load, maximum, store, sum_lanes
+
+# How many queries are computed and saved together: a panel of so many columns is contiguous memory that stays
+# in a first-level cache, and the keys that come after it are skipped. The last panel may have fewer.
+PANEL = 32
 
 
 @kernel
@@ -25,7 +28,7 @@ def attention_forward(out, att, scratch, qkv, offsets):
         out = att.T @ v
 
     out      (N, C)         written; the heads side by side
-    att      (B, H, T*T)    causal; panels of queries, keys by queries; saved for the backward pass
+    att      (B, H, T*T)    saved; panels of queries, one after the other, each keys by queries
     scratch  (2*T*C,)       scratch
     qkv      (N, 3C)        read
     offsets  (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1] of q, of k and of v
@@ -124,7 +127,7 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
 
     dqkv     (N, 3C)         written
     scratch  (6*T*C+32*T,)   scratch
-    att      (B, H, T*T)     consumed; as saved by the forward
+    att      (B, H, T*T)     saved; not changed
     dout     (N, C)          read
     out      (N, C)          read; what the forward has written
     qkv      (N, 3C)         read

@@ -2,9 +2,9 @@
 
 from math import sqrt
 
+from microgpt_kernels.contract import LAYERNORM_EPS
 from microgpt_kernels.crystal.jit import kernel
 from microgpt_kernels.crystal.vector import below_lane, filled, lanes, load, store, sum_lanes
-from microgpt_kernels.reference import LAYERNORM_EPS
 
 
 @kernel

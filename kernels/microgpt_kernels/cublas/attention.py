@@ -10,7 +10,6 @@ from math import exp, inf, sqrt
 import numpy as np
 from numba import cuda
 
-from microgpt_kernels.contract import PANEL
 from microgpt_kernels.cublas.array import flat
 from microgpt_kernels.cublas.jit import inlined, kernel
 from microgpt_kernels.cublas.threads import (
@@ -27,6 +26,7 @@ from microgpt_kernels.cublas.threads import (
 from microgpt_kernels.cublas.tile import (
     EACH,
     PADDED,
+    PANEL,
     TILE_THREADS,
     TILE_WARPS,
     add_product,
@@ -44,7 +44,7 @@ def attention_forward(out, att, scratch, qkv, offsets):
         out = att.T @ v
 
     out      (N, C)         written; the heads side by side
-    att      (B, H, T*T)    causal; panels of queries, keys by queries; saved for the backward pass
+    att      (B, H, T*T)    saved; panels of queries, keys by queries
     scratch  (2*T*C,)       scratch; not used
     qkv      (N, 3C)        read
     offsets  (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1] of q, of k and of v
@@ -72,7 +72,7 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
 
     dqkv     (N, 3C)         written
     scratch  (6*T*C+32*T,)   scratch; not used
-    att      (B, H, T*T)     consumed; as saved by the forward; dscores take its place
+    att      (B, H, T*T)     saved; dscores take its place
     dout     (N, C)          read
     out      (N, C)          read; what the forward has written
     qkv      (N, 3C)         read

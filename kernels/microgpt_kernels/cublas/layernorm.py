@@ -5,10 +5,10 @@ from math import sqrt
 import numpy as np
 from numba import cuda
 
+from microgpt_kernels.contract import LAYERNORM_EPS
 from microgpt_kernels.cublas.jit import kernel
 from microgpt_kernels.cublas.sums import AHEAD, DEEP, SQUARE, add_up, in_parts, share_of_rows, sum_of_columns
 from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, lane, warp_row, warp_sum
-from microgpt_kernels.reference import LAYERNORM_EPS
 
 
 def layernorm_forward(out, mean, rstd, inp, weight, bias):

@@ -11,10 +11,10 @@ is made unsigned, or every access would ask whether it counts from the array's e
 import numpy as np
 from numba import cuda
 
-from microgpt_kernels.contract import PANEL
 from microgpt_kernels.cublas.jit import inlined
 from microgpt_kernels.cublas.threads import WARP, lane
 
+PANEL = 32
 EACH = 4
 SIDE = PANEL // EACH
 TILE_THREADS = SIDE * SIDE
