@@ -350,7 +350,7 @@ def test_other_errors_are_in_the_words_of_python_too(here):
     assert "; a smaller" in sentence(NotFiniteError, microgpt.train, TEXT, **options)
     # what is to be pasted into a shell stays as it is
     said = sentence(NotFiniteError, microgpt.train, TEXT, out="run", **options)
-    assert "--from run/model.safetensors --lr" in said
+    assert re.search(r"with them: microgpt train FILE --from run/model.safetensors .*--lr", said)
     assert [path.name for path in here.iterdir() if path.name != "run"] == ["text.txt"]
 
 

@@ -28,7 +28,8 @@ def from_weights(config: TrainConfig, run: Path) -> str:
         # the other sizes are those of the weights, and the new run gets a directory of its own
         if field.name not in {"file", "weights", "out", *SIZES} and value != field.default:
             words += [f"--{field.name.replace('_', '-')}", value]
-    return pasteable("train", Path(config.file), "--from", run / MODEL_FILE, *words)
+    file = "FILE" if Path(config.file) == IN_MEMORY else Path(config.file)
+    return pasteable("train", file, "--from", run / MODEL_FILE, *words)
 
 
 def check_text_is_there(config: TrainConfig, run: Path) -> None:
