@@ -63,22 +63,26 @@ def finishing_the_step() -> Iterator[Callable[[], bool]]:
     """
     global _asked_at
 
-    def ask(signum: int, frame: FrameType | None) -> None:
-        global _asked_at
-        now = time.monotonic()
+    def hear(signum: int, frame: FrameType | None) -> None:
         if _asked_at is None:
-            _asked_at = now
-        elif signum == signal.SIGINT and now > _asked_at + ONE_WISH_SECONDS:
+            ask()
+        elif signum == signal.SIGINT and time.monotonic() > _asked_at + ONE_WISH_SECONDS:
             before[signum](signum, frame)
 
     _asked_at = None
-    before = _install(ask, where=lambda number, handler: handler is _leave or _is_ctrl_c(number, handler))
+    before = _install(hear, where=lambda number, handler: handler is _leave or _is_ctrl_c(number, handler))
     try:
         yield is_asked
     finally:
         _asked_at = None
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def ask() -> None:
+    """End the step in `finishing_the_step`, in any thread, as Ctrl-C does in the main one."""
+    global _asked_at
+    _asked_at = time.monotonic()
 
 
 def is_asked() -> bool:

@@ -10,7 +10,7 @@ from microgpt.config import SIZES, TrainConfig
 from microgpt.errors import MicrogptError, shown
 from microgpt.model.architecture import Architecture
 from microgpt.terminal.invocation import pasteable
-from microgpt.text.opening import STANDARD_INPUT, text_name
+from microgpt.text.opening import IN_MEMORY, STANDARD_INPUT, text_name
 from microgpt.text.reading import Text
 
 # What may change when a run is resumed: no step depends on it. The text is known by its hash.
@@ -28,13 +28,19 @@ def from_weights(config: TrainConfig, run: Path) -> str:
         # the other sizes are those of the weights, and the new run gets a directory of its own
         if field.name not in {"file", "weights", "out", *SIZES} and value != field.default:
             words += [f"--{field.name.replace('_', '-')}", value]
-    return pasteable("train", Path(config.file), "--from", run / MODEL_FILE, *words)
+    file = "FILE" if Path(config.file) == IN_MEMORY else Path(config.file)
+    return pasteable("train", file, "--from", run / MODEL_FILE, *words)
 
 
 def check_text_is_there(config: TrainConfig, run: Path) -> None:
     """Raise MicrogptError, which says how to resume the run with its text in another place, if there is no
     file of this name."""
     file = Path(config.file)
+    if file == IN_MEMORY:
+        raise MicrogptError(
+            "the text of this run was in memory: save it as a UTF-8 file, and name that, "
+            + pasteable("train", "FILE", "--resume", run)
+        )
     if file != STANDARD_INPUT and not file.exists():
         raise MicrogptError(
             f"there is no file {text_name(file)}, which this run reads: if its text lies elsewhere now, "

@@ -21,6 +21,7 @@ from microgpt.model.heads import format_layout
 from microgpt.model.placed import PlacedModel, place
 from microgpt.terminal.interruption import finishing_the_step
 from microgpt.text.entropy import entropies
+from microgpt.text.opening import Source
 from microgpt.text.reading import Text, encode_file, read_text
 from microgpt.text.walk import split
 from microgpt.training.directory import claim
@@ -44,7 +45,7 @@ def train(
     config: TrainConfig,
     reporter: Reporter,
     *,
-    text: Text | None = None,
+    content: bytes | None = None,
     resumed: SavedState | None = None,
     weights: SavedModel | None = None,
     extend_vocabulary: bool = False,
@@ -52,10 +53,10 @@ def train(
 ) -> Result:
     """Train until config.steps are done, or until Ctrl-C.
 
-    text               what to train on, already read; None to read config.file
+    content            the UTF-8 bytes of the text; None to read config.file
     resumed            the state of the run to resume; `output` is then the directory that it lies in
     weights            what a new run begins with, instead of initial values
-    extend_vocabulary  characters of config.file that `weights` does not know join its vocabulary
+    extend_vocabulary  characters of the text that `weights` does not know join its vocabulary
     output             takes what the run leaves behind; None for files in a new directory
 
     In the main thread Ctrl-C ends the run after its step, and a second one ends it at once. In other threads
@@ -66,10 +67,8 @@ def train(
     """
     k = load_backend(config.backend, reporter)
     budget = Budget(config.memory_cap_bytes)
-    if text is None:
-        text = _read(config, budget, resumed, weights, extend_vocabulary=extend_vocabulary)
-    else:
-        budget.book(text.ids.nbytes, "the text", "train on a part of it")
+    source = Path(config.file) if content is None else content
+    text = _read(source, budget, resumed, weights, extend_vocabulary=extend_vocabulary)
     architecture = config.architecture(len(text.vocabulary))
     if resumed is not None:
         check_resumable(resumed, architecture, config, text)
@@ -89,7 +88,7 @@ def train(
 
 
 def _read(
-    config: TrainConfig,
+    source: Source,
     budget: Budget,
     resumed: SavedState | None,
     weights: SavedModel | None,
@@ -97,16 +96,14 @@ def _read(
     extend_vocabulary: bool,
 ) -> Text:
     """The text, in the vocabulary of the state or the weights that the run begins with."""
-    file = Path(config.file)
-    if (
-        resumed is not None
-    ):  # that the text has changed is a better reason than which characters are new in it
-        return encode_file(file, resumed.vocabulary, budget, skip_unknown=True)
+    if resumed is not None:
+        # that the text has changed is a better reason than which characters are new in it
+        return encode_file(source, resumed.vocabulary, budget, skip_unknown=True)
     if weights is None:
-        return read_text(file, budget)
+        return read_text(source, budget)
     if extend_vocabulary:
-        return read_text(file, budget, weights.vocabulary)
-    return encode_file(file, weights.vocabulary, budget, otherwise="--extend-vocabulary adds them")
+        return read_text(source, budget, weights.vocabulary)
+    return encode_file(source, weights.vocabulary, budget, otherwise="--extend-vocabulary adds them")
 
 
 class Run:

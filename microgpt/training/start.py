@@ -11,17 +11,25 @@ from microgpt.config import SIZES, TrainConfig
 from microgpt.errors import MicrogptError, UsageError, shown_path
 
 if TYPE_CHECKING:  # what is wrong with the options is said before anything heavy is imported
+    from microgpt.training.output import Output
     from microgpt.training.reporter import Reporter, Result
 
 
 def start(
-    options: Mapping[str, Any], reporter: Reporter, *, resume: Path | None, extend_vocabulary: bool
+    options: Mapping[str, Any],
+    reporter: Reporter,
+    *,
+    resume: Path | None = None,
+    extend_vocabulary: bool = False,
+    content: bytes | None = None,
+    output: Output | None = None,
 ) -> Result:
     """Start a run with those options of TrainConfig that the user has given.
 
     resume             the run directory to go on in, or the optimizer.safetensors in it; options that are not
                        given stay what they were
     extend_vocabulary  with `weights` among the options: add the text's new characters to those they know
+    content, output    for a new run, as `run.train` has them
 
     Raises UsageError for options that make no sense together, and MicrogptError like `run.train`.
     """
@@ -30,13 +38,15 @@ def start(
     if resume is not None:
         return _resume(resume, options, reporter)
     if "weights" in options:
-        return _begin_with_weights(options, reporter, extend_vocabulary=extend_vocabulary)
+        return _begin_with_weights(
+            options, reporter, extend_vocabulary=extend_vocabulary, content=content, output=output
+        )
     if "file" not in options:
         raise UsageError("which text? microgpt train FILE")
     config = _checked(options)
     from microgpt.training import run
 
-    return run.train(config, reporter)
+    return run.train(config, reporter, content=content, output=output)
 
 
 def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Result:
@@ -65,7 +75,14 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Res
         return run.train(config, reporter, resumed=saved, output=output)
 
 
-def _begin_with_weights(options: Mapping[str, Any], reporter: Reporter, *, extend_vocabulary: bool) -> Result:
+def _begin_with_weights(
+    options: Mapping[str, Any],
+    reporter: Reporter,
+    *,
+    extend_vocabulary: bool,
+    content: bytes | None,
+    output: Output | None,
+) -> Result:
     if "file" not in options:
         raise UsageError("which text? microgpt train FILE --from RUN")
     from microgpt.checkpoint import saved as checkpoint
@@ -77,7 +94,9 @@ def _begin_with_weights(options: Mapping[str, Any], reporter: Reporter, *, exten
         f"beginning with {shown_path(weights.path)}, the weights of step {weights.notes.get('step')}"
     )
     config = _checked(options, options_of(weights), "the sizes are those of the weights")
-    return run.train(config, reporter, weights=weights, extend_vocabulary=extend_vocabulary)
+    return run.train(
+        config, reporter, content=content, weights=weights, extend_vocabulary=extend_vocabulary, output=output
+    )
 
 
 def _checked(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import overload
 
@@ -120,6 +120,25 @@ class Evaluator:
                 return None
             n = max(1, min(2 * n, int(n * SLICE_SECONDS / seconds)))
         return Score(float(k.to_host(state.total)[0]) / counted, counted)
+
+    def rows(self) -> Iterator[tuple[slice, Array, Array]]:
+        """What the model says at each character but the last, of the one that follows it; chunk by chunk.
+
+        Of a chunk, the places of its n characters in the text, their losses (n,) in nats and their logits
+        (n, V); both are on the host, and valid until the next chunk. The chunks come in no particular order.
+        """
+        k, state = self.k, self._state
+        T, B, Q = self._walk.seq_len, self._walk.batch_size, self._walk.n_chunks
+        k.from_host(state.clock, np.zeros(state.clock.shape, state.clock.dtype))
+        for step in range(self._walk.steps_per_epoch):
+            self._evaluate(1, state)
+            losses, logits = k.to_host(state.a.losses), k.to_host(state.a.logits)
+            for b in range(B):
+                chunk = b * Q // B + step
+                if chunk < (b + 1) * Q // B:
+                    begin, end = chunk * T, min(chunk * T + T, self._walk.n_targets)
+                    part = slice(b * T, b * T + end - begin)
+                    yield slice(begin, end), losses[part], logits[part]
 
 
 def sequences_that_fit(architecture: Architecture) -> int:

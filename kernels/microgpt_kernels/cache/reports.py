@@ -30,7 +30,7 @@ _tell: Callable[[str], None] = _print
 
 @contextlib.contextmanager
 def told_to(listener: Callable[[str], None]) -> Iterator[None]:
-    """Within this block each line goes to the listener. Outside of one, lines are printed on standard error."""
+    """Within this block the listener gets each line; outside of one, standard error does."""
     global _tell
     before, _tell = _tell, listener
     try:
