@@ -28,8 +28,8 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.machine.backends import load_backend
 from microgpt.machine.budget import Budget
-from microgpt.machine.cores import choose_threads
-from microgpt.training.trainer import LOG_SLOTS, Trainer
+from microgpt.model.placed import place
+from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 
 V = 65
 SMALL = {"seq_len": 40, "batch_size": 2, "d_model": 12, "heads": "1+3+8", "n_layers": 1}
@@ -57,9 +57,9 @@ def made(backend: str, options: dict[str, Any]) -> Trainer:
     k = load_backend(backend)
     config = TrainConfig(file="noise", backend=backend, **options)
     architecture = config.architecture(V)
-    k.set_threads(choose_threads(k, config, architecture))
+    k.set_threads(threads_for(k, architecture, config))
     ids = np.random.default_rng(0).integers(0, V, 1_000_000).astype(np.uint8)
-    trainer = Trainer(k, architecture, config, ids, Budget(None))
+    trainer = Trainer(place(k, architecture, Budget(None)), config, ids)
     trainer.compile()
     return trainer
 
@@ -94,7 +94,7 @@ def repeated(k: ModuleType, step: Callable[[Any], None], state: Any) -> Callable
 def measure(size: str, backend: str, options: dict[str, Any], rounds: int, *, beside_cpu: bool = True) -> Row:
     """One row."""
     trainer = made(backend, options)
-    k, gpu = trainer.k, trainer.state.o.param.device
+    k, gpu = trainer.k, trainer.placed.param.device
     before = gpu.n_asked
     trainer.advance(1)  # it is run, and then captured: everything is asked for twice
     n_launches = (gpu.n_asked - before) // 2
@@ -119,7 +119,7 @@ def measure(size: str, backend: str, options: dict[str, Any], rounds: int, *, be
         2 * shape[0] ** 3 / seconds(repeated(k, product, (*matrices, k.zeros(shape[:1], np.float32))), rounds)
     )
     cpu = seconds(made("crystal", options).advance, rounds) if beside_cpu else None
-    flop = trainer.architecture.flop_per_step(trainer.config.batch_size)
+    flop = trainer.placed.architecture.flop_per_step(trainer.config.batch_size)
     return Row(
         size,
         backend,

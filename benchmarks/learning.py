@@ -18,12 +18,12 @@ from microgpt_kernels import load
 
 from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
-from microgpt.machine.cores import choose_threads
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.model.parameters import FanIn, Init, Normal, fill, initial_blocks
+from microgpt.model.placed import place
 from microgpt.text.reading import Text, read_text
 from microgpt.text.walk import split
-from microgpt.training.trainer import Trainer
+from microgpt.training.trainer import Trainer, threads_for
 from microgpt.use.evaluate import Evaluator
 
 SEEDS = (1, 2, 3)
@@ -51,9 +51,9 @@ def trainer(text: Text, seed: int, **options: Any) -> Trainer:
     config = TrainConfig(file=str(text.path), seed=seed, **options)
     k = load(config.backend)
     architecture = config.architecture(len(text.vocabulary))
-    k.set_threads(choose_threads(k, config, architecture))
+    k.set_threads(threads_for(k, architecture, config))
     ids, _ = split(text.ids, config.val_fraction)
-    return Trainer(k, architecture, config, ids, Budget(None))
+    return Trainer(place(k, architecture, Budget(None)), config, ids)
 
 
 def start_from(made: Trainer, start: dict[str, Init]) -> None:
@@ -64,7 +64,7 @@ def start_from(made: Trainer, start: dict[str, Init]) -> None:
         else t
         for t in made.tensors
     ]
-    fill(made.k, made.state.o.param, initial_blocks(tensors, made.config.seed, made.architecture.dtype))
+    fill(made.k, made.placed.param, initial_blocks(tensors, made.config.seed, made.placed.architecture.dtype))
 
 
 def smoothed_loss(made: Trainer) -> float:
@@ -80,8 +80,7 @@ def smoothed_loss(made: Trainer) -> float:
 def validation_loss(made: Trainer, text: Text) -> float:
     smoothed_loss(made)
     _, held_out = split(text.ids, made.config.val_fraction)
-    evaluator = Evaluator(made.k, made.architecture, made.state.p, made.state.c, Budget(None), held_out)
-    return evaluator.score().nats
+    return Evaluator(made.placed, held_out).score().nats
 
 
 def show(name: str, losses: list[float]) -> None:

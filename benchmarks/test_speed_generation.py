@@ -24,10 +24,9 @@ def generate(benchmark, k, seq_len, length):
     k.set_threads(1)
     architecture = TrainConfig(file="none", seq_len=seq_len).architecture(V)
     tensors = table(architecture.sizes)
-    budget = Budget(None)
-    buffer, p, c = place(k, budget, architecture)
-    k.from_host(buffer, initial(tensors, 0, architecture.dtype))
-    generator = Generator(k, architecture, p, c, budget)
+    placed = place(k, architecture, Budget(None))
+    k.from_host(placed.param, initial(tensors, 0, architecture.dtype))
+    generator = Generator(placed)
     prompt = np.zeros(1, np.int32)
 
     def write():

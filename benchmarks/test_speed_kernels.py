@@ -31,7 +31,7 @@ def peak():
 def test_kernel(benchmark, peak, backend, kernel):
     k = load(backend)
     function = getattr(k, kernel.name)
-    values = arguments(kernel, HEADLINE, "float32")
+    values = arguments(kernel, HEADLINE, "float32", k=k)
     if kernel.name == "sample":
         # every repetition draws one more character, into a window with room for it
         values["clock"] = np.array([1, 0, 0])

@@ -8,6 +8,7 @@ from support import CPU_BACKENDS
 from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
 from microgpt.model.heads import HEAD_LAYOUTS
+from microgpt.model.placed import place
 from microgpt.training.trainer import Trainer
 
 V = 65
@@ -21,7 +22,7 @@ def trainer(backend, threads=1, **options):
     k.set_threads(threads)
     config = TrainConfig(file="noise", backend=backend, **options)
     ids = np.random.default_rng(0).integers(0, V, 100_000).astype(np.uint8)
-    made = Trainer(k, config.architecture(V), config, ids, Budget(None))
+    made = Trainer(place(k, config.architecture(V), Budget(None)), config, ids)
     made.compile()
     return made
 

@@ -8,11 +8,9 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import microgpt_kernels
 
@@ -20,7 +18,6 @@ from microgpt.checkpoint.saved import (
     BEST_FILE,
     MODEL_FILE,
     STATE_FILE,
-    SavedModel,
     SavedState,
     load_model,
     read_description,
@@ -28,23 +25,22 @@ from microgpt.checkpoint.saved import (
 from microgpt.console import Display
 from microgpt.corpora import corpus as corpora
 from microgpt.errors import MicrogptError, UsageError, shown
-from microgpt.machine.backends import compiled, load_backend
-from microgpt.machine.budget import Budget
-from microgpt.model.activations import Constants
 from microgpt.model.heads import format_layout
-from microgpt.model.parameters import Parameters, count, table
-from microgpt.model.placed import place
+from microgpt.model.parameters import count, table
 from microgpt.terminal.harmless import harmless, harmless_pieces
 from microgpt.terminal.invocation import pasteable
 from microgpt.terminal.streams import lost
 from microgpt.text.opening import STANDARD_INPUT
 from microgpt.text.prompt import read_prompt
 
+if TYPE_CHECKING:
+    from microgpt.api import Model
 
-def _open(
-    run: Path, backend: str, budget: Budget, display: Display, *, last: bool
-) -> tuple[SavedModel, ModuleType, Parameters, Constants]:
-    """A saved model with its arrays on a backend. Says which weights these are, where that is not plain."""
+
+def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
+    """The model of a run. Says which weights these are, where that is not plain."""
+    from microgpt.api import Model
+
     saved = load_model(run, last=last)
     if run.is_dir() and saved.path.name == BEST_FILE:
         step, newest = saved.notes.get("step"), None
@@ -55,11 +51,7 @@ def _open(
                 f"these are the weights of step {step}, the best of the validation; "
                 f"--last takes those of step {newest}"
             )
-    k = load_backend(backend, display)
-    k.set_threads(1)
-    buffer, p, c = place(k, budget, saved.architecture)
-    saved.read_into(k, {"": buffer})
-    return saved, k, p, c
+    return Model(saved, backend, display)
 
 
 def generate(
@@ -73,37 +65,33 @@ def generate(
     last: bool,
     backend: str,
     as_json: bool,
+    seed: int,
     **sampling: Any,
 ) -> None:
     """Stream `length` characters after the prompt to standard output, or as many as come before `stop`.
 
     Sample i has the seed seed + i: each of them can be had alone.
     """
-    from microgpt.use.generate import Generator, Sampling, encode_prompt, until
+    from microgpt.use.generate import Sampling
 
     try:
-        chosen = Sampling(**sampling)
+        Sampling(seed=seed, **sampling)
     except MicrogptError as error:
         raise UsageError(str(error)) from None
-    display, budget = Display(), Budget(None)
-    saved, k, p, c = _open(run, backend, budget, display, last=last)
+    model = _open(run, backend, Display(), last=last)
     if prompt_file is not None or prompt == "-":
         prompt = read_prompt(prompt_file or STANDARD_INPUT)
-    ids = encode_prompt(saved.vocabulary, prompt)
-    generator = Generator(k, saved.architecture, p, c, budget)
-    compiled(display, generator.compile)
-    for i, stream in enumerate(generator.samples(ids, length, chosen, num_samples)):
+    for i in range(seed, seed + num_samples):
+        pieces = model.stream(prompt, length, seed=i, stop=stop, **sampling)
         begin = time.perf_counter()
-        pieces: Iterator[str] = map(saved.vocabulary.decode, stream)
-        pieces = until(pieces, stop) if stop else pieces
         if as_json:
             text = "".join(pieces)
             seconds = time.perf_counter() - begin
-            figures = {"seed": chosen.seed + i, "prompt": prompt, "text": text, "characters": len(text)}
+            figures = {"seed": i, "prompt": prompt, "text": text, "characters": len(text)}
             print(json.dumps({**figures, "seconds": seconds}), flush=True)
             continue
         if num_samples > 1:
-            print(f"--- seed {chosen.seed + i}")
+            print(f"--- seed {i}")
         shown = itertools.chain([prompt], pieces)
         for piece in harmless_pieces(shown) if sys.stdout.isatty() else shown:
             print(piece, end="", flush=True)
@@ -116,18 +104,15 @@ def evaluate(run: Path, file: Path, *, skip_unknown: bool, last: bool, backend: 
     """The loss over the whole file."""
     from microgpt.text.opening import text_name
     from microgpt.text.reading import encode_file
-    from microgpt.use.evaluate import Evaluator
 
-    display, budget = Display(), Budget(None)
-    saved, k, p, c = _open(run, backend, budget, display, last=last)
-    text = encode_file(file, saved.vocabulary, budget, skip_unknown=skip_unknown)
-    evaluator = Evaluator(k, saved.architecture, p, c, budget, text.ids)
-    compiled(display, evaluator.compile)
+    display = Display()
+    model = _open(run, backend, display, last=last)
+    text = encode_file(file, model.vocabulary, skip_unknown=skip_unknown)
 
     def show(n_done: int, n_characters: int) -> None:
         display.working("reading the text", f"{n_done / n_characters:.0%}")
 
-    score = evaluator.score(show if display.live else None)
+    score = model.score(text, progress=show if display.live else None)
     display.idle()
     if as_json:
         figures = {

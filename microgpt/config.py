@@ -66,7 +66,7 @@ class TrainConfig:
     sample_every: int | None = None  # None: at the end
     seed: int = 1337
     dtype: str = "float32"
-    threads: int | None = None  # None: as many as there are cores, at most one for each shard
+    threads: int | None = None  # None: one for each shard, as far as there are cores; 1 for a small step
     memory_cap: str = "2GiB"
     out: str | None = None  # None: runs/<name of the file>
     weights: str | None = None  # --from: the run whose weights it begins with; None: drawn by the seed
@@ -129,8 +129,10 @@ class TrainConfig:
         return Path("runs") / (name.strip(".") or "text")
 
     def n_shards(self, most: int) -> int:
-        """Into how many shards the batch is cut, by a backend that cuts it into so many at the most: nothing
-        else decides, so that one seed gives one loss curve whatever the number of threads."""
+        """Into how many shards the batch is cut by a backend that makes `most` at the most.
+
+        Nothing else decides it, so that one seed gives one loss curve whatever the number of threads.
+        """
         return min(self.batch_size, most)
 
     @property
@@ -147,6 +149,10 @@ class TrainConfig:
         lowest = self.lr / 10 if self.min_lr is None else self.min_lr
         progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
         return lowest + 0.5 * (1 + math.cos(math.pi * progress)) * (self.lr - lowest)
+
+
+# The options that decide what model it is: they belong to its weights and cannot change later.
+SIZES = frozenset(field.name for field in dataclasses.fields(Architecture)) - {"vocabulary_size"}
 
 
 def parse_size(text: str) -> int | None:

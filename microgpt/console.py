@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 
-from microgpt.machine.budget import readable
+from microgpt.machine.budget import format_bytes
 from microgpt.terminal.harmless import harmless
 from microgpt.terminal.interruption import clean_up
 from microgpt.terminal.invocation import pasteable
 from microgpt.terminal.streams import lost
 from microgpt.text.opening import text_name
-from microgpt.training.run import Result, Summary
+from microgpt.training.reporter import Result, Summary
 
 # off a terminal every so many reports are printed, of a hundred in a run, and a line at least so often
 REPORTS_PER_LINE = 5
@@ -163,11 +163,7 @@ class Display:
         elif result.sample:
             print(harmless(result.sample) if sys.stdout.isatty() else result.sample, flush=True)
         if result.interrupted:
-            text = ["-"] if self.from_standard_input else []
-            command = pasteable("train", *text, "--resume", Path(result.out))
-            if text:
-                command = f"cat FILE | {command}"
-            self.note(f"interrupted and saved; to go on: {command}", wrapped=False)
+            self._say_how_to_go_on(result)
             return
         if result.step >= 100 and result.loss is not None and result.loss > self.uniform_entropy + 0.1:
             self.note(
@@ -176,7 +172,18 @@ class Display:
             )
         if not result.sample:
             self.note("the last sample was not waited for")
-        self.note(f"next: {pasteable('generate', Path(result.out), '--length', 1000)}", wrapped=False)
+        if result.out is not None:
+            self.note(f"next: {pasteable('generate', Path(result.out), '--length', 1000)}", wrapped=False)
+
+    def _say_how_to_go_on(self, result: Result) -> None:
+        if result.out is None:
+            self.note("interrupted")
+            return
+        text = ["-"] if self.from_standard_input else []
+        command = pasteable("train", *text, "--resume", Path(result.out))
+        if text:
+            command = f"cat FILE | {command}"
+        self.note(f"interrupted and saved; to go on: {command}", wrapped=False)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -214,10 +221,11 @@ def summary_lines(s: Summary) -> list[str]:
     where = f"from step {s.step} of {s.steps}" if s.step else f"{s.steps} steps"
     weights = f" with the weights of {s.weights}" if s.weights and not s.step else ""
     threads = f"{s.threads} thread{'s' if s.threads > 1 else ''}"
+    out = f", results in {s.out}" if s.out is not None else ""
     return [
         f"{text_name(s.file)}: {s.characters:,} characters, {s.vocabulary} distinct{held_out}; "
-        f"{s.parameters:,} parameters, heads {s.heads}, {s.backend}, {threads}, {readable(s.memory)}; "
-        f"{where}{weights}, results in {s.out}",
+        f"{s.parameters:,} parameters, heads {s.heads}, {s.backend}, {threads}, {format_bytes(s.memory)}; "
+        f"{where}{weights}{out}",
         f"losses in nats per character; to compare: ln V {s.uniform_entropy:.3f}, "
         f"unigram {s.unigram_entropy:.3f}{bigram}{floor}",
     ]

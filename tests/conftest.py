@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+from hearing import hear_signals
 
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 if cores == 1:
@@ -22,10 +23,8 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture
 def signals():
-    """Signals as in the foreground: a shell makes its background processes ignore Ctrl-C, nohup a hangup."""
-    handlers = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}
-    numbers = {name: getattr(signal, name) for name in handlers if hasattr(signal, name)}
-    before = {number: signal.signal(number, handlers[name]) for name, number in numbers.items()}
+    """Signals as in the foreground, whatever the tests were started by."""
+    before = hear_signals()
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

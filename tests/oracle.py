@@ -54,7 +54,7 @@ class Oracle(nn.Module):
         self.blocks = nn.ModuleList(
             Block(C, model.d_ff, widths, model.positions == "rope") for widths in model.heads
         )
-        self.lnf, self.head = nn.LayerNorm(C), nn.Linear(C, model.vocabulary_size)
+        self.lnf, self.unembed = nn.LayerNorm(C), nn.Linear(C, model.vocabulary_size)
         self.double()
 
     def forward(self, inputs):
@@ -63,12 +63,12 @@ class Oracle(nn.Module):
             x = x + self.pos(torch.arange(inputs.shape[1]))
         for block in self.blocks:
             x = block(x)
-        return self.head(self.lnf(x))
+        return self.unembed(self.lnf(x))
 
     def tensors(self):
         """Every parameter, and whether it is transposed, by the project's name and layer."""
         named = {("tok", None): self.tok.weight, ("pos", None): self.pos.weight}
-        parts = [("lnf", None, self.lnf), ("head", None, self.head)]
+        parts = [("lnf", None, self.lnf), ("unembed", None, self.unembed)]
         for l, block in enumerate(self.blocks):
             parts += [(name, l, part) for name, part in block.named_children()]
         for name, layer, part in parts:

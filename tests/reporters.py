@@ -5,6 +5,7 @@ import signal
 from microgpt.checkpoint.saved import load_state
 from microgpt.training import run
 from microgpt.training.directory import reopen
+from microgpt.training.output import files
 
 
 class Silent:
@@ -38,5 +39,5 @@ class Silent:
 
 def resume(config, reporter, directory):
     """The run in a directory, from where it is."""
-    with reopen(directory) as owned:
-        return run.train(config, reporter, (owned, load_state(directory)))
+    with files(reopen(directory), reporter.note) as output:
+        return run.train(config, reporter, resumed=load_state(directory), output=output)

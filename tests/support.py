@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from microgpt_kernels import load, reference
-from microgpt_kernels.contract import KERNELS, shape_of
+from microgpt_kernels import BACKENDS, load, reference
+from microgpt_kernels.contract import KERNELS, forward_of, shape_of
+from microgpt_kernels.loading import NEEDS
 
 from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
@@ -21,13 +22,13 @@ from microgpt.model.placed import place
 from microgpt.model.steps import build_training
 from microgpt.training.trainer import Trainer
 
-CPU_BACKENDS = ("crystal", "openblas")
+CPU_BACKENDS = tuple(name for name in BACKENDS if name != "reference" and "nvidia" not in NEEDS[name])
 BY_NAME = {kernel.name: kernel for kernel in KERNELS}
 # largest difference over the largest value of a tensor
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 INTEGERS = {"int32": np.int32, "int64": np.int64, "text": np.uint8}
-# the modes of what does not depend on what was there before
-WRITTEN = ("written", "causal")
+# the modes in which a kernel hands over what it has computed, whatever was there before
+WRITTEN = ("written", "saved")
 # what integer outputs hold before: no kernel writes it
 SENTINEL = -77
 ROPE_BASE = 10000.0
@@ -119,7 +120,7 @@ def _clock(case, shape, rng):
 
 
 def _angles(case, shape, rng):
-    """Of each position and column, as DESIGN.md says: a head's pair j turns by 10000^(-2j/D) a position."""
+    """Of each position and column: a head's pair j turns by 10000^(-2j/D) a position."""
     frequencies = [ROPE_BASE ** (-(c - c % 2) / D) for D in case.widths for c in range(D)]
     return np.outer(np.arange(shape[0]), frequencies)
 
@@ -154,10 +155,8 @@ def generate(kernel, argument, case, dtype, rng):
         return case.scalar(argument.name)
     shape = shape_of(argument.shape, case.sizes)
     kind = INTEGERS.get(argument.kind) or (np.float64 if argument.kind == "float64" else np.dtype(dtype).type)
-    if argument.mode in ("written", "scratch"):
+    if argument.mode in ("written", "scratch", "saved"):
         return np.full(shape, SENTINEL if argument.kind in INTEGERS else np.nan, kind)
-    if argument.mode == "causal":
-        return causal(shape, kind, case.T)
     if argument.name in GENERATORS:
         values = GENERATORS[argument.name](case, shape, rng)
         return np.array(values, kind).reshape(shape)
@@ -165,29 +164,29 @@ def generate(kernel, argument, case, dtype, rng):
     return rng.normal(size=shape).astype(kind)
 
 
-def causal(shape, kind, T):
-    """Attention (B, H, T*T) before it is computed: 0 for the keys after each query, else NaN."""
-    values = np.zeros(shape, kind)
-    for head in values.reshape(-1, T * T):
-        for first, panel in reference.panels(head, T):
-            keys, queries = np.indices(panel.shape)
-            panel[keys <= first + queries] = np.nan
-    return values
+def arguments(kernel, case, dtype, seed=0, k=reference):
+    """Every argument of a kernel by name.
 
-
-def arguments(kernel, case, dtype, seed=0):
-    """Every argument of a kernel by name. What the forward saves for a backward comes from the reference."""
+    What a backward kernel reads and its forward has computed comes from the reference; what the forward has
+    `saved` for it comes from the backend k, which alone knows what is in it.
+    """
     rng = np.random.default_rng((seed, zlib.crc32(kernel.name.encode())))
     values = {a.name: generate(kernel, a, case, dtype, rng) for a in kernel.arguments}
-    forward = BY_NAME.get(kernel.name.replace("_backward", "_forward"), kernel)
-    written = {a.name for a in forward.arguments if a.mode in WRITTEN}
-    saved = [a.name for a in kernel.arguments if a.mode in ("read", "consumed") and a.name in written]
+    forward = forward_of(kernel)
+    if forward is None:
+        return values
+    before = {a.name: generate(forward, a, case, dtype, rng) for a in forward.arguments}
+    before |= {a.name: values[a.name] for a in forward.arguments if a.name in values and a.mode == "read"}
+    modes = {a.name: a.mode for a in forward.arguments}
+    computed = [a.name for a in kernel.arguments if a.mode == "read" and modes.get(a.name) == "written"]
+    saved = [a.name for a in kernel.arguments if a.mode == "saved"]
+    if computed:
+        exact = widened(before)
+        call(forward, getattr(reference, forward.name), exact)
+        values |= {name: exact[name].astype(dtype) for name in computed}
     if saved:
-        before = {a.name: generate(forward, a, case, dtype, rng) for a in forward.arguments}
-        given = {a.name: values[a.name] for a in forward.arguments if a.name in values and a.mode == "read"}
-        before = widened(before | given)
-        call(forward, getattr(reference, forward.name), before)
-        values |= {name: before[name].astype(dtype) for name in saved}
+        call(forward, getattr(k, forward.name), before)
+        values |= {name: before[name] for name in saved}
     return values
 
 
@@ -247,19 +246,22 @@ def relative_error(actual, expected, scale=0.0):
     return difference / largest if largest > 0 else np.inf if difference > 0 else 0.0
 
 
-def judge(kernel, function, case, dtype, share=None, seed=0):
+def judge(kernel, k, case, dtype, share=None, seed=0):
     """Run a backend's kernel beside the reference in float64; AssertionError names what is wrong.
 
+    What a forward kernel has saved is judged with its backward, by the gradients that the two come to.
+
+    k      the backend; or anything with the kernel and, of a backward one, the forward
     share  two arguments that shall be one array
     """
-    values = arguments(kernel, case, dtype, seed)
-    expected = widened(values)
+    expected = widened(arguments(kernel, case, dtype, seed))
     call(kernel, getattr(reference, kernel.name), expected)
+    values = arguments(kernel, case, dtype, seed, k)
     placed = {name: Guarded(v) for name, v in values.items() if isinstance(v, np.ndarray)}
     if share:
         placed[share[0]] = placed[share[1]]
     before = {name: place.bytes() for name, place in placed.items()}
-    call(kernel, function, values | {name: place.array for name, place in placed.items()})
+    call(kernel, getattr(k, kernel.name), values | {name: place.array for name, place in placed.items()})
     reads = [values[a.name] for a in kernel.arguments if a.mode == "read"]
     scale = max((np.nanmax(np.abs(r), initial=0.0) for r in reads), default=0.0)
     for argument in kernel.arguments:
@@ -270,11 +272,11 @@ def judge(kernel, function, case, dtype, share=None, seed=0):
         assert placed[name].guards_hold(), f"{where}: written outside of the array"
         if mode == "read":
             assert (share and name in share) or placed[name].bytes() == before[name], f"{where} was changed"
-        elif mode == "consumed":
-            assert (placed[name].array[values[name] == 0] == 0).all(), f"{where} is no longer 0 where it was"
+        elif mode in ("scratch", "saved"):
+            continue
         elif argument.kind in INTEGERS:
             assert np.array_equal(placed[name].array, expected[name]), f"{where} is wrong"
-        elif mode != "scratch":
+        else:
             # where the reference leaves an array alone, so does the kernel: NaN stays NaN there
             error = relative_error(placed[name].array, expected[name], scale)
             assert error <= TOLERANCE[dtype], f"{where} is off by {error:.2g}"
@@ -297,14 +299,14 @@ def make_trainer(backend, config, ids, vocabulary, param):
     heads are the same types.
     """
     k = load(backend)
-    trainer = Trainer(k, config.architecture(vocabulary), config, ids, Budget(None))
+    trainer = Trainer(place(k, config.architecture(vocabulary), Budget(None)), config, ids)
     trainer._steps = compiled_training(k, len(trainer.state.a.scratch))
-    k.from_host(trainer.state.o.param, param)
+    k.from_host(trainer.placed.param, param)
     return trainer
 
 
-def placed(k, budget, architecture, param):
-    """A model with these parameters on a backend: their buffer, views of its tensors, its constants."""
-    buffer, p, c = place(k, budget, architecture)
-    k.from_host(buffer, param)
-    return buffer, p, c
+def placed(k, architecture, budget, param):
+    """A model with these parameters on a backend."""
+    model = place(k, architecture, budget)
+    k.from_host(model.param, param)
+    return model

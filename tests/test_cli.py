@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 from time import perf_counter
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from microgpt.cli import app
 from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
 from microgpt.measure import bench
+from microgpt.model.placed import place
 from microgpt.text.reading import read_text
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
@@ -127,6 +129,19 @@ def test_resuming(here, trained):
     assert load_model(here / "run").param.tolist() == load_model(here / "whole").param.tolist()
 
 
+def test_a_text_that_has_moved_is_found_by_its_new_name(here):
+    run("train", "text.txt", *TINY, "--out", "run")
+    (here / "text.txt").rename(here / "moved.txt")
+    message = fails("train", "--resume", "run", "--steps", 30)
+    assert message == (
+        "there is no file text.txt, which this run reads: if its text lies elsewhere now, "
+        "microgpt train NEW_PATH --resume run"
+    )
+    run(*shlex.split(message.rpartition(", microgpt ")[2].replace("NEW_PATH", "moved.txt")), "--steps", 30)
+    assert load_state(here / "run").step == 30
+    assert "there is no file nowhere.txt" in fails("train", "nowhere.txt", "--resume", "run", "--steps", 40)
+
+
 def test_what_cannot_be_resumed(here, trained):
     shutil.copytree(trained / "a run", here / "run")
     before = {path.name: path.read_bytes() for path in (here / "run").iterdir()}
@@ -145,6 +160,19 @@ def test_what_cannot_be_resumed(here, trained):
     assert fails(*resume, "--heads", "8", code=2) == (
         "the widths 8 sum to 8, but d_model is 16; a resumed run keeps the sizes that it began with"
     )
+    # what is wrong without the sizes has nothing to do with them
+    assert fails(*resume, "--eval-every", 3, code=2) == (
+        "--eval-every needs a text to evaluate on: add --val-fraction 0.1"
+    )
+    assert fails(*resume, "--heads", "8", "--lr", -1, code=2).endswith("not -1")
+    # the advice is to be pasted, with all that was given now and before
+    advice = fails(*resume, "--lr", 0.1, "--d-model", 32, "--backend", "reference").rpartition(": ")[2]
+    path = shlex.quote(str(trained / "text.txt"))
+    assert advice == (
+        f"microgpt train {path} --from run/model.safetensors --steps 30 --backend reference --lr 0.1"
+    )
+    run(*shlex.split(advice)[1:])
+    shutil.rmtree(here / "runs")
     assert "leave --out away" in fails(*resume, "--out", "elsewhere", code=2)
     assert "no training state" in fails("train", "--resume", "run/model.safetensors")
     assert "nowhere" in fails("train", "--resume", "nowhere")
@@ -311,11 +339,9 @@ def test_bench_times_no_first_step(here, monkeypatch):
     (here / "text.txt").write_text(TEXT)
     options = {"seq_len": 8, "d_model": 4, "n_layers": 1, "heads": "1+3", "batch_size": 2}
     trainer = bench.Trainer(
-        load("reference"),
-        TrainConfig(file="text.txt", **options).architecture(15),
+        place(load("reference"), TrainConfig(file="text.txt", **options).architecture(15), Budget(None)),
         TrainConfig(file="text.txt", **options),
         read_text(here / "text.txt").ids,
-        Budget(None),
     )
     expected = trainer.advance(3).loss.mean(dtype="float64")
     happened, advance = [], bench.Trainer.advance

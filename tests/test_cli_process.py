@@ -239,6 +239,17 @@ def test_the_command_line_imports_nothing_heavy():
     assert result.stdout == "[]\n"
 
 
+def test_what_trains_is_imported_by_what_trains(here):
+    run(*LONG, "--steps", "1")
+    code = (
+        "import sys\nfrom microgpt.cli import app\n"
+        "app(['info', 'run'], standalone_mode=False)\n"
+        "print([name for name in sys.modules if name.startswith(('microgpt.training.', 'microgpt.use.'))])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "['microgpt.training.reporter']"
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("train", "--help")])
 def test_help_is_fast(arguments):
     """About 0.2 s of processor time; the limit is for machines that are slower and busy."""

@@ -1,58 +1,107 @@
 """The contract that every backend fulfils: each kernel's arguments, their shapes and their write modes.
 
-Letters, used everywhere in this project:
+A shape is a text of dimensions: 'N 3C' is N rows of 3C numbers, 'H+1' one dimension of H + 1, '1' a single
+number, 'B H T*T' three dimensions. LETTERS says what each letter means; it means the same everywhere in this
+project, and no other letter means it. Learned matrices are `(in, out)`; arrays are row-major.
 
-    B  sequences in a batch      H  heads                   V  characters in the vocabulary
-    T  positions (time)          D  width of one head       L  layers
-    C  channels, d_model         F  width of the MLP        N  rows, B * T
+An argument's mode says what a kernel does with it:
 
-    K, M  what goes into a linear map and what comes out    P  parameters      S  shards of the batch
-    J  tensors of parameters     Q  chunks of the text      R  slots of a log      X  anything
-
-Learned matrices are `(in, out)`; arrays are row-major. Arguments stand in this order: what is written,
-what is accumulated or updated, scratch, what is consumed, what is read (`dout` first), then scalars. Sizes
-come from the arrays. Gradients are written: each parameter is used once in the model, and each shard has its
-own.
-
-    written      every element is overwritten; what was there does not matter
-    causal       overwritten for the keys up to each query's own position; 0 beyond, before and after
+    written      every element is overwritten; what was there before does not matter
     accumulated  added to
     updated      read and overwritten
-    scratch      holds nothing before and nothing of use after
-    consumed     read; holds nothing of use after, but what was 0 still is
+    scratch      room to work in: it holds nothing before, and nothing of use after
+    saved        written by a forward kernel for the backward kernel of the same backend, and for nobody else:
+                 each backend lays it out as it likes, and its backward may destroy it. The tests judge the
+                 two kernels together, by the gradients that come out
     read         not touched
 
-Two arguments may share memory only where `may_share` says so. Kernels work on real arrays of one dtype,
-float32 or float64, and on int32 ids, int64 counters and float64 totals, marked so below.
+Arguments stand in this order: what is written, what a forward saves, what is accumulated or updated, scratch,
+what was saved for a backward, what is read (`dout` first), then scalars. A kernel finds all sizes in the
+shapes of its arrays. Gradients are written, not added to: the model uses each parameter once, and each shard
+of the batch has gradients of its own. Two arguments may share memory only where `may_share` says so.
+
+A shape may begin with the kind of its numbers. Without one they are real: float32 or float64, the same in all
+arguments of a call. `int32` are ids of characters and places in arrays, `int64` counters, `float64` totals of
+many batches; `text` are the characters of a whole text as unsigned integers of 8, 16 or 32 bits, whichever is
+the smallest that can hold every id.
+
+What a kernel costs at the least stands here, too. `products` are the multiplications of its matrix products.
+Every array is taken to pass through memory once or, where it is read and overwritten, twice (PASSES); `needs`
+gives the part of an array that has to pass, where that is not all of it.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
+
+LETTERS = {
+    "B": "sequences in a batch",
+    "T": "positions of a sequence (time)",
+    "C": "channels, also called d_model",
+    "H": "heads",
+    "D": "width of one head",
+    "F": "width of the MLP",
+    "V": "characters in the vocabulary",
+    "L": "layers",
+    "N": "rows, B * T",
+    "K": "what goes into a linear map",
+    "M": "what comes out of a linear map",
+    "P": "numbers in all parameters",
+    "S": "shards of the batch",
+    "J": "tensors of parameters",
+    "Q": "chunks of the text",
+    "R": "slots of a log",
+    "X": "characters of the text",
+    "E": "rows of learned positions: T, or 0 without them",
+    "A": "rows of rotary angles: T, or 0 without them",
+    "G": "rows of gradients: N in training, else 0",
+    "Z": "numbers of scratch",
+    "W": "lanes of a vector register",
+}
+
+# How often an array of each mode passes through memory.
+PASSES = {"written": 1, "accumulated": 2, "updated": 2, "scratch": 0, "saved": 1, "read": 1}
+
+# Added to the variance in layer normalisation, so that a row of equal numbers is not divided by 0.
+LAYERNORM_EPS = 1e-5
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument: its name, write mode, shape as letters ('N 3C') and kind of number."""
+    """One argument: its name, write mode, shape as letters ('N 3C') and kind of number.
+
+    needed  the part of the array that a call has to read or write
+    """
 
     name: str
     mode: str
     shape: str
     kind: str = "real"
+    needed: float = 1.0
+
+
+@dataclass(frozen=True)
+class Products:
+    """The matrix products of a kernel: their sizes as letters, and all their multiplications as a formula."""
+
+    sizes: str
+    multiplications: str
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel: its name, its arguments in order, and the pairs that may share memory."""
+    """A kernel: its name, its arguments in order, which pairs may share memory, and its matrix products."""
 
     name: str
     arguments: tuple[Argument, ...]
     may_share: tuple[tuple[str, str], ...] = ()
+    products: Products | None = None
 
 
 def _arguments(mode: str):  # type: ignore[no-untyped-def]
@@ -67,11 +116,10 @@ def _arguments(mode: str):  # type: ignore[no-untyped-def]
 
 
 written = _arguments("written")
-causal = _arguments("causal")
 accumulated = _arguments("accumulated")
 updated = _arguments("updated")
 scratch = _arguments("scratch")
-consumed = _arguments("consumed")
+saved = _arguments("saved")
 read = _arguments("read")
 
 
@@ -80,27 +128,47 @@ def scalars(*names: str) -> tuple[Argument, ...]:
     return tuple(Argument(name, "scalar", "") for name in names)
 
 
-def kernel(name: str, *groups: tuple[Argument, ...], may_share: tuple[tuple[str, str], ...] = ()) -> Kernel:
-    return Kernel(name, tuple(argument for group in groups for argument in group), may_share)
+def kernel(
+    name: str,
+    *groups: tuple[Argument, ...],
+    may_share: tuple[tuple[str, str], ...] = (),
+    products: Products | None = None,
+    needs: Mapping[str, float] | None = None,
+) -> Kernel:
+    """An entry of the contract; `needs` by the names of arguments."""
+    parts = dict(needs or {})
+    arguments = tuple(
+        replace(argument, needed=parts.pop(argument.name, 1.0)) for group in groups for argument in group
+    )
+    if parts:
+        raise ValueError(f"{name} has no argument {', '.join(parts)}")
+    return Kernel(name, arguments, may_share, products)
 
-
-# How many queries of attention are computed and saved together: a panel of so many columns is contiguous
-# memory that stays in a first-level cache, and the keys that come after it are skipped.
-PANEL = 32
 
 KERNELS = (
     # --- the data ---------------------------------------------------------------------------------
-    # the batch of step clock[0]; target -1 where there is nothing to predict
+    # the batch of step clock[0]; the target is -1 where there is nothing to predict
     kernel(
         "batch_fill",
         written(inputs="int32 B T", targets="int32 B T", n_targets="int64 1"),
         read(ids="text X", order="int64 Q", clock="int64 2"),
         scalars("stride"),
+        needs={"ids": 0, "order": 0},  # of which it reads a batch
     ),
     # --- the model, in the order of its forward pass --------------------------------------------------
     # row n is the embedding of character ids[n]
-    kernel("embedding_forward", written(out="N C"), read(ids="int32 N", table="V C")),
-    kernel("embedding_backward", written(dtable="V C"), read(dout="N C", ids="int32 N")),
+    kernel(
+        "embedding_forward",
+        written(out="N C"),
+        read(ids="int32 N", table="V C"),
+        needs={"table": 0},  # a small table, looked up row by row
+    ),
+    kernel(
+        "embedding_backward",
+        written(dtable="V C"),
+        read(dout="N C", ids="int32 N"),
+        needs={"dtable": 0},
+    ),
     # row n stands at position (start + n) mod T
     kernel("position_forward", accumulated(out="N C"), read(table="T C"), scalars("start")),
     kernel("position_backward", written(dtable="T C"), read(dout="N C")),
@@ -115,47 +183,58 @@ KERNELS = (
         read(dout="N C", inp="N C", weight="C", mean="N", rstd="N"),
         may_share=(("dinp", "dout"),),
     ),
-    kernel("linear_forward", written(out="N M"), read(inp="N K", weight="K M", bias="M")),
+    kernel(
+        "linear_forward",
+        written(out="N M"),
+        read(inp="N K", weight="K M", bias="M"),
+        products=Products("N K M", "N*K*M"),
+    ),
     kernel(
         "linear_backward",
         written(dinp="N K", dweight="K M", dbias="M"),
         scratch(scratch="K*M"),
         read(dout="N M", inp="N K", weight="K M"),
+        products=Products("N K M", "2*N*K*M"),
     ),
-    # turns each head's pairs of columns in q and k by the angle of their row's position
+    # turns each head's pairs of columns in q and k by the angle of their row's position; v stays as it is
     kernel(
         "rope_forward",
         updated(qkv="N 3C"),
         read(cos="T C", sin="T C", offsets="int32 H+1"),
         scalars("start"),
+        needs={"qkv": 2 / 3},
     ),
     kernel(
         "rope_backward",
         updated(dqkv="N 3C"),
         read(cos="T C", sin="T C", offsets="int32 H+1"),
+        needs={"dqkv": 2 / 3},
     ),
-    # att is cut into panels of PANEL queries (the last may have fewer), one after the other, each keys by
-    # queries; with fewer rows in out than in qkv, the queries are the last rows of the one
-    # sequence there is, and att is not touched
+    # With fewer rows in out than in qkv, the queries are the last rows of the one sequence there is, and
+    # att is not touched. The query at position t sees t + 1 keys: (T+1)/2 on the average.
     kernel(
         "attention_forward",
         written(out="N C"),
-        causal(att="B H T*T"),
+        saved(att="B H T*T"),
         scratch(scratch="2*T*C"),
         read(qkv="N 3C", offsets="int32 H+1"),
+        products=Products("B H N C", "N*C*T+N*C"),  # two products of N * C * (T+1)/2
+        needs={"att": 1 / 2},
     ),
     kernel(
         "attention_backward",
         written(dqkv="N 3C"),
         scratch(scratch="6*T*C+32*T"),
-        consumed(att="B H T*T"),
+        saved(att="B H T*T"),
         read(dout="N C", out="N C", qkv="N 3C", offsets="int32 H+1"),
+        products=Products("B H N C", "2*N*C*T+2*N*C"),  # four
+        needs={"att": 1 / 2},
     ),
     kernel("residual_forward", written(out="N C"), read(inp="N C", branch="N C")),
     kernel("residual_backward", accumulated(dinp="N C"), read(dbranch="N C")),
     kernel("relu_forward", written(out="N F"), read(inp="N F"), may_share=(("out", "inp"),)),
     kernel("relu_backward", written(dinp="N F"), read(dout="N F", out="N F"), may_share=(("dinp", "dout"),)),
-    # loss 0 where the target is -1
+    # the loss is 0 where the target is -1
     kernel(
         "cross_entropy_forward",
         written(losses="N", probs="N V"),
@@ -169,24 +248,26 @@ KERNELS = (
         may_share=(("dlogits", "probs"),),
     ),
     # --- the optimizer ----------------------------------------------------------------------------
-    # the shards' gradients lie tensor by tensor, the S copies of a tensor side by side; tensor j owns
-    # bounds[j]:bounds[j+1] of out; the copies are added in the order of the shards. Of S parts of each tensor
-    # only one is written, so that as many threads as there are shards can do it
+    # The shards' gradients lie tensor by tensor, the S copies of a tensor side by side; tensor j owns
+    # bounds[j]:bounds[j+1] of out; the copies are added in the order of the shards. A call writes one of S
+    # parts of each tensor, so that as many threads as there are shards can share the work.
     kernel("shard_sum", written(out="P"), read(shards="S*P", bounds="int64 J+1"), scalars("part")),
     kernel("gradient_norm", written(norm="1"), read(grad="P")),
-    # slot clock[0] mod R of the log receives loss and norm; not finite: clock[1] becomes 1
+    # slot clock[0] mod R of the log receives loss and norm; if one is not finite, clock[1] becomes 1
     kernel(
         "step_record",
         updated(log="R 2", clock="int64 2"),
         read(losses="N", n_targets="int64 1", norm="1"),
+        needs={"log": 0},  # of which it writes a slot
     ),
-    # nothing happens once clock[1] is 1; an empty decay means none; an m or v below 2^10 times the smallest
-    # normal number may become 0, so that it need not be denormal
+    # Nothing happens once clock[1] is 1; an empty decay means none. An m or v below 2^10 times the smallest
+    # normal number may become 0, so that it need not become denormal.
     kernel(
         "adam_step",
         updated(param="P", m="P", v="P"),
         read(grad="P", norm="1", lr="R", decay="P", clock="int64 2"),
         scalars("beta1", "beta2", "eps", "clip"),
+        needs={"lr": 0},  # of which it reads a slot
     ),
     kernel("clock_advance", updated(clock="int64 2")),
     # --- evaluation and generation ----------------------------------------------------------------
@@ -196,7 +277,7 @@ KERNELS = (
         accumulated(total="float64 1", counted="int64 1"),
         read(losses="N", n_targets="int64 1"),
     ),
-    # draws a character from the last row of logits by the slot clock[2] of uniform, into ids and output
+    # draws a character from the last row of logits by the slot clock[2] of uniform, into window and output
     kernel(
         "sample",
         updated(window="int32 T", output="int32 R", clock="int64 3"),
@@ -206,8 +287,10 @@ KERNELS = (
     ),
 )
 
-# What a backend has besides its kernels: how its arrays are made and moved, and how a step is compiled.
+# What a backend has besides its kernels, each verb with its arguments, by the file in which every backend
+# keeps it.
 VERBS: Mapping[str, tuple[str, ...]] = {
+    # --- memory.py --------------------------------------------------------------------------------
     # a zeroed array that this backend's kernels can work on
     "zeros": ("shape", "dtype"),
     # a NumPy array as one of this backend's; on a CPU that is the array itself
@@ -216,22 +299,25 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "to_host": ("array",),
     # overwrite an array with the values of a NumPy array
     "from_host": ("array", "values"),
+    # bytes that the backend holds for itself, besides the arrays it is asked for
+    "overhead": (),
+    # --- compiling.py -----------------------------------------------------------------------------
     # a function used inside a step
     "inline": ("function",),
     # the same for one with a loop over `shards`, whose turns may run at the same time
     "parallel": ("function",),
     # step(state) -> steps(n, state), which runs it n times as one unit
     "compile": ("step",),
-    # with what it runs: versions, threads, device
-    "describe": (),
-    # bytes that the backend holds for itself, besides the arrays it is asked for
-    "overhead": (),
+    # --- threads.py -------------------------------------------------------------------------------
+    # range over the shards of a batch, each of which may run in a thread of its own
+    "shards": (),
     # into how many shards a batch is cut at the most: the same on every machine, or its results would not be
     "max_shards": (),
     # how many threads a compiled step may use
     "set_threads": ("n_threads",),
-    # range over the shards of a batch, each of which may run in a thread of its own
-    "shards": (),
+    # --- describe.py ------------------------------------------------------------------------------
+    # what the backend runs with: versions, threads, device
+    "describe": (),
 }
 
 
@@ -248,6 +334,36 @@ def shape_of(text: str, sizes: Mapping[str, int]) -> tuple[int, ...]:
         return total
 
     return tuple(evaluate(dimension) for dimension in text.split())
+
+
+def scratch_size(sizes: Mapping[str, int], linear_maps: Iterable[tuple[int, int]]) -> int:
+    """How many numbers of scratch a model needs (Z): as many as the kernel that asks for the most.
+
+    sizes        of the model, by letters: T, C and V
+    linear_maps  (K, M) of every linear map in it
+    """
+    return max(
+        math.prod(shape_of(argument.shape, {**sizes, "K": K, "M": M}))
+        for K, M in linear_maps
+        for kernel in KERNELS
+        for argument in kernel.arguments
+        if argument.mode == "scratch"
+    )
+
+
+def forward_of(backward: Kernel) -> Kernel | None:
+    """The forward kernel of a backward one, which has its name; None for a kernel that is no backward."""
+    name = re.sub("_backward$", "_forward", backward.name)
+    return next((kernel for kernel in KERNELS if kernel.name == name != backward.name), None)
+
+
+def borrowed(backend: ModuleType, own: Iterable[str]) -> dict[str, Any]:
+    """The kernels and verbs of a backend, by their names, for another that has only a few of its own.
+
+    own  the names of those, which are left out
+    """
+    names = {kernel.name for kernel in KERNELS} | VERBS.keys()
+    return {name: getattr(backend, name) for name in names - set(own)}
 
 
 def differences(backend: ModuleType) -> list[str]:

@@ -10,9 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from microgpt_kernels.contract import PANEL
-
-LAYERNORM_EPS = 1e-5
+from microgpt_kernels.contract import LAYERNORM_EPS
 
 shards = range
 
@@ -170,60 +168,57 @@ def _rotate(qkv, cos, sin, offsets, start, direction):
 
 
 def attention_forward(out, att, scratch, qkv, offsets):
-    """For each head: att = softmax(k q^T / sqrt(D)), causal; out = att^T v (Vaswani et al. 2017, eq. 1).
+    """For each sequence and head (Vaswani et al. 2017, equation 1):
 
-    att is saved in panels of queries, as the contract says.
+        att = softmax(q k^T / sqrt(D)),  out = att v
+
+    where the keys after a query have a score of -infinity. This backend saves att as (B, H, T, T), a row for
+    each query and a column for each key.
     """
     B, C = len(att), out.shape[1]
-    Tq, Tk = len(out) // B, len(qkv) // B
-    start = Tk - Tq
-    future = np.arange(Tk)[:, None] > start + np.arange(Tq)
-    out = out.reshape(B, Tq, C)
-    qkv = qkv.reshape(B, Tk, 3 * C)
+    n_queries, T = len(out) // B, len(qkv) // B
+    first = T - n_queries
+    future = np.arange(T) > np.arange(first, T)[:, None]
+    out, qkv = out.reshape(B, n_queries, C), qkv.reshape(B, T, 3 * C)
     for b in range(B):
-        for h in range(len(offsets) - 1):
-            low, high = offsets[h], offsets[h + 1]
+        for h, (low, high) in enumerate(pairwise(offsets)):
             if low == high:
                 continue
             q, k, v = (qkv[b, :, i * C + low : i * C + high] for i in range(3))
-            scores = k @ q[start:].T / np.sqrt(high - low)
+            scores = q[first:] @ k.T / np.sqrt(high - low)
             scores[future] = -np.inf
-            weights = np.exp(scores - scores.max(axis=0))
-            weights /= weights.sum(axis=0)
-            if Tq == Tk:
-                for i, panel in panels(att[b, h], Tk):
-                    panel[...] = weights[:, i : i + panel.shape[1]]
-            out[b, :, low:high] = weights.T @ v
+            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            weights /= weights.sum(axis=1, keepdims=True)
+            if n_queries == T:
+                att[b, h, : T * T] = weights.reshape(T * T)
+            out[b, :, low:high] = weights @ v
 
 
 def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
-    """A query's sum_keys(att * datt), for the softmax, is sum_D(dout * out) (Dao et al. 2022, B.2)."""
+    """For each sequence and head:
+
+        datt = dout v^T,  dscores = att * (datt - sum_D(dout * out)) / sqrt(D)
+        dq = dscores k,  dk = dscores^T q,  dv = att^T dout
+
+    The gradient of a softmax needs sum_keys(att * datt) of each query, which is sum_D(dout * out) (Dao et al.
+    2022, B.2).
+    """
     B, C = len(att), dout.shape[1]
     T = len(dout) // B
     dqkv, qkv = dqkv.reshape(B, T, 3 * C), qkv.reshape(B, T, 3 * C)
     dout, out = dout.reshape(B, T, C), out.reshape(B, T, C)
     for b in range(B):
-        for h in range(len(offsets) - 1):
-            low, high = offsets[h], offsets[h + 1]
+        for h, (low, high) in enumerate(pairwise(offsets)):
             if low == high:
                 continue
             q, k, v = (qkv[b, :, i * C + low : i * C + high] for i in range(3))
             dq, dk, dv = (dqkv[b, :, i * C + low : i * C + high] for i in range(3))
-            weights, d = np.hstack([panel for _, panel in panels(att[b, h], T)]), dout[b, :, low:high]
-            total = (d * out[b, :, low:high]).sum(axis=1)
-            dweights = v @ d.T
-            dscores = weights * (dweights - total)
-            dscores /= np.sqrt(high - low)
-            dq[...] = dscores.T @ k
-            dk[...] = dscores @ q
-            dv[...] = weights @ d
-
-
-def panels(values, T):
-    """(first query, view of the panel as keys by queries) of the first T*T values of a head."""
-    for i in range(0, T, PANEL):
-        n = min(PANEL, T - i)
-        yield i, values[i * T : (i + n) * T].reshape(T, n)
+            weights, d = att[b, h, : T * T].reshape(T, T), dout[b, :, low:high]
+            total = (d * out[b, :, low:high]).sum(axis=1, keepdims=True)
+            dscores = weights * (d @ v.T - total) / np.sqrt(high - low)
+            dq[...] = dscores @ k
+            dk[...] = dscores.T @ q
+            dv[...] = weights.T @ d
 
 
 def residual_forward(out, inp, branch):

@@ -22,7 +22,7 @@ from microgpt.model.parameters import table
 FORMAT = 3
 # by the beginnings of tensors' names
 BUFFERS = {"": "weights", "m.": "first moments", "v.": "second moments"}
-DTYPES = {"F32": "float32", "F64": "float64"}  # by their names in safetensors; a model has no others
+TYPES = {"F32": "float32", "F64": "float64"}  # by their names in safetensors; a model has no others
 
 # The longest header of ours has a vocabulary of all of Unicode, 5 MB. A foreign one of that length can take
 # half a gigabyte to parse, but not if it has few brackets and quotes.
@@ -88,11 +88,11 @@ def read_header(file: BinaryIO, path: Path) -> Header:
         metadata: dict[str, str] = opened.metadata() or {}
         for name in opened.offset_keys():
             entry = opened.get_slice(name)
-            if entry.get_dtype() not in DTYPES:
+            if entry.get_dtype() not in TYPES:
                 raise MicrogptError(
-                    f"the tensor {shown(name)} is of type {entry.get_dtype()}, not {' or '.join(DTYPES)}"
+                    f"the tensor {shown(name)} is of type {entry.get_dtype()}, not {' or '.join(TYPES)}"
                 )
-            tensor = StoredTensor(name, tuple(entry.get_shape()), np.dtype(DTYPES[entry.get_dtype()]), begin)
+            tensor = StoredTensor(name, tuple(entry.get_shape()), np.dtype(TYPES[entry.get_dtype()]), begin)
             tensors[name] = tensor
             begin += math.prod(tensor.shape) * tensor.dtype.itemsize
     text = metadata.get("microgpt", "")

@@ -32,7 +32,7 @@ def save_state(directory: Path, state: SavedState, param: Array, m: Array, v: Ar
     # The state holds the weights too, so it never depends on model.safetensors. A crash between the two
     # renames leaves a model that is newer than the state; the run goes on from that, and comes to it again.
     buffers = {"": param, "m.": m, "v.": v}
-    _check_buffers(state.architecture, buffers)
+    check_buffers(state.architecture, buffers)
     model = SavedModel(architecture=state.architecture, vocabulary=state.vocabulary, notes=state.notes)
     save_model(directory / MODEL_FILE, model, param)
     _save(directory / STATE_FILE, state, buffers)
@@ -43,7 +43,7 @@ def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    _check_buffers(saved.architecture, buffers)
+    check_buffers(saved.architecture, buffers)
     tensors = {
         prefix + row.name: buffer[row.low : row.high].reshape(row.shape)
         for prefix, buffer in buffers.items()
@@ -78,7 +78,7 @@ def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
             ) from None
 
 
-def _check_buffers(architecture: Architecture, buffers: Mapping[str, Array]) -> None:
+def check_buffers(architecture: Architecture, buffers: Mapping[str, Array]) -> None:
     """What could not be loaded is not saved: raises MicrogptError."""
     for prefix, buffer in buffers.items():
         if buffer.shape != (count(table(architecture.sizes)),) or buffer.dtype != architecture.dtype:

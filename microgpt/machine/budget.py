@@ -1,4 +1,4 @@
-"""The memory that a run may take: every large array is booked before it is allocated."""
+"""The memory that a run may take: what an array needs is booked before it is allocated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ ADDRESSABLE = 1 << 47  # bytes: where no cap is set, this still keeps sizes with
 
 
 class Budget:
-    """Counts every array of a run; an array that does not fit raises before it is allocated.
+    """Counts the arrays that a run holds; one that does not fit raises before it is allocated.
+
+    Not counted are counters of a few bytes, what is needed for a moment only, such as the weights of another
+    run from their file to their place, and a GPU's own copies of the text and of the order of its chunks.
 
     cap  bytes; None for no limit
     """
@@ -27,11 +30,14 @@ class Budget:
     def book(self, n_bytes: int, what: str, remedy: str) -> None:
         """Count bytes that something is about to allocate, or raise MicrogptError."""
         if self.held + n_bytes > ADDRESSABLE:
-            raise MicrogptError(f"no computer has the {readable(n_bytes)} that {what} would take; {remedy}")
+            raise MicrogptError(
+                f"no computer has the {format_bytes(n_bytes)} that {what} would take; {remedy}"
+            )
         if self.cap is not None and self.held + n_bytes > self.cap:
             raise MicrogptError(
-                f"out of memory budget: {readable(n_bytes)} for {what} do not fit, {readable(self.held)} of "
-                f"the {readable(self.cap)} cap are held; {remedy}, or raise --memory-cap"
+                f"out of memory budget: {format_bytes(n_bytes)} for {what} do not fit, "
+                f"{format_bytes(self.held)} of the {format_bytes(self.cap)} cap are held; {remedy}, "
+                "or raise --memory-cap"
             )
         self.held += n_bytes
 
@@ -44,7 +50,7 @@ class Budget:
         return array
 
 
-def readable(n_bytes: int) -> str:
+def format_bytes(n_bytes: int) -> str:
     """1536 -> '1.5 KiB'."""
     size = float(n_bytes)
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-from types import ModuleType
 
-from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
-from microgpt.model.architecture import Architecture
 
 # Floating-point operations of a step below which threads would wait for each other longer than they work: on
 # two cores, steps of 4 million were slower on two threads than on one, and those of 22 million faster.
 WORTH_SHARING = 10_000_000
 
 
-def choose_threads(k: ModuleType, config: TrainConfig, architecture: Architecture) -> int:
-    """As many as asked for, else all cores if the step is worth it; never more than there are shards."""
+def choose_threads(wanted: int | None, flop_per_step: int, n_shards: int) -> int:
+    """The wanted number of threads, else all cores if a step is worth it; at the most one for each shard.
+
+    Raises MicrogptError where more are wanted than this process has cores.
+    """
     cores = available_cores()
-    if config.threads is not None and config.threads > cores:
-        raise MicrogptError(f"--threads {config.threads}: this machine has {cores} cores to give")
-    worth_it = cores if architecture.flop_per_step(config.batch_size) >= WORTH_SHARING else 1
-    return min(config.threads or worth_it, config.n_shards(k.max_shards()))
+    if wanted is not None and wanted > cores:
+        raise MicrogptError(f"--threads {wanted}: this machine has {cores} cores to give")
+    worth_it = cores if flop_per_step >= WORTH_SHARING else 1
+    return min(wanted or worth_it, n_shards)
 
 
 def available_cores() -> int:

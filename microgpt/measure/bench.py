@@ -19,11 +19,11 @@ from microgpt.corpora import tales
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.machine.backends import compiled, load_backend
 from microgpt.machine.budget import Budget
-from microgpt.machine.cores import choose_threads
 from microgpt.model.heads import HEAD_LAYOUTS
+from microgpt.model.placed import place
 from microgpt.text.reading import read_text
 from microgpt.text.vocabulary import Vocabulary
-from microgpt.training.trainer import LOG_SLOTS, Trainer
+from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 
 TALES_CHARACTERS = 200_000
 
@@ -70,9 +70,9 @@ def measure(
         k = load_backend(name, display)
         for config in configs:
             architecture = config.architecture(n_characters)
-            n_threads = choose_threads(k, config, architecture)
+            n_threads = threads_for(k, architecture, config)
             k.set_threads(n_threads)
-            trainer = Trainer(k, architecture, config, ids, Budget(config.memory_cap_bytes))
+            trainer = Trainer(place(k, architecture, Budget(config.memory_cap_bytes)), config, ids)
             compiled(display, trainer.compile)
             first_step_undone(trainer)
             begin, total, done = time.perf_counter(), 0.0, 0
@@ -86,8 +86,8 @@ def measure(
 
 def first_step_undone(trainer: Trainer) -> None:
     """A step that loads what only a step loads, such as a GPU's code and graph; the run is where it was."""
-    k, o = trainer.k, trainer.state.o
-    before = [(buffer, np.array(k.to_host(buffer))) for buffer in (o.param, o.m, o.v)]
+    k, adam = trainer.k, trainer.state.adam
+    before = [(buffer, np.array(k.to_host(buffer))) for buffer in (adam.param, adam.m, adam.v)]
     trainer.advance(1)
     for buffer, values in before:
         k.from_host(buffer, values)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from microgpt_kernels import reference
-from microgpt_kernels.contract import KERNELS, VERBS, Argument, Kernel
+from microgpt_kernels.contract import KERNELS, PASSES, VERBS, Argument, Kernel, shape_of
 
 from microgpt.arrays import Array, IdArray
 from microgpt.config import TrainConfig
@@ -33,6 +33,7 @@ from microgpt.machine.budget import Budget
 from microgpt.measure.bench import read_ids, usable
 from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
+from microgpt.model.placed import place
 from microgpt.model.transformer import Step
 from microgpt.training.trainer import LOG_SLOTS, Trainer
 
@@ -43,31 +44,6 @@ ENOUGH, MANY, FEW = 1e-3, 256, 4
 RESOLUTION = 1e-9  # no measured difference counts as less
 LARGE = 2048  # rows and columns of the matrices on which OpenBLAS shows its rate
 SMALLEST_COPY = 4096  # bytes; less is a part of it
-
-# How many matrix products a kernel makes, its sizes, and the multiplications in one product. In attention
-# position t of T = N / B sees t keys.
-PRODUCTS: dict[str, tuple[int, str, Callable[..., int]]] = {
-    "linear_forward": (1, "NKM", lambda N, K, M: N * K * M),
-    "linear_backward": (2, "NKM", lambda N, K, M: N * K * M),
-    "attention_forward": (2, "BHNC", lambda B, H, N, C: C * N * (N // B + 1) // 2),
-    "attention_backward": (4, "BHNC", lambda B, H, N, C: C * N * (N // B + 1) // 2),
-}
-# how often an array passes through memory
-PASSES = {"written": 1, "causal": 1, "accumulated": 2, "updated": 2, "scratch": 0, "consumed": 1, "read": 1}
-# What a kernel needs of an array, where that is not all: causal attention has half of its weights; rotation
-# leaves the values alone; of what is only looked up it is too little to count.
-NEEDED = {
-    ("attention_forward", "att"): 1 / 2,
-    ("attention_backward", "att"): 1 / 2,
-    ("rope_forward", "qkv"): 2 / 3,
-    ("rope_backward", "dqkv"): 2 / 3,
-    ("batch_fill", "ids"): 0,
-    ("batch_fill", "order"): 0,
-    ("embedding_forward", "table"): 0,
-    ("embedding_backward", "dtable"): 0,
-    ("step_record", "log"): 0,
-    ("adam_step", "lr"): 0,
-}
 
 
 class Call(NamedTuple):
@@ -121,7 +97,7 @@ def record(k: ModuleType, architecture: Architecture, config: TrainConfig, ids: 
         setattr(double, verb, getattr(reference if plain else k, verb))
     for kernel in KERNELS:
         setattr(double, kernel.name, recording(kernel))
-    Trainer(double, architecture, config, ids, Budget(config.memory_cap_bytes)).advance(1)
+    Trainer(place(double, architecture, Budget(config.memory_cap_bytes)), config, ids).advance(1)
     return calls
 
 
@@ -144,18 +120,20 @@ class Work(NamedTuple):
 
 def work(call: Call) -> Work:
     """What a call has to do, by the contract and the shapes of its arrays."""
-    name, arrays = call.kernel.name, call.arrays()
+    products, arrays = call.kernel.products, call.arrays()
     passes = [PASSES[argument.mode] for argument, _ in arrays]
-    held = [array.nbytes * NEEDED.get((name, argument.name), 1) for argument, array in arrays]
+    held = [array.nbytes * argument.needed for argument, array in arrays]
     moved = [n * n_bytes for n, n_bytes in zip(passes, held, strict=True)]
     flop, shape = 0, arrays[int(np.argmax(moved))][1].shape
-    if name in PRODUCTS:
-        n_products, letters, multiplications = PRODUCTS[name]
+    if products is not None:
         sizes: dict[str, int] = {}
         for argument, array in arrays:
             sizes |= zip(argument.shape.split(), array.shape, strict=True)
-        shape = tuple(sizes[letter] for letter in letters)
-        flop = 2 * n_products * multiplications(*shape)
+        if "B" in sizes:
+            sizes["T"] = sizes["N"] // sizes["B"]
+        shape = shape_of(products.sizes, sizes)
+        (multiplications,) = shape_of(products.multiplications, sizes)
+        flop = 2 * multiplications
     touched = sum(n_bytes for n, n_bytes in zip(passes, held, strict=True) if n)
     return Work("x".join(map(str, shape)), flop, round(sum(moved)), round(touched))
 
@@ -210,7 +188,7 @@ def _copy(state: Any) -> None:
 class Machine:
     """What one thread can do at its best."""
 
-    COPY = Kernel("copy", (Argument("out", "written", "X"), Argument("inp", "read", "X")))
+    COPY = Kernel("copy", (Argument("out", "written", "N"), Argument("inp", "read", "N")))
 
     def __init__(self, dtype: str) -> None:
         blas, crystal = load_backend("openblas"), load_backend("crystal")
@@ -250,7 +228,7 @@ def measure(
                 continue  # it was not asked for
             raise UsageError(f"--roofline measures what runs on the CPU, and {name} does not")
         k.set_threads(1)
-        trainer = Trainer(k, architecture, config, ids, Budget(config.memory_cap_bytes))
+        trainer = Trainer(place(k, architecture, Budget(config.memory_cap_bytes)), config, ids)
         groups = compiled(display, functools.partial(_compile_each, trainer, config, ids))
         display.working(f"measuring {name}", "each kernel, then the whole step")
         machine = machine or Machine(config.dtype)
@@ -267,7 +245,7 @@ def measure(
 def _compile_each(trainer: Trainer, config: TrainConfig, ids: IdArray) -> list[tuple[Call, int]]:
     """The step, and each of its kernels by itself; returns the kernels' calls."""
     trainer.compile()
-    groups = grouped(record(trainer.k, trainer.architecture, config, ids))
+    groups = grouped(record(trainer.k, trainer.placed.architecture, config, ids))
     for call, _ in groups:
         clocked(repeated(trainer.k, call.kernel.name), 0, call.arguments)
     return groups

@@ -39,7 +39,7 @@ class Architecture:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The model's sizes by the letters of the contract; P and R: rows of learned and rotary positions."""
+        """The model's sizes by the letters of the contract."""
         T = self.seq_len
         return {
             "V": self.vocabulary_size,
@@ -48,8 +48,8 @@ class Architecture:
             "L": self.n_layers,
             "F": self.d_ff,
             "H": max(len(widths) for widths in self.heads),
-            "P": T if self.positions == "learned" else 0,
-            "R": T if self.positions == "rope" else 0,
+            "E": T if self.positions == "learned" else 0,
+            "A": T if self.positions == "rope" else 0,
         }
 
     def flop_per_step(self, batch_size: int) -> int:

@@ -39,7 +39,7 @@ class Parameters(NamedTuple):
     """Views of a flat buffer, one tensor of all layers each: `p.qkv_w[l]` is the layer's (C, 3C) matrix."""
 
     tok: Annotated[Array, "V C", Normal(0.0075)]
-    pos: Annotated[Array, "P C", Normal(0.004)]  # P is T for learned positions, else 0
+    pos: Annotated[Array, "E C", Normal(0.004)]  # E is T for learned positions, else 0
     ln1_w: Annotated[Array, "L C", Constant(1)]
     ln1_b: Annotated[Array, "L C", Constant(0)]
     qkv_w: Annotated[Array, "L C 3C", FanIn(1.0)]
@@ -67,9 +67,14 @@ class Tensor(NamedTuple):
     low: int
     high: int
 
+    @property
+    def is_matrix(self) -> bool:
+        """Whether these are weights of linear maps, (in, out) in the last two dimensions."""
+        return self.name.endswith("_w") and not self.name.startswith("ln")
+
 
 def table(sizes: Mapping[str, int]) -> list[Tensor]:
-    """Every tensor of a model with these sizes (by the letters of the contract, and P: rows of `pos`)."""
+    """Every tensor of a model with these sizes, named by the letters of the contract."""
     tensors, low = [], 0
     for name, hint in get_type_hints(Parameters, include_extras=True).items():
         _, shape_text, init = get_args(hint)
@@ -123,9 +128,9 @@ def initial_blocks(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> It
 def decay_blocks(
     tensors: list[Tensor], weight_decay: float, dtype: npt.DTypeLike
 ) -> Iterator[tuple[int, Array]]:
-    """The weight decay of the matrices, likewise; nothing else decays."""
+    """The weight decay of each parameter of the matrices, likewise in blocks; nothing else decays."""
     for tensor in tensors:
-        if tensor.name.endswith("_w") and not tensor.name.startswith("ln"):
+        if tensor.is_matrix:
             for low, high in blocks(tensor.low, tensor.high):
                 yield low, np.full(high - low, weight_decay, dtype)
 

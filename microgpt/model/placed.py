@@ -1,20 +1,43 @@
-"""A model on a backend: its parameters and its constants."""
+"""A model on a backend: what training, evaluation and generation have in common."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import ModuleType
 
 from microgpt.arrays import Array
 from microgpt.machine.budget import Budget
-from microgpt.model.activations import Constants, constants
 from microgpt.model.architecture import Architecture
+from microgpt.model.constants import Constants, constants
 from microgpt.model.parameters import Parameters, count, table, views
 
 
-def place(k: ModuleType, budget: Budget, architecture: Architecture) -> tuple[Array, Parameters, Constants]:
-    """A model's flat buffer of parameters on a backend, all zeros, views of its tensors, its constants."""
+@dataclass(frozen=True, eq=False)
+class PlacedModel:
+    """A model on a backend, and the budget in which whatever works with the model books its own arrays."""
+
+    k: ModuleType  # the backend
+    architecture: Architecture
+    budget: Budget
+    param: Array  # (P,), all parameters
+    p: Parameters  # the same by name: views of `param`
+    c: Constants
+
+
+def place(k: ModuleType, architecture: Architecture, budget: Budget) -> PlacedModel:
+    """A model whose parameters are all 0, until somebody writes values to `param`.
+
+    Raises MicrogptError where its arrays exceed the budget.
+    """
+    budget.book(k.overhead(), "the backend's own use", "use another --backend")
     tensors = table(architecture.sizes)
-    buffer = budget.zeros(
-        k, (count(tensors),), architecture.dtype, "the model's parameters", "use a smaller model"
+    param = budget.zeros(
+        k,
+        (count(tensors),),
+        architecture.dtype,
+        "the model's parameters",
+        "use a smaller --d-model, --d-ff or --n-layers",
     )
-    return buffer, views(buffer, tensors), constants(k, budget, architecture)
+    return PlacedModel(
+        k, architecture, budget, param, views(param, tensors), constants(k, architecture, budget)
+    )

@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from microgpt.arrays import Array
-from microgpt.model.activations import Activations, Constants
+from microgpt.model.activations import Activations
+from microgpt.model.constants import Constants
 from microgpt.model.parameters import Parameters
 from microgpt.model.transformer import Step, build
 
@@ -25,7 +26,7 @@ class Batch(NamedTuple):
     order: Array  # (Q,) int64, which chunk comes when; empty for the order of the text
 
 
-class Optimizer(NamedTuple):
+class Adam(NamedTuple):
     """Flat buffers of all parameters, and what Adam needs."""
 
     param: Array  # (P,)
@@ -51,7 +52,7 @@ class Training(NamedTuple):
     a: Activations
     c: Constants
     batch: Batch
-    o: Optimizer
+    adam: Adam
     stride: int
 
 
@@ -97,18 +98,19 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
             k.cross_entropy_forward(a.losses[rows], a.probs[rows], a.logits[rows], targets[rows])
             backward(p, g, a, c, ids, targets, batch.n_targets, s, rows, seqs)
 
-    def add_up(o: Any, S: int) -> None:
+    def add_up(adam: Adam, S: int) -> None:
         """The gradient of the whole batch; every thread adds up a part of it."""
         for s in shards(S):
-            k.shard_sum(o.grad, o.shards, o.bounds, s)
+            k.shard_sum(adam.grad, adam.shards, adam.bounds, s)
 
-    def update(o: Any, S: int) -> None:
+    def update(adam: Adam, S: int) -> None:
         """New parameters, likewise."""
         for s in shards(S):
-            part = slice(s * len(o.param) // S, (s + 1) * len(o.param) // S)
+            part = slice(s * len(adam.param) // S, (s + 1) * len(adam.param) // S)
             k.adam_step(
-                o.param[part], o.m[part], o.v[part], o.grad[part], o.norm, o.lr, o.decay[part], o.clock,
-                o.beta1, o.beta2, o.eps, o.clip,
+                adam.param[part], adam.m[part], adam.v[part],
+                adam.grad[part], adam.norm, adam.lr, adam.decay[part], adam.clock,
+                adam.beta1, adam.beta2, adam.eps, adam.clip,
             )  # fmt: skip
 
     # a single shard is not worth the threads, nor the time to compile for them
@@ -116,17 +118,17 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
     gradients, add_up, update = share_out(gradients), share_out(add_up), share_out(update)
 
     def step(state: Any) -> None:
-        batch, o, S = state.batch, state.o, len(state.a.scratch)
+        batch, adam, S = state.batch, state.adam, len(state.a.scratch)
         k.batch_fill(
-            batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, o.clock, state.stride
+            batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, adam.clock, state.stride
         )
         gradients(state.p, state.g, state.a, state.c, batch)
         if S > 1:
-            add_up(o, S)
-        k.gradient_norm(o.norm, o.grad)
-        k.step_record(o.log, o.clock, state.a.losses, batch.n_targets, o.norm)
-        update(o, S)
-        k.clock_advance(o.clock)
+            add_up(adam, S)
+        k.gradient_norm(adam.norm, adam.grad)
+        k.step_record(adam.log, adam.clock, state.a.losses, batch.n_targets, adam.norm)
+        update(adam, S)
+        k.clock_advance(adam.clock)
 
     train: Step = k.compile(step)
     return train

@@ -1,20 +1,25 @@
 """The model, written once for all backends: two straight lists of kernel calls, one the mirror of the other.
 
-p     parameters, views by name: p.qkv_w[l]
-g     their gradients, of each shard s: g.qkv_w[s, l]
-a     activations (workspace.py), and in `d...` their gradients
+k     the backend, whose kernels contract.py describes
+p     parameters, as tensors by name: p.qkv_w[l] is that of layer l
+g     their gradients, those of each shard by themselves: g.qkv_w[s, l]
+a     activations, and in `d...` the gradients of activations
 c     constants: where the heads begin, and the angles of rotary positions
-s     the shard of the batch, which has a scratch and gradients of its own
-rows  the rows to compute: those of the shard's sequences, or the one that generation adds
-seen  the rows that they may look back to, themselves included
-seqs  the sequences of the batch to which they belong
+s     the shard of the batch that is computed; it has scratch memory and gradients of its own
+rows  which of the N rows are computed: those of the shard's sequences, or the one that generation adds
+seen  the rows that attention may look at: those before in the same sequences, and `rows` themselves
+seqs  which of the B sequences the rows belong to
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+
+from microgpt.arrays import Array
+from microgpt.model.activations import Activations
+from microgpt.model.constants import Constants
+from microgpt.model.parameters import Parameters
 
 Step = Callable[..., None]
 
@@ -22,7 +27,9 @@ Step = Callable[..., None]
 def build(k: ModuleType) -> tuple[Step, Step]:
     """forward and backward on the kernels of a backend."""
 
-    def forward(p: Any, a: Any, c: Any, ids: Any, s: Any, rows: Any, seen: Any, seqs: Any) -> None:
+    def forward(
+        p: Parameters, a: Activations, c: Constants, ids: Array, s: int, rows: slice, seen: slice, seqs: slice
+    ) -> None:
         """From ids (N,) to a.logits[rows]."""
         L = len(p.ln1_w)
         branch = a.branch[rows]
@@ -52,48 +59,58 @@ def build(k: ModuleType) -> tuple[Step, Step]:
         k.linear_forward(a.logits[rows], a.lnf[rows], p.unembed_w, p.unembed_b)
 
     def backward(
-        p: Any, g: Any, a: Any, c: Any, ids: Any, targets: Any, n_targets: Any, s: Any, rows: Any, seqs: Any
-    ) -> None:
-        """From a.probs[rows], which it overwrites, to g[s]. Read it from below beside `forward`."""
+        p: Parameters, g: Parameters, a: Activations, c: Constants,
+        ids: Array, targets: Array, n_targets: Array, s: int, rows: slice, seqs: slice,
+    ) -> None:  # fmt: skip
+        """From a.probs[rows] to g[s]. Each comment is the line of `forward` whose gradient comes next."""
         L = len(p.ln1_w)
-        scratch, dlogits, dx, dbranch = a.scratch[s], a.probs[rows], a.dx[rows], a.dbranch[rows]
+        scratch, dx = a.scratch[s], a.dx[rows]
         dqkv, dheads, dhidden = a.dqkv[rows], a.dheads[rows], a.dhidden[rows]
-        k.cross_entropy_backward(dlogits, dlogits, targets[rows], n_targets)
-        k.linear_backward(dbranch, g.unembed_w[s], g.unembed_b[s], scratch, dlogits, a.lnf[rows], p.unembed_w)
+        # one memory under several names: each of these arrays is done with before the next is written
+        dlogits = probs = a.probs[rows]
+        dbranch = dlnf = dln2 = dln1 = a.dbranch[rows]
+        # losses = -log(probs), where probs = softmax(logits)
+        k.cross_entropy_backward(dlogits, probs, targets[rows], n_targets)
+        # logits = unembed(lnf)
+        k.linear_backward(dlnf, g.unembed_w[s], g.unembed_b[s], scratch, dlogits, a.lnf[rows], p.unembed_w)
+        # lnf = layernorm(x)
         k.layernorm_backward(
-            dx, g.lnf_w[s], g.lnf_b[s], dbranch, a.x[L, rows], p.lnf_w, a.meanf[rows], a.rstdf[rows]
+            dx, g.lnf_w[s], g.lnf_b[s], dlnf, a.x[L, rows], p.lnf_w, a.meanf[rows], a.rstdf[rows]
         )
         for l in range(L - 1, -1, -1):
-            # dx is the gradient of the next x; it flows past the branch, and through it
+            # dx is the gradient of the next x, then of mid, then of x: each time the branch's part is added
+            # next x = mid + down(hidden)
             k.linear_backward(
                 dhidden, g.down_w[s, l], g.down_b[s, l], scratch, dx, a.hidden[l, rows], p.down_w[l]
             )
+            # hidden = relu(up(ln2))
             k.relu_backward(dhidden, dhidden, a.hidden[l, rows])
-            k.linear_backward(
-                dbranch, g.up_w[s, l], g.up_b[s, l], scratch, dhidden, a.ln2[l, rows], p.up_w[l]
-            )
+            k.linear_backward(dln2, g.up_w[s, l], g.up_b[s, l], scratch, dhidden, a.ln2[l, rows], p.up_w[l])
+            # ln2 = layernorm(mid)
             k.layernorm_backward(
-                dbranch, g.ln2_w[s, l], g.ln2_b[s, l], dbranch,
+                dbranch, g.ln2_w[s, l], g.ln2_b[s, l], dln2,
                 a.mid[l, rows], p.ln2_w[l], a.mean2[l, rows], a.rstd2[l, rows],
             )  # fmt: skip
             k.residual_backward(dx, dbranch)
-            # dx is the gradient of mid
+            # mid = x + proj(heads)
             k.linear_backward(
                 dheads, g.proj_w[s, l], g.proj_b[s, l], scratch, dx, a.heads[l, rows], p.proj_w[l]
             )
+            # heads = attention(rope(qkv))
             k.attention_backward(
                 dqkv, scratch, a.att[l, seqs], dheads, a.heads[l, rows], a.qkv[l, rows], c.offsets[l]
             )
             if c.cos.shape[1] > 0:
                 k.rope_backward(dqkv, c.cos[l], c.sin[l], c.offsets[l])
-            k.linear_backward(
-                dbranch, g.qkv_w[s, l], g.qkv_b[s, l], scratch, dqkv, a.ln1[l, rows], p.qkv_w[l]
-            )
+            # qkv = linear(ln1)
+            k.linear_backward(dln1, g.qkv_w[s, l], g.qkv_b[s, l], scratch, dqkv, a.ln1[l, rows], p.qkv_w[l])
+            # ln1 = layernorm(x)
             k.layernorm_backward(
-                dbranch, g.ln1_w[s, l], g.ln1_b[s, l], dbranch,
+                dbranch, g.ln1_w[s, l], g.ln1_b[s, l], dln1,
                 a.x[l, rows], p.ln1_w[l], a.mean1[l, rows], a.rstd1[l, rows],
             )  # fmt: skip
             k.residual_backward(dx, dbranch)
+        # x = tok[ids] + pos
         if len(p.pos) > 0:
             k.position_backward(g.pos[s], dx)
         k.embedding_backward(g.tok[s], dx, ids[rows])

@@ -21,7 +21,8 @@ SIGNALS = [
 ]
 INTERRUPTED = 130
 
-# two signals within so many seconds are one wish: who closes a terminal sends SIGHUP more than once
+# Signals that are no further apart than this are one wish: a terminal that is closed sends SIGHUP more than
+# once.
 ONE_WISH_SECONDS = 0.5
 
 _asked_at: float | None = None
@@ -45,7 +46,7 @@ def clean_up(function: Callable[[], None]) -> None:
 @contextlib.contextmanager
 def cleaned_up(function: Callable[[], None]) -> Iterator[None]:
     """Call the function if the program ends by `leave_at_once` within this block."""
-    _cleanups.append(function)
+    clean_up(function)
     try:
         yield
     finally:
@@ -54,28 +55,34 @@ def cleaned_up(function: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def finishing_the_step() -> Iterator[Callable[[], bool]]:
-    """Let a signal wait for the end of a step; yields whether there was one.
+    """Let a signal wait for the end of a step; yields a function that tells whether there was one.
 
-    A second Ctrl-C does not wait.
+    A second Ctrl-C does what the first one would have done before this block. In a notebook, or another
+    program that has not called `leave_at_once`, only Ctrl-C waits, and in a thread other than the main one
+    nothing does: signals stay what they are there.
     """
     global _asked_at
 
-    def ask(signum: int, frame: FrameType | None) -> None:
-        global _asked_at
-        now = time.monotonic()
+    def hear(signum: int, frame: FrameType | None) -> None:
         if _asked_at is None:
-            _asked_at = now
-        elif signum == signal.SIGINT and now > _asked_at + ONE_WISH_SECONDS:
-            _leave(signum, frame)
+            ask()
+        elif signum == signal.SIGINT and time.monotonic() > _asked_at + ONE_WISH_SECONDS:
+            before[signum](signum, frame)
 
     _asked_at = None
-    before = _install(ask)
+    before = _install(hear, where=lambda number, handler: handler is _leave or _is_ctrl_c(number, handler))
     try:
         yield is_asked
     finally:
         _asked_at = None
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def ask() -> None:
+    """End the step in `finishing_the_step`, in any thread, as Ctrl-C does in the main one."""
+    global _asked_at
+    _asked_at = time.monotonic()
 
 
 def is_asked() -> bool:
@@ -88,12 +95,29 @@ def ignore() -> None:
     _install(signal.SIG_IGN)
 
 
-def _install(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> dict[int, Any]:
-    """The handlers that it replaces. What whoever started the program ignores (`nohup`) stays ignored."""
+def _is_ctrl_c(number: int, handler: Any) -> bool:
+    """Whether Python hears Ctrl-C by this handler."""
+    return number == signal.SIGINT and handler is not signal.SIG_DFL
+
+
+def _install(
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers,
+    where: Callable[[int, Any], bool] = lambda number, handler: True,
+) -> dict[int, Any]:
+    """Install a handler in place of those for which `where` says so; returns these.
+
+    What whoever started the program ignores (`nohup`) stays ignored. Only the main thread can do this; in
+    others nothing is changed.
+    """
     if threading.current_thread() is not threading.main_thread():
         return {}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     kept = (signal.SIG_IGN, None)
-    return {n: signal.signal(n, handler) for n in SIGNALS if signal.getsignal(n) not in kept}
+    return {
+        number: signal.signal(number, handler)
+        for number, before in handlers.items()
+        if before not in kept and where(number, before)
+    }
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:

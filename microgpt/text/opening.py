@@ -1,7 +1,8 @@
-"""Opening a text, a file or standard input; whatever can go wrong with it is one clear sentence."""
+"""Opening a text: a file, standard input, or bytes in memory; whatever can go wrong is one clear sentence."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,28 @@ from microgpt.machine.budget import Budget
 from microgpt.text.spool import Spool, standard_input
 
 STANDARD_INPUT = Path("-")
+# what stands in place of a path where a run's text was in memory
+IN_MEMORY = Path("<text>")
+
+# a file, standard input, or the UTF-8 bytes of a text in memory
+Source = Path | bytes
 
 
-def text_name(path: str | Path) -> str:
-    """A text as messages name it: its path in printable characters, or standard input for `-`."""
-    return "standard input" if Path(path) == STANDARD_INPUT else shown_path(path)
+def text_name(source: str | Source) -> str:
+    """A text as messages name it: its path in printable characters, or words for a text without one."""
+    path = IN_MEMORY if isinstance(source, bytes) else Path(source)
+    return {STANDARD_INPUT: "standard input", IN_MEMORY: "the text"}.get(path, shown_path(path))
+
+
+def in_memory(text: str) -> bytes:
+    """The UTF-8 bytes of a text. Raises MicrogptError for a lone surrogate, which UTF-8 has no bytes for."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise MicrogptError(
+            f"the text has {text[error.start]!r} at character {error.start + 1}, half of a surrogate pair, "
+            "which is no character; text.encode('utf-8', 'ignore').decode() leaves such out"
+        ) from None
 
 
 class Readable(Protocol):
@@ -34,9 +52,12 @@ def open_file(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def opened(path: Path, budget: Budget) -> Iterator[Readable]:
+def opened(source: Source, budget: Budget) -> Iterator[Readable]:
     """The text, open for reading; every OSError until it is closed becomes one clear sentence."""
-    name = text_name(path)
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    path, name = source, text_name(source)
     with explained(name):
         if path == STANDARD_INPUT:
             # no character has more than 4 bytes, and each takes at least one byte as an id

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from microgpt.errors import MicrogptError
-from microgpt.machine.budget import readable
+from microgpt.machine.budget import format_bytes
 from microgpt.text.encoding import BEGINNING, looks_like, not_utf8, other_encoding
 from microgpt.text.opening import STANDARD_INPUT, explained, open_file, text_name
 from microgpt.text.spool import read_from, standard_input
@@ -33,7 +33,7 @@ def read_prompt_from(stream: BinaryIO, name: str = "standard input") -> str:
     with explained(name):
         content = read_from(stream, MAX_PROMPT + 1, name)
     if len(content) > MAX_PROMPT:
-        raise MicrogptError(f"{name} is too long for a prompt, which may have {readable(MAX_PROMPT)}")
+        raise MicrogptError(f"{name} is too long for a prompt, which may have {format_bytes(MAX_PROMPT)}")
     encoding = looks_like(content[:BEGINNING])
     if encoding:
         raise other_encoding(name, encoding)

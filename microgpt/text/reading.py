@@ -1,4 +1,4 @@
-"""Reading a UTF-8 file as token ids.
+"""Reading a UTF-8 text as token ids, from a file or from memory.
 
 A file is read twice in small blocks, so that a text of any size needs little more memory than its token ids.
 """
@@ -18,7 +18,7 @@ from microgpt.arrays import IdArray
 from microgpt.errors import MicrogptError
 from microgpt.machine.budget import Budget
 from microgpt.text.encoding import BEGINNING, CHARACTERS_PER_NUL, looks_like, not_utf8, other_encoding
-from microgpt.text.opening import Readable, opened, text_name
+from microgpt.text.opening import IN_MEMORY, Readable, Source, opened, text_name
 from microgpt.text.vocabulary import (
     N_CODE_POINTS,
     CodePoints,
@@ -33,7 +33,7 @@ BLOCK_SIZE = 1 << 18  # bytes per read: a non-ASCII block briefly needs about 16
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """A file as token ids."""
+    """A text as token ids."""
 
     ids: IdArray  # (n,), in the smallest of uint8, uint16 and uint32 that holds every id
     vocabulary: Vocabulary
@@ -42,28 +42,29 @@ class Text:
     n_skipped: int = 0  # characters that the vocabulary lacks, and the ids leave out
 
 
-def read_text(path: Path, budget: Budget | None = None, more: Vocabulary | None = None) -> Text:
-    """Reads a UTF-8 file, with or without a BOM, and builds the vocabulary of its characters.
+def read_text(source: Source, budget: Budget | None = None, more: Vocabulary | None = None) -> Text:
+    """Reads a UTF-8 text, with or without a BOM, and builds the vocabulary of its characters.
 
-    path    - is standard input, which is kept in a temporary file while it is read
+    source  the path of a file; - for standard input, which is kept in a temporary file while it is read; or
+            the text's bytes
     budget  books the ids before they are allocated; None for no limit
     more    characters that join the vocabulary
 
     Newlines stay as they are. Raises MicrogptError for a file that is missing, unreadable, empty, not UTF-8,
     that changes while it is read, or whose ids do not fit.
     """
-    return _read(path, None, budget or Budget(None), "train on a part of it", more=more)
+    return _read(source, None, budget or Budget(None), "train on a part of it", more=more)
 
 
 def encode_file(
-    path: Path,
+    source: Source,
     vocabulary: Vocabulary,
     budget: Budget | None = None,
     *,
     skip_unknown: bool = False,
     otherwise: str = "--skip-unknown leaves them out",
 ) -> Text:
-    """Reads a UTF-8 file as tokens of a given vocabulary.
+    """Reads a UTF-8 text, as `read_text` does, as tokens of a given vocabulary.
 
     skip_unknown  leave out the characters that the vocabulary lacks
     otherwise     what may be done about them, for the error
@@ -72,12 +73,12 @@ def encode_file(
     them and says where the first one is. With `skip_unknown` it is raised only where nothing would be left.
     """
     return _read(
-        path, vocabulary, budget or Budget(None), "use a part of it", skip_unknown, otherwise=otherwise
+        source, vocabulary, budget or Budget(None), "use a part of it", skip_unknown, otherwise=otherwise
     )
 
 
 def _read(
-    path: Path,
+    source: Source,
     vocabulary: Vocabulary | None,
     budget: Budget,
     remedy: str,
@@ -85,9 +86,9 @@ def _read(
     more: Vocabulary | None = None,
     otherwise: str = "",
 ) -> Text:
-    name = text_name(path)
+    name = text_name(source)
     n_skipped = 0
-    with opened(path, budget) as file:
+    with opened(source, budget) as file:
         seen, length, sha256 = _scan(file, name)
         if length == 0:
             raise MicrogptError(f"{name} is empty: there is nothing to read")
@@ -106,6 +107,7 @@ def _read(
         budget.book((length - n_skipped) * dtype.itemsize, "the text", remedy)
         ids = np.empty(length - n_skipped, dtype)
         _fill(ids, file, name, vocabulary, sha256, skip_unknown=n_skipped > 0)
+    path = IN_MEMORY if isinstance(source, bytes) else source
     return Text(ids, vocabulary, sha256, path, n_skipped)
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, Self
 
 from microgpt.errors import MicrogptError
-from microgpt.machine.budget import readable
+from microgpt.machine.budget import format_bytes
 
 
 def standard_input() -> BinaryIO:
@@ -60,7 +60,7 @@ class Spool:
             self._kept.flush()
         if self._room is not None and self._kept.tell() > self._room:
             raise MicrogptError(
-                f"out of memory budget: standard input has more than {readable(self._room)}; "
+                f"out of memory budget: standard input has more than {format_bytes(self._room)}; "
                 "send a part of it, or raise --memory-cap"
             )
         return block

@@ -18,9 +18,7 @@ LOCK_FILE, CONFIG_FILE = ".lock", "config.toml"
 
 
 class RunDirectory:
-    """A directory that this process alone writes, until it ends or leaves the `with` block.
-
-    What was made for a run that then fails is taken back, where nothing has been written into it yet.
+    """A directory that this process alone writes, until it releases it or ends.
 
     path  the directory
     made  the directories that were made for it, the outermost first
@@ -28,14 +26,6 @@ class RunDirectory:
 
     def __init__(self, path: Path, lock: int, made: list[Path]) -> None:
         self.path, self._lock, self._made = path, lock, made
-
-    def __enter__(self) -> RunDirectory:
-        return self
-
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if error is not None:
-            self.discard()
-        self.release()
 
     def release(self) -> None:
         """Let others write it."""
@@ -90,11 +80,11 @@ def reopen(run: Path) -> RunDirectory:
             raise MicrogptError(
                 f"{shown_path(run)} holds no run to go on with: there is no {STATE_FILE} in it"
             )
-        lock = _lock(run)
-    if lock is None:
+        directory = _lock(run, [])
+    if directory is None:
         raise _taken(run)
     remove_abandoned(run)
-    return RunDirectory(run, lock, [])
+    return directory
 
 
 def _try_to_claim(path: Path) -> RunDirectory | None:
@@ -105,13 +95,11 @@ def _try_to_claim(path: Path) -> RunDirectory | None:
             path.mkdir(parents=True, exist_ok=True)
         if not path.is_dir() or not _is_empty(path):
             return None
-        lock = _lock(path)
-        if lock is None:
+        directory = _lock(path, made)
+        if directory is not None and not _is_empty(path):  # a shorter run was here in between
+            directory.release()
             return None
-        if not _is_empty(path):  # a shorter run was here in between
-            os.close(lock)
-            return None
-    return RunDirectory(path, lock, made)
+    return directory
 
 
 def _is_empty(path: Path) -> bool:
@@ -121,11 +109,12 @@ def _is_empty(path: Path) -> bool:
     return all(name in ours or (ours and TEMPORARY.fullmatch(name)) for name in names)
 
 
-def _lock(directory: Path) -> int | None:
-    """A lock that ends with this process, however it ends; None where another process holds it."""
+def _lock(path: Path, made: list[Path]) -> RunDirectory | None:
+    """The directory, with a lock that ends with this process, however it ends; None where another process
+    holds it."""
     try:
-        file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    except FileNotFoundError:  # whoever had it before has just taken it back
+        file = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    except FileNotFoundError:  # the process that had it before has just taken it back
         return None
     try:
         if sys.platform == "win32":
@@ -142,10 +131,10 @@ def _lock(directory: Path) -> int | None:
     except BaseException:
         os.close(file)
         raise
-    with contextlib.suppress(FileNotFoundError):
-        if os.path.samestat(os.fstat(file), os.stat(directory / LOCK_FILE)):
-            return file
-    os.close(file)  # whoever had it before has taken the directory back
+    directory = RunDirectory(path, file, made)
+    if directory.is_still_here():
+        return directory
+    directory.release()  # the process that had it before has taken the directory back
     return None
 
 

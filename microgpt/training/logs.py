@@ -1,26 +1,31 @@
-"""What a run tells as it goes: metrics.jsonl, a line of JSON for each report, and samples.txt."""
+"""The two files of a run that grow: metrics.jsonl, a line of JSON for each report, and samples.txt."""
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from microgpt.errors import MicrogptError, shown_path
-from microgpt.files import write_atomically
+from microgpt.files import replacing
 
 METRICS_FILE, SAMPLES_FILE = "metrics.jsonl", "samples.txt"
 SAMPLE_LENGTH = 300  # characters
+LONGEST_LINE = 1 << 20  # bytes: no report takes as many
+HEADER = re.compile(r"--- step (\d{1,19})\n")
+LONGEST_HEADER = 64  # characters
+BLOCK = 1 << 16  # characters that are read at once of what follows the samples
 
 
 class Logs:
-    """The two files of a run that grow. A line that cannot be written costs no run: `problem` says why.
+    """Writes both files. A line that cannot be written does not end a run: `problem` says why it is missing.
 
-    directory  of the run
+    directory  the run's
     tell       hears of the first problem at once
     """
 
@@ -53,31 +58,68 @@ class Logs:
                 )
 
     def resume(self, step: int) -> float:
-        """Forget what was told after a checkpoint; returns the seconds of training at the last report kept.
+        """Remove what was written after the checkpoint of this step; returns the seconds of training at the
+        last report that is kept.
 
         Raises MicrogptError where the files cannot be read or written.
         """
         elapsed = 0.0
-        kept = []
-        for line in _read(self._metrics).splitlines(keepends=True):
-            report = _parse(line)
-            if report is not None and report["step"] <= step:
-                kept.append(line.rstrip(b"\r\n") + b"\n")
-                elapsed = report["elapsed_s"]
-        _replace(self._metrics, b"".join(kept))
-        _replace(self._samples, _samples_until(_read(self._samples).decode(errors="replace"), step).encode())
+
+        def reports(file: BinaryIO) -> Iterator[bytes]:
+            nonlocal elapsed
+            for line in _lines(file):
+                report = _parse(line)
+                if report is not None and report["step"] <= step:
+                    elapsed = report["elapsed_s"]
+                    yield line.rstrip(b"\r\n") + b"\n"
+
+        _keep(self._metrics, reports)
+        _keep(self._samples, lambda file: _samples_until(file, step))
         return elapsed
 
 
-def _samples_until(text: str, step: int) -> str:
-    """The samples up to a step. Each has its length, so that one which looks like a header is none."""
-    end = 0
-    while match := re.compile(r"--- step (\d{1,19})\n").match(text, end):
-        after = match.end() + SAMPLE_LENGTH + 1
-        if int(match[1]) > step or after > len(text):
-            return text[:end]
-        end = after
-    return text  # the rest was written by somebody else
+def _keep(path: Path, chosen: Callable[[BinaryIO], Iterator[bytes]]) -> None:
+    """Replace a file by the pieces that are chosen from it, unless they are all of it already.
+
+    Neither reading nor writing holds more than a piece in memory.
+    """
+    try:
+        with path.open("rb") as file, path.open("rb") as again:
+            unchanged = all(piece == again.read(len(piece)) for piece in chosen(file)) and not again.read(1)
+        if not unchanged:
+            with path.open("rb") as file, replacing(path) as temporary, temporary.open("wb") as new:
+                new.writelines(chosen(file))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise MicrogptError(f"cannot read {shown_path(path)}: {error.strerror or error}") from None
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file that are not too long for a report."""
+    while line := file.readline(LONGEST_LINE):
+        if len(line) < LONGEST_LINE or line.endswith(b"\n"):
+            yield line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = file.readline(LONGEST_LINE)
+
+
+def _samples_until(file: BinaryIO, step: int) -> Iterator[bytes]:
+    """The samples up to a step. As all have the same length, no line of one is taken for a header."""
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="\n")
+    try:
+        while match := HEADER.fullmatch(header := text.readline(LONGEST_HEADER)):
+            sample = text.read(SAMPLE_LENGTH + 1)
+            if int(match[1]) > step or len(sample) <= SAMPLE_LENGTH:
+                return
+            yield (header + sample).encode()
+        rest = header  # somebody else wrote it
+        while rest:
+            yield rest.encode()
+            rest = text.read(BLOCK)
+    finally:
+        text.detach()  # else it would close the file, which is not its own
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
@@ -90,17 +132,3 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return None
     return dict(report)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise MicrogptError(f"cannot read {shown_path(path)}: {error.strerror or error}") from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    if content != _read(path):
-        write_atomically(path, content)

@@ -6,16 +6,46 @@ import dataclasses
 from pathlib import Path
 
 from microgpt.checkpoint.saved import MODEL_FILE, SavedState
-from microgpt.config import TrainConfig
+from microgpt.config import SIZES, TrainConfig
 from microgpt.errors import MicrogptError, shown
 from microgpt.model.architecture import Architecture
 from microgpt.terminal.invocation import pasteable
+from microgpt.text.opening import IN_MEMORY, STANDARD_INPUT, text_name
 from microgpt.text.reading import Text
 
-# What may change when a run is resumed: no step depends on it. The text is known by its hash, not its name.
+# What may change when a run is resumed: no step depends on it. The text is known by its hash.
 MAY_CHANGE = frozenset(
     {"file", "out", "weights", "backend", "threads", "memory_cap", "eval_every", "sample_every"}
 )
+
+
+def from_weights(config: TrainConfig, run: Path) -> str:
+    """The command for a new run with these options that begins with the last weights of a run's directory."""
+    # without learned positions, a model may go on with chunks of another length
+    words: list[object] = [] if config.positions == "learned" else ["--seq-len", config.seq_len]
+    for field in dataclasses.fields(TrainConfig):
+        value = getattr(config, field.name)
+        # the other sizes are those of the weights, and the new run gets a directory of its own
+        if field.name not in {"file", "weights", "out", *SIZES} and value != field.default:
+            words += [f"--{field.name.replace('_', '-')}", value]
+    file = "FILE" if Path(config.file) == IN_MEMORY else Path(config.file)
+    return pasteable("train", file, "--from", run / MODEL_FILE, *words)
+
+
+def check_text_is_there(config: TrainConfig, run: Path) -> None:
+    """Raise MicrogptError, which says how to resume the run with its text in another place, if there is no
+    file of this name."""
+    file = Path(config.file)
+    if file == IN_MEMORY:
+        raise MicrogptError(
+            "the text of this run was in memory: save it as a UTF-8 file, and name that, "
+            + pasteable("train", "FILE", "--resume", run)
+        )
+    if file != STANDARD_INPUT and not file.exists():
+        raise MicrogptError(
+            f"there is no file {text_name(file)}, which this run reads: if its text lies elsewhere now, "
+            + pasteable("train", "NEW_PATH", "--resume", run)
+        )
 
 
 def check_resumable(state: SavedState, architecture: Architecture, config: TrainConfig, text: Text) -> None:
@@ -23,7 +53,7 @@ def check_resumable(state: SavedState, architecture: Architecture, config: Train
     is something left to do."""
     old, new = state.config.resolved(), config.resolved()
     run = state.path.parent
-    from_weights = pasteable("train", Path(new.file), "--from", run / MODEL_FILE)
+    new_run = from_weights(config, run)
     constant = old.schedule == new.schedule == "constant"
     free = MAY_CHANGE | {"steps", "min_lr"} if constant else MAY_CHANGE
     different = []
@@ -51,12 +81,12 @@ def check_resumable(state: SavedState, architecture: Architecture, config: Train
     if different:
         raise MicrogptError(
             f"this run cannot be resumed exactly: {'; '.join(different)}; "
-            f"resume it as it was, or begin a new run with its weights: {from_weights}"
+            f"resume it as it was, or begin a new run with its weights: {new_run}"
         )
     if state.step >= new.steps and not state.progress.evaluation_due:
         further = (
             "to go on, add --steps with a larger number"
             if constant
-            else f"its cosine schedule has come to its end; to go on with a new one: {from_weights}"
+            else f"its cosine schedule has come to its end; to go on with a new one: {new_run}"
         )
         raise MicrogptError(f"all {new.steps} steps of this run are done; {further}")

@@ -7,34 +7,46 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.config import TrainConfig
+from microgpt.config import SIZES, TrainConfig
 from microgpt.errors import MicrogptError, UsageError, shown_path
 
 if TYPE_CHECKING:  # what is wrong with the options is said before anything heavy is imported
-    from microgpt.training.run import Reporter, Result
+    from microgpt.training.output import Output
+    from microgpt.training.reporter import Reporter, Result
 
 
 def start(
-    options: Mapping[str, Any], reporter: Reporter, *, resume: Path | None, extend_vocabulary: bool
+    options: Mapping[str, Any],
+    reporter: Reporter,
+    *,
+    resume: Path | None = None,
+    extend_vocabulary: bool = False,
+    content: bytes | None = None,
+    output: Output | None = None,
 ) -> Result:
-    """A run with these options of TrainConfig, as far as they were given.
+    """Start a run with those options of TrainConfig that the user has given.
 
-    resume             the run directory to go on in, or its optimizer.safetensors; what was not given is as
-                       it was
-    extend_vocabulary  with weights: add the text's new characters to those that they know
+    resume             the run directory to go on in, or the optimizer.safetensors in it; options that are not
+                       given stay what they were
+    extend_vocabulary  with `weights` among the options: add the text's new characters to those they know
+    content, output    for a new run, as `run.train` has them
 
-    Raises UsageError for options that cannot be meant, and MicrogptError like `run.train`.
+    Raises UsageError for options that make no sense together, and MicrogptError like `run.train`.
     """
     if extend_vocabulary and "weights" not in options:
         raise UsageError("--extend-vocabulary is for a run with the weights of another one: add --from RUN")
     if resume is not None:
         return _resume(resume, options, reporter)
     if "weights" in options:
-        return _begin_with_weights(options, reporter, extend_vocabulary=extend_vocabulary)
-    settings = _checked(options)
+        return _begin_with_weights(
+            options, reporter, extend_vocabulary=extend_vocabulary, content=content, output=output
+        )
+    if "file" not in options:
+        raise UsageError("which text? microgpt train FILE")
+    config = _checked(options)
     from microgpt.training import run
 
-    return run.train(settings, reporter)
+    return run.train(config, reporter, content=content, output=output)
 
 
 def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Result:
@@ -46,22 +58,33 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Res
     from microgpt.checkpoint import saved as checkpoint
     from microgpt.training import run
     from microgpt.training.directory import reopen
+    from microgpt.training.output import files
+    from microgpt.training.resuming import check_text_is_there
 
-    with reopen(resume if resume.is_dir() else resume.parent) as directory:
+    directory = resume if resume.is_dir() else resume.parent
+    with files(reopen(directory), reporter.note) as output:
         saved = checkpoint.load_state(resume)
         if resume.is_file() and resume.name != checkpoint.STATE_FILE:
             raise MicrogptError(
                 f"{shown_path(resume)} is a copy; a run goes on from the {checkpoint.STATE_FILE} of its own "
                 "directory"
             )
-        settings = _checked(
-            {**dataclasses.asdict(saved.config), **options},
-            "a resumed run keeps the sizes that it began with",
-        )
-        return run.train(settings, reporter, (directory, saved))
+        before = dataclasses.asdict(saved.config)
+        config = _checked(options, before, "a resumed run keeps the sizes that it began with")
+        check_text_is_there(config, directory)
+        return run.train(config, reporter, resumed=saved, output=output)
 
 
-def _begin_with_weights(options: Mapping[str, Any], reporter: Reporter, *, extend_vocabulary: bool) -> Result:
+def _begin_with_weights(
+    options: Mapping[str, Any],
+    reporter: Reporter,
+    *,
+    extend_vocabulary: bool,
+    content: bytes | None,
+    output: Output | None,
+) -> Result:
+    if "file" not in options:
+        raise UsageError("which text? microgpt train FILE --from RUN")
     from microgpt.checkpoint import saved as checkpoint
     from microgpt.training import run
     from microgpt.training.warm_start import options_of
@@ -70,15 +93,29 @@ def _begin_with_weights(options: Mapping[str, Any], reporter: Reporter, *, exten
     reporter.note(
         f"beginning with {shown_path(weights.path)}, the weights of step {weights.notes.get('step')}"
     )
-    settings = _checked({**options_of(weights), **options}, "the sizes are those of the weights")
-    return run.train(settings, reporter, weights=weights, extend_vocabulary=extend_vocabulary)
+    config = _checked(options, options_of(weights), "the sizes are those of the weights")
+    return run.train(
+        config, reporter, content=content, weights=weights, extend_vocabulary=extend_vocabulary, output=output
+    )
 
 
-def _checked(options: Mapping[str, Any], hint: str = "") -> TrainConfig:
-    """The options as a whole: what is wrong with them is wrong usage."""
-    if "file" not in options:
-        raise UsageError("which text? microgpt train FILE")
+def _checked(
+    options: Mapping[str, Any], before: Mapping[str, Any] | None = None, hint: str = ""
+) -> TrainConfig:
+    """The options as a whole, after those of `before`. Raises UsageError, which ends in the hint where other
+    sizes than those of `before` are what is wrong."""
+    before = before or {}
     try:
-        return TrainConfig(**options)
+        return TrainConfig(**{**before, **options})
     except MicrogptError as error:
-        raise UsageError(f"{error}; {hint}" if hint else str(error)) from None
+        others = {name: value for name, value in options.items() if name not in SIZES}
+        sizes_are_wrong = before and _is_valid({**before, **others})
+        raise UsageError(f"{error}; {hint}" if sizes_are_wrong else str(error)) from None
+
+
+def _is_valid(options: Mapping[str, Any]) -> bool:
+    try:
+        TrainConfig(**options)
+    except MicrogptError:
+        return False
+    return True

@@ -11,18 +11,18 @@ import numpy as np
 from microgpt.arrays import Array, IdArray, all_finite
 from microgpt.config import TrainConfig
 from microgpt.errors import NotFiniteError
-from microgpt.machine.budget import Budget
-from microgpt.model.activations import activations, constants
+from microgpt.machine.cores import choose_threads
+from microgpt.model.activations import activations, in_order
 from microgpt.model.architecture import Architecture
-from microgpt.model.parameters import count, decay_blocks, fill, initial_blocks, shard_views, table, views
-from microgpt.model.steps import Batch, Optimizer, Training, build_training
+from microgpt.model.parameters import count, decay_blocks, fill, initial_blocks, shard_views, table
+from microgpt.model.placed import PlacedModel
+from microgpt.model.steps import Adam, Batch, Training, build_training
 from microgpt.text.opening import text_name
 from microgpt.text.walk import Walk, check_long_enough, shuffle_order
 
 BETA1, EPS = 0.9, 1e-8
-# so many steps can be logged before Python must read the log
+# how many steps fit into the log; then Python must read it
 LOG_SLOTS = 1024
-SMALLER = "use a smaller --d-model, --d-ff or --n-layers"
 
 
 @dataclass(frozen=True)
@@ -33,37 +33,42 @@ class Losses:
     grad_norm: Array
 
 
-class Trainer:
-    """All arrays of a training run. `advance` is the only thing that changes them.
+def threads_for(k: ModuleType, architecture: Architecture, config: TrainConfig) -> int:
+    """How many threads the steps of a run take. Raises MicrogptError where this machine has fewer cores."""
+    flop, n_shards = architecture.flop_per_step(config.batch_size), config.n_shards(k.max_shards())
+    return choose_threads(config.threads, flop, n_shards)
 
-    ids is the text to train on, which the caller has booked; the seed decides the initial parameters and the
-    order of the chunks.
+
+class Trainer:
+    """All arrays of a training run. Only `advance` changes them.
+
+    placed  the model to train, whose parameters become the initial ones: the seed in `config` decides them,
+            and the order of the chunks
+    ids     (X,), the text in unsigned integers; the caller has booked it
+
     Raises MicrogptError where the text is too short or the arrays exceed the budget.
     """
 
-    def __init__(
-        self, k: ModuleType, architecture: Architecture, config: TrainConfig, ids: IdArray, budget: Budget
-    ) -> None:
+    def __init__(self, placed: PlacedModel, config: TrainConfig, ids: IdArray) -> None:
         stride = config.stride or config.seq_len
         name = text_name(config.file)
         check_long_enough(len(ids), config.seq_len, stride, config.batch_size, name, config.val_fraction)
-        self.k, self.architecture, self.config = k, architecture, config
+        self.placed, self.k, self.config = placed, placed.k, config
         self.walk = Walk(len(ids), config.seq_len, stride, config.batch_size)
-        self.tensors = table(architecture.sizes)
+        self.tensors = table(placed.architecture.sizes)
 
-        budget.book(k.overhead(), "the backend's own use", "use another --backend")
-        S, P, dtype = config.n_shards(k.max_shards()), count(self.tensors), architecture.dtype
+        k, budget, dtype = placed.k, placed.budget, placed.architecture.dtype
+        S, P = config.n_shards(k.max_shards()), count(self.tensors)
 
-        def real(shape: tuple[int, ...], what: str, remedy: str = SMALLER) -> Array:
-            return budget.zeros(k, shape, dtype, what, remedy)
+        def real(shape: tuple[int, ...], what: str) -> Array:
+            return budget.zeros(k, shape, dtype, what, "use a smaller --d-model, --d-ff or --n-layers")
 
         def integers(shape: tuple[int, ...], kind: type, what: str) -> Array:
             return budget.zeros(k, shape, kind, what, "use a smaller --batch-size or --seq-len")
 
-        param = real((P,), "the model's parameters")
-        shards = real((S * P,), f"the gradients of {S} shards", SMALLER)
-        optimizer = Optimizer(
-            param=param,
+        shards = real((S * P,), f"the gradients of {S} shards")
+        adam = Adam(
+            param=placed.param,
             m=real((P,), "Adam's first moments"),
             v=real((P,), "Adam's second moments"),
             grad=shards if S == 1 else real((P,), "the gradient"),
@@ -73,7 +78,7 @@ class Trainer:
             lr=real((LOG_SLOTS,), "the learning rates"),
             log=real((LOG_SLOTS, 2), "the log"),
             decay=real((P if config.weight_decay else 0,), "the weight decay of each parameter"),
-            clock=k.zeros((2,), np.int64),
+            clock=k.zeros((2,), np.int64),  # counters of a few bytes are not booked
             beta1=BETA1,
             beta2=config.beta2,
             eps=EPS,
@@ -93,22 +98,20 @@ class Trainer:
             order=k.to_device(self._order),  # on a CPU that is the same array
         )
         self.state = Training(
-            p=views(param, self.tensors),
+            p=placed.p,
             g=shard_views(shards, self.tensors, S),
-            a=activations(
-                k, budget, architecture.sizes, dtype, n_sequences=config.batch_size, n_shards=S, training=True
-            ),
-            c=constants(k, budget, architecture),
+            a=activations(placed, n_sequences=config.batch_size, n_shards=S, training=True),
+            c=placed.c,
             batch=batch,
-            o=optimizer,
+            adam=adam,
             stride=stride,
         )
         self._steps = build_training(k, S)
         self._rates = np.zeros(LOG_SLOTS, dtype)
         # last, so that whatever does not fit is refused before memory is touched
-        fill(k, param, initial_blocks(self.tensors, config.seed, dtype))
+        fill(k, placed.param, initial_blocks(self.tensors, config.seed, dtype))
         if config.weight_decay:
-            fill(k, optimizer.decay, decay_blocks(self.tensors, config.weight_decay, dtype))
+            fill(k, adam.decay, decay_blocks(self.tensors, config.weight_decay, dtype))
 
     def compile(self) -> None:
         """Compile the step, or load it from the cache: no step is taken."""
@@ -117,7 +120,7 @@ class Trainer:
     @property
     def step(self) -> int:
         """How many steps are done."""
-        return int(self.k.to_host(self.state.o.clock)[0])
+        return int(self.k.to_host(self.state.adam.clock)[0])
 
     @property
     def epoch(self) -> float:
@@ -125,7 +128,7 @@ class Trainer:
         return self.step / self.walk.steps_per_epoch
 
     def characters(self, step: int) -> int:
-        """How many characters have been predicted in so many steps, on the average of an epoch."""
+        """How many characters this number of steps predicts, on the average of an epoch."""
         return round(step * self.walk.n_targets / self.walk.steps_per_epoch)
 
     def advance(self, n: int) -> Losses:
@@ -147,11 +150,11 @@ class Trainer:
         first = self.step
         slots = np.arange(first, first + n) % LOG_SLOTS
         self._rates[slots] = [self.config.learning_rate(step) for step in range(first, first + n)]
-        self.k.from_host(self.state.o.lr, self._rates)
+        self.k.from_host(self.state.adam.lr, self._rates)
         with np.errstate(all="ignore"):  # the reference would warn of what is found below
             self._steps(n, self.state)
-        log: Array = self.k.to_host(self.state.o.log)[slots]
-        if self.k.to_host(self.state.o.clock)[1]:
+        log: Array = self.k.to_host(self.state.adam.log)[slots]
+        if self.k.to_host(self.state.adam.clock)[1]:
             raise NotFiniteError(self._first_bad_array(float(log[self.step - first, 0])))
         return log
 
@@ -163,14 +166,8 @@ class Trainer:
 
     def _first_bad_array(self, loss: float) -> str:
         """Which array is the first that is not finite, in the order in which a step computes them."""
-        a, in_layer = self.state.a, ("x", "ln1", "qkv", "heads", "mid", "ln2", "hidden")
         arrays = [(f"the parameter {name!r}", array) for name, array in self.state.p._asdict().items()]
-        for l in range(self.architecture.n_layers):
-            arrays += [
-                (f"the activation {name!r} of layer {l + 1}", getattr(a, name)[l]) for name in in_layer
-            ]
-        arrays += [("the activation 'x' after the last layer", a.x[-1]), ("the activation 'lnf'", a.lnf)]
-        arrays += [("the activation 'logits'", a.logits), ("the loss", a.losses)]
+        arrays += in_order(self.state.a)
         arrays += [(f"the gradient {name!r}", array) for name, array in self.state.g._asdict().items()]
         bad = (where for where, array in arrays if not all_finite(self.k.to_host(array)))
         where = next(bad, "the sum of the gradients")
@@ -179,9 +176,9 @@ class Trainer:
 
     def host(self, name: str) -> Array:
         """The optimizer's buffer of this name, param, m or v, on the host: on a CPU, the buffer itself."""
-        values: Array = self.k.to_host(getattr(self.state.o, name))
+        values: Array = self.k.to_host(getattr(self.state.adam, name))
         return values
 
     def continue_from(self, step: int) -> None:
-        """The parameters and moments are those after so many steps."""
-        self.k.from_host(self.state.o.clock, np.array([step, 0]))
+        """Go on as after this step, whose parameters and moments the caller has written to the buffers."""
+        self.k.from_host(self.state.adam.clock, np.array([step, 0]))

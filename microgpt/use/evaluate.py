@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import overload
 
 import numpy as np
 
-from microgpt.arrays import IdArray
-from microgpt.machine.budget import Budget
-from microgpt.model.activations import Constants, activations
+from microgpt.arrays import Array, IdArray
+from microgpt.model.activations import activation_bytes, activations
 from microgpt.model.architecture import Architecture
-from microgpt.model.parameters import Parameters
+from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Batch, Evaluation, build_evaluation
 from microgpt.text.walk import Walk
 
@@ -58,31 +56,28 @@ class Evaluator:
     Raises MicrogptError where the text is too short or the arrays exceed the budget.
     """
 
-    def __init__(
-        self,
-        k: ModuleType,
-        architecture: Architecture,
-        p: Parameters,
-        c: Constants,
-        budget: Budget,
-        ids: IdArray,
-    ) -> None:
-        T = architecture.seq_len
+    def __init__(self, placed: PlacedModel, ids: IdArray) -> None:
+        k, T = placed.k, placed.architecture.seq_len
         n_chunks = Walk(len(ids), T, T, batch_size=1).n_chunks
-        B = min(n_chunks, sequences_that_fit(architecture, budget))
+        B = min(n_chunks, sequences_that_fit(placed.architecture))
         self.k = k
         self._walk = Walk(len(ids), T, T, B)
+        a = activations(placed, n_sequences=B)
+
+        def integers(what: str) -> Array:
+            return placed.budget.zeros(k, (B, T), np.int32, what, "use a shorter --seq-len")
+
         batch = Batch(
-            inputs=k.zeros((B, T), np.int32),
-            targets=k.zeros((B, T), np.int32),
+            inputs=integers("the batch that is evaluated"),
+            targets=integers("the targets of the batch that is evaluated"),
             n_targets=k.zeros((1,), np.int64),
             ids=k.to_device(ids),
             order=k.zeros((0,), np.int64),
         )
         self._state = Evaluation(
-            p=p,
-            a=activations(k, budget, architecture.sizes, architecture.dtype, n_sequences=B),
-            c=c,
+            p=placed.p,
+            a=a,
+            c=placed.c,
             batch=batch,
             clock=k.zeros((2,), np.int64),
             total=k.zeros((1,), np.float64),
@@ -105,7 +100,7 @@ class Evaluator:
     ) -> Score | None:
         """The loss over the whole text; None if `stop` ends it before.
 
-        progress(done, total)  hears after every slice of SLICE_SECONDS how many characters are done
+        progress(done, total)  is called after every slice of SLICE_SECONDS with the characters that are done
         stop()                 is asked after every slice but the last, which leaves nothing to stop
         """
         k, state, n_batches = self.k, self._state, self._walk.steps_per_epoch
@@ -126,10 +121,26 @@ class Evaluator:
             n = max(1, min(2 * n, int(n * SLICE_SECONDS / seconds)))
         return Score(float(k.to_host(state.total)[0]) / counted, counted)
 
+    def rows(self) -> Iterator[tuple[slice, Array, Array]]:
+        """What the model says at each character but the last, of the one that follows it; chunk by chunk.
 
-def sequences_that_fit(architecture: Architecture, budget: Budget) -> int:
+        Of a chunk, the places of its n characters in the text, their losses (n,) in nats and their logits
+        (n, V); both are on the host, and valid until the next chunk. The chunks come in no particular order.
+        """
+        k, state = self.k, self._state
+        T, B, Q = self._walk.seq_len, self._walk.batch_size, self._walk.n_chunks
+        k.from_host(state.clock, np.zeros(state.clock.shape, state.clock.dtype))
+        for step in range(self._walk.steps_per_epoch):
+            self._evaluate(1, state)
+            losses, logits = k.to_host(state.a.losses), k.to_host(state.a.logits)
+            for b in range(B):
+                chunk = b * Q // B + step
+                if chunk < (b + 1) * Q // B:
+                    begin, end = chunk * T, min(chunk * T + T, self._walk.n_targets)
+                    part = slice(b * T, b * T + end - begin)
+                    yield slice(begin, end), losses[part], logits[part]
+
+
+def sequences_that_fit(architecture: Architecture) -> int:
     """How many sequences of a batch keep the activations within ARENA_BYTES; at least 1."""
-    one = Budget(budget.cap)
-    # booked for one sequence; NumPy's zeros take no memory before they are written
-    activations(np, one, architecture.sizes, architecture.dtype, n_sequences=1)
-    return max(1, min(MAX_SEQUENCES, ARENA_BYTES // one.held))
+    return max(1, min(MAX_SEQUENCES, ARENA_BYTES // activation_bytes(architecture, n_sequences=1)))

@@ -14,22 +14,19 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 
 from microgpt.arrays import Array, IdArray
 from microgpt.errors import MicrogptError, shown
-from microgpt.machine.budget import Budget
-from microgpt.model.activations import Constants, activations
-from microgpt.model.architecture import Architecture
-from microgpt.model.parameters import Parameters
+from microgpt.model.activations import activations
+from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Generation, build_generation
 from microgpt.text.vocabulary import Vocabulary
 
-# random numbers are drawn for so many characters at once; no piece is longer
-BLOCK = 1024
+# for how many characters random numbers are made at once; no piece is longer
+DRAWS = 1024
 # how long compiled code may keep a character to itself: a terminal shows about 30 pieces a second
 PIECE_SECONDS = 1 / 30
 # below this the likeliest character is certain, and 1/temperature would soon leave the range of float32
@@ -106,16 +103,18 @@ class Generator:
     One stream at a time: a new one takes the arrays over.
     """
 
-    def __init__(
-        self, k: ModuleType, architecture: Architecture, p: Parameters, c: Constants, budget: Budget
-    ) -> None:
-        self.k, self.architecture, self.p, self.c = k, architecture, p, c
-        self.a = activations(k, budget, architecture.sizes, architecture.dtype, n_sequences=1)
-        self._window = k.zeros((architecture.seq_len,), np.int32)
-        self._output = k.zeros((BLOCK,), np.int32)
-        self._clock = k.zeros((3,), np.int64)
-        self._uniform = k.zeros((BLOCK,), architecture.dtype)
-        self._generate = build_generation(k)
+    def __init__(self, placed: PlacedModel) -> None:
+        self.placed, self.k, self.architecture = placed, placed.k, placed.architecture
+        self.a = activations(placed, n_sequences=1)
+
+        def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike, what: str) -> Array:
+            return placed.budget.zeros(placed.k, shape, dtype, what, "use a shorter --seq-len")
+
+        self._window = zeros((self.architecture.seq_len,), np.int32, "the last characters")
+        self._output = zeros((DRAWS,), np.int32, "the characters that are drawn")
+        self._uniform = zeros((DRAWS,), self.architecture.dtype, "the random numbers")
+        self._clock = placed.k.zeros((3,), np.int64)
+        self._generate = build_generation(placed.k)
 
     def compile(self) -> None:
         """Compile the next character, or load it from the cache: nothing is generated."""
@@ -126,7 +125,7 @@ class Generator:
         temperature = float(sampling.temperature) if sampling.temperature >= LOWEST_TEMPERATURE else 0.0
         top_k = min(int(sampling.top_k), self.architecture.vocabulary_size)
         return Generation(
-            self.p, self.a, self.c, self._window, self._output, self._clock, self._uniform,
+            self.placed.p, self.a, self.placed.c, self._window, self._output, self._clock, self._uniform,
             temperature, top_k, float(sampling.top_p),
         )  # fmt: skip
 
@@ -171,11 +170,11 @@ class Generator:
         in_window, computed = len(seen), 0
         random = np.random.default_rng(sampling.seed)
         n = chunk or 1
-        for begin in range(0, length, BLOCK):
+        for begin in range(0, length, DRAWS):
             # float32 in either dtype, so that both draw by the same numbers
-            k.from_host(self._uniform, random.random(BLOCK, np.float32))
+            k.from_host(self._uniform, random.random(DRAWS, np.float32))
             k.from_host(self._clock, np.array([in_window, computed, 0]))
-            drawn, block = 0, min(BLOCK, length - begin)
+            drawn, block = 0, min(DRAWS, length - begin)
             while drawn < block:
                 n = min(n, block - drawn)
                 started = time.perf_counter()

@@ -88,13 +88,6 @@ def _become(function: Callable[[], object], files: list[IO[bytes]]) -> None:
         os._exit(code)
 
 
-def hear_signals() -> None:
-    """Hear what a shell makes its background processes ignore; children inherit it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in {"SIGTERM", "SIGHUP"} & {*dir(signal)}:
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
-
-
 def program(*arguments: object) -> Callable[[], None]:
     """The program with these arguments, as a function for a child."""
 

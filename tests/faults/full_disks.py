@@ -10,7 +10,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from faults.children import call, hear_signals, program
+from hearing import hear_signals
+
+from faults.children import call, program
 from faults.small import OPTIONS, WEIGHTS, contents, write_text
 
 # bytes: what the program says goes into a file, too
@@ -21,10 +23,10 @@ REASONS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 def run(tries: int, seed: int, folder: Path) -> str:
     """Raises AssertionError with the seed of a try that failed; what was done, in a sentence."""
     from microgpt.checkpoint import saved as checkpoint
-    from microgpt.training import run as runs
+    from microgpt.training import output
 
     hear_signals()
-    runs.CHECKPOINT_SECONDS = 0.0
+    output.CHECKPOINT_SECONDS = 0.0
     os.chdir(folder)
     write_text(folder)
     begin = ("train", "text.txt", *OPTIONS, "--out")

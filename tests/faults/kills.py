@@ -25,9 +25,9 @@ MOST_KILLS = 3
 def run(tries: int, seed: int, folder: Path) -> str:
     """Raises AssertionError with the seed of a try that failed; what was done, in a sentence."""
     from microgpt.checkpoint import saved as checkpoint
-    from microgpt.training import run as runs
+    from microgpt.training import output
 
-    runs.CHECKPOINT_SECONDS = 0.0  # a checkpoint after each look
+    output.CHECKPOINT_SECONDS = 0.0  # a checkpoint after each look
     os.chdir(folder)
     write_text(folder)
     begin = ("train", "text.txt", *OPTIONS, "--out")

@@ -15,7 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from faults.children import hear_signals
+from hearing import hear_signals
+
 from faults.small import write_text
 
 PROGRAM = (sys.executable, "-m", "microgpt")

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from faults.children import hear_signals
+from hearing import hear_signals
+
 from faults.small import write_text
 
 # after so much of the time everything that a run needs is there
@@ -42,12 +43,13 @@ class Silent:
 def run(tries: int, seed: int, folder: Path) -> str:
     """`tries` are minutes here. Raises AssertionError; what was done, in a sentence."""
     from microgpt.config import TrainConfig
+    from microgpt.training import output
     from microgpt.training import run as runs
 
     hear_signals()
     os.chdir(folder)
     write_text(folder)
-    runs.CHECKPOINT_SECONDS = 1.0
+    output.CHECKPOINT_SECONDS = 1.0
     reporter = Silent(60.0 * tries)
     config = TrainConfig(
         file="text.txt", seq_len=16, d_model=16, batch_size=4, steps=1_000_000_000, val_fraction=0.1,

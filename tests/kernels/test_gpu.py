@@ -19,6 +19,7 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.machine.budget import Budget
 from microgpt.model.heads import HEAD_LAYOUTS
+from microgpt.model.placed import place
 from microgpt.text.reading import read_text
 from microgpt.training import run
 from microgpt.training.run import Run
@@ -48,9 +49,16 @@ def simulated(request, monkeypatch):
     return gpu_backend(request.param, monkeypatch)
 
 
+def record(work):
+    """A graph of what is asked of the GPU, which is not done."""
+    from microgpt_kernels.cublas.graph import Graph
+
+    return Graph(device(), work)
+
+
 def make(k, budget=None, **options):
     config = TrainConfig(file="x", **(OPTIONS | options))
-    return Trainer(k, config.architecture(V), config, IDS, budget or Budget(None))
+    return Trainer(place(k, config.architecture(V), budget or Budget(None)), config, IDS)
 
 
 def result(trainer, losses):
@@ -103,7 +111,7 @@ def usual(k, **options):
     """A run of a size that fills more than a corner of a GPU."""
     config = TrainConfig(file="x", **(USUAL | options))
     ids = np.random.default_rng(0).integers(0, 65, 20_000).astype(np.uint8)
-    return Trainer(k, config.architecture(65), config, ids, Budget(None))
+    return Trainer(place(k, config.architecture(65), Budget(None)), config, ids)
 
 
 @pytest.mark.gpu
@@ -182,7 +190,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(k):
     moments = trainer.host("m")
     spoiled = trainer.host("param")
     spoiled[-1] = np.inf
-    k.from_host(trainer.state.o.param, spoiled)
+    k.from_host(trainer.placed.param, spoiled)
     with pytest.raises(
         NotFiniteError, match="at step 3: the parameter 'unembed_b' is the first array with a NaN"
     ):
@@ -196,14 +204,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(k):
 
 
 def test_evaluation_and_generation_agree_with_the_reference(k):
-    architecture = make(reference, dtype="float64").architecture
-    param = np.random.default_rng(3).normal(size=make(reference).state.o.param.shape)
+    architecture = make(reference, dtype="float64").placed.architecture
+    param = np.random.default_rng(3).normal(size=make(reference).placed.param.shape)
     results = []
     for backend in (reference, k):
-        budget = Budget(None)
-        _, p, c = placed(backend, budget, architecture, param)
-        score = Evaluator(backend, architecture, p, c, budget, IDS).score()
-        generator = Generator(backend, architecture, p, c, budget)
+        model = placed(backend, architecture, Budget(None), param)
+        score = Evaluator(model, IDS).score()
+        generator = Generator(model)
         # past the end of the window, with and without limits
         texts = [
             np.concatenate(list(generator.stream(IDS[:3], 9, sampling, chunk=4)))
@@ -256,7 +263,8 @@ def test_what_is_saved_is_what_the_device_holds(k, tmp_path):
     out = trained(tmp_path, "run", "cublas", 2)
     config = TrainConfig(**(OPTIONS | {"file": str(tmp_path / "text.txt"), "backend": "cublas", "steps": 2}))
     text = read_text(tmp_path / "text.txt")
-    again = Run(k, config, config.architecture(len(text.vocabulary)), text, Budget(None)).trainer
+    model = place(k, config.architecture(len(text.vocabulary)), Budget(None))
+    again = Run(model, config, text, Silent()).trainer
     at_start = again.host("param")
     again.advance(2)
     saved = load_state(out)
@@ -285,7 +293,7 @@ def test_sequences_and_heads_are_as_many_as_you_like(simulated, case):
     for kernel in KERNELS:
         values = [value(argument) for argument in kernel.arguments]
         before = device().n_asked
-        device().capture(lambda: getattr(simulated, kernel.name)(*values))  # noqa: B023
+        record(lambda: getattr(simulated, kernel.name)(*values))  # noqa: B023
         assert device().n_asked > before, kernel.name
 
 
@@ -309,7 +317,7 @@ def small_parts(simulated, monkeypatch):
     import simulator
     from microgpt_kernels.cublas import embedding
 
-    monkeypatch.setattr(embedding, "PART", 16)
+    monkeypatch.setattr(embedding, "SORTED_ROWS", 16)
     simulator.compiled.cache_clear()  # it knows what the constants were
     yield embedding
     simulator.compiled.cache_clear()
@@ -374,7 +382,7 @@ def test_the_embeddings_gradient_reads_each_row_once(simulated, monkeypatch):
 def test_sums_in_parts_are_right(simulated, kernel):
     """1,100 rows are three parts, in which the last turn of a loop is not full; 33 columns are two blocks."""
     case = Case(B=11, T=100, widths=(33,), V=1, F=1, M=33)
-    judge(BY_NAME[kernel], getattr(Hosted(simulated), kernel), case, "float64")
+    judge(BY_NAME[kernel], Hosted(simulated), case, "float64")
     assert device().core.launches.count("_sum_rows_kernel") == 2
 
 
@@ -384,7 +392,7 @@ def test_many_rows_take_a_second_kernel_for_each_sum(simulated):
     for batch_size in (512, 513):
         trainer = usual(simulated, seq_len=1, batch_size=batch_size)
         before = device().n_asked
-        device().capture(lambda: trainer._steps.eager(1, trainer.state))  # noqa: B023
+        record(lambda: trainer._steps.eager(1, trainer.state))  # noqa: B023
         asked.append(device().n_asked - before)
     assert asked == [21 + 36 * 2, 21 + 36 * 2 + 3 + 8 * 2]
 
@@ -431,7 +439,7 @@ def test_the_collector_frees_nothing_while_a_graph_is_captured(simulated, monkey
     before = gc.get_threshold()
     gc.set_threshold(1)
     try:
-        device().capture(lambda: trainer._steps.eager(1, trainer.state))
+        record(lambda: trainer._steps.eager(1, trainer.state))
     finally:
         gc.set_threshold(*before)
     assert hoard == []

@@ -53,7 +53,7 @@ def parameters(config):
 
 
 def batches(config):
-    """What each step reads and predicts, (B, T) both: DESIGN.md's walk through the text, said once more."""
+    """What each step reads and predicts, (B, T) both: the walk through the text, written once more."""
     B, T, stride = config.batch_size, config.seq_len, config.stride or config.seq_len
     n_chunks = 1 + math.ceil((len(TEXT) - 1 - T) / stride)
     inputs, targets = np.zeros((n_chunks + 1, T), np.int32), np.full((n_chunks + 1, T), -1, np.int32)
@@ -88,7 +88,7 @@ def differences(trainer, case):
     k, state = trainer.k, trainer.state
     found = trainer.advance(1)
     errors = {"logits": relative_error(k.to_host(state.a.logits), logits)}
-    grads = views(k.to_host(state.o.grad), trainer.tensors)
+    grads = views(k.to_host(state.adam.grad), trainer.tensors)
     for (name, layer), expected in gradients.items():
         actual = getattr(grads, name) if layer is None else getattr(grads, name)[layer]
         if name == "qkv_w":  # the gradients of q and k can be much smaller than that of v

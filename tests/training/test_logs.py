@@ -1,6 +1,7 @@
 """metrics.jsonl and samples.txt: what a crash leaves of them, and a disk that is full."""
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -51,6 +52,8 @@ def test_what_somebody_else_wrote_stays(written):
         b'{"step": "1", "elapsed_s": 0}\n',
         b'{"step": NaN, "elapsed_s": 0}\n',
         b"[" * 9**5,
+        b"x" * (5 << 20),
+        b"x" * (5 << 20) + b"\n",
     ],
 )
 def test_lines_that_are_no_reports_are_no_obstacle(written, line):
@@ -58,6 +61,26 @@ def test_lines_that_are_no_reports_are_no_obstacle(written, line):
     (written / "metrics.jsonl").write_bytes(before + line)
     assert Logs(written, print).resume(3) == 0.3
     assert (written / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "last",
+    [{"metrics.jsonl": "", "samples.txt": ""}, {"metrics.jsonl": '{"st', "samples.txt": "--- step 3\nonce"}],
+    ids=["whole", "cut"],
+)
+def test_long_logs_take_no_memory(written, last):
+    """Neither where they are whole, nor where they are cut."""
+    line = json.dumps({**report(2), "more": "x" * 9999}) + "\n"
+    logs = {"metrics.jsonl": line * 800, "samples.txt": f"--- step 2\n{SAMPLE}\n" * 20_000}
+    for name, text in logs.items():
+        (written / name).write_bytes(text.encode() + last[name].encode())
+    tracemalloc.start()
+    try:
+        assert Logs(written, print).resume(2) == 0.2
+        assert tracemalloc.get_traced_memory()[1] < 2 << 20
+    finally:
+        tracemalloc.stop()
+    assert {name: (written / name).read_bytes().decode() for name in logs} == logs
 
 
 def test_a_full_disk_is_told_once_and_leaves_whole_lines(written, monkeypatch):

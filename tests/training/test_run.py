@@ -13,8 +13,8 @@ from reporters import Silent, resume
 from microgpt.checkpoint.saved import load_model, load_state
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError
-from microgpt.machine import cores
 from microgpt.training import run
+from microgpt.training.trainer import threads_for
 
 pytestmark = pytest.mark.usefixtures("signals")
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
@@ -170,8 +170,8 @@ def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path
         return losses
 
     def not_finite(n, state):
-        state.o.log[state.o.clock[0]] = np.nan
-        state.o.clock[1] = 1
+        state.adam.log[state.adam.clock[0]] = np.nan
+        state.adam.clock[1] = 1
 
     monkeypatch.setattr(run.Trainer, "advance", poison)
     with pytest.raises(NotFiniteError) as caught:
@@ -181,7 +181,9 @@ def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path
     assert f"the loss is not finite at step {step + 1}: the gradient 'up_w' is the first" in str(caught.value)
     assert str(caught.value).endswith(
         "; the weights from before it are in nan; a smaller rate may help, in a new run with them: "
-        "microgpt train text.txt --from nan/model.safetensors --lr 0.003"
+        "microgpt train text.txt --from nan/model.safetensors --steps 150 --backend reference --batch-size 2 "
+        "--order shuffled --lr 0.003 --schedule cosine --warmup 9 --clip 0.5 --weight-decay 0.1 "
+        "--val-fraction 0.1 --eval-every 40 --sample-every 65"
     )
 
 
@@ -191,7 +193,7 @@ def test_weights_that_are_not_finite_replace_no_checkpoint(file, tmp_path, monke
     before = (tmp_path / "nan" / "model.safetensors").read_bytes()
 
     def poison(self, n, advance=run.Trainer.advance):
-        self.state.o.param[7] = np.inf
+        self.placed.param[7] = np.inf
         return advance(self, n)
 
     monkeypatch.setattr(run.Trainer, "advance", poison)
@@ -206,7 +208,7 @@ def test_threads_are_decided_once(monkeypatch):
 
     def chosen(**options):
         config = TrainConfig(file="x", **options)
-        return cores.choose_threads(load("reference"), config, config.architecture(65))
+        return threads_for(load("reference"), config.architecture(65), config)
 
     assert [chosen(batch_size=B) for B in (1, 2, 3, 100)] == [1, 2, 3, 3]
     assert chosen(batch_size=4, threads=2) == 2

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from microgpt_kernels import load
 from numba.core.runtime import _nrt_python, rtsys
+from reporters import Silent
 from support import CPU_BACKENDS, peak_memory
 
 from microgpt.checkpoint.saved import load_state
+from microgpt.checkpoint.writing import save_state
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.machine.budget import Budget
+from microgpt.model.placed import place
 from microgpt.text.reading import Text, read_text
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.training import trainer as train
@@ -40,7 +43,7 @@ def trainer_of(backend, ids=IDS, vocabulary_size=V, cap=None, **options):
     config = TrainConfig(**{**SMALL, "backend": backend, **options})
     k = load(backend)
     k.set_threads(config.threads)
-    return Trainer(k, config.architecture(vocabulary_size), config, ids, Budget(cap))
+    return Trainer(place(k, config.architecture(vocabulary_size), Budget(cap)), config, ids)
 
 
 def curve(trainer, n):
@@ -73,9 +76,7 @@ def test_a_run_that_stops_and_goes_on_ends_the_same(backend, order, options, tmp
     def run():
         config = TrainConfig(**options)
         text = Text(IDS, vocabulary, "0" * 64, Path("x"))
-        run = Run(k, config, config.architecture(V), text, Budget(None))
-        run.out = tmp_path
-        return run
+        return Run(place(k, config.architecture(V), Budget(None)), config, text, Silent())
 
     whole = run().trainer
     expected = curve(whole, 60)
@@ -86,7 +87,7 @@ def test_a_run_that_stops_and_goes_on_ends_the_same(backend, order, options, tmp
             part.restore(load_state(tmp_path))
         assert part.trainer.step == begin
         parts.append(curve(part.trainer, end - begin))
-        part.save()
+        save_state(tmp_path, part.state(), *map(part.trainer.host, ("param", "m", "v")))
     assert np.array_equal(np.hstack(parts), expected)
     for name in ("param", "m", "v"):
         assert np.array_equal(part.trainer.host(name), whole.host(name))

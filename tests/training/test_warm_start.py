@@ -45,10 +45,9 @@ class Loaded(NamedTuple):
 
 def score(architecture, vocabulary, param, file):
     """The loss over the characters of a file that a vocabulary has."""
-    k, budget = load("reference"), Budget(None)
-    _, p, c = placed(k, budget, architecture, param)
-    ids = encode_file(file, vocabulary, budget, skip_unknown=True).ids
-    return Evaluator(k, architecture, p, c, budget, ids).score().nats
+    model = placed(load("reference"), architecture, Budget(None), param)
+    ids = encode_file(file, vocabulary, model.budget, skip_unknown=True).ids
+    return Evaluator(model, ids).score().nats
 
 
 def begin(saved, file, **options):

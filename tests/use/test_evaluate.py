@@ -14,8 +14,9 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.machine.budget import Budget
 from microgpt.model import transformer as model
-from microgpt.model.activations import activations
+from microgpt.model.activations import activation_bytes, activations
 from microgpt.model.parameters import count, table
+from microgpt.model.placed import PlacedModel
 from microgpt.use import evaluate
 from microgpt.use.evaluate import ARENA_BYTES, MAX_SEQUENCES, Evaluator, Score, sequences_that_fit
 
@@ -37,22 +38,21 @@ def text_of(n):
 
 
 def evaluator_of(backend, config, ids, budget=None):
-    k, budget = load(backend), budget or Budget(None)
-    _, p, c = placed(k, budget, config, parameters(config).astype(config.dtype))
-    return Evaluator(k, config, p, c, budget, ids)
+    param = parameters(config).astype(config.dtype)
+    return Evaluator(placed(load(backend), config, budget or Budget(None), param), ids)
 
 
 def chunk_by_chunk(config, ids):
     """The mean loss in nats: each chunk of seq_len characters in a forward pass of its own."""
-    _, p, c = placed(reference, Budget(None), config, parameters(config))
-    a = activations(reference, Budget(None), config.sizes, np.float64, n_sequences=1)
+    exact = placed(reference, config, Budget(None), parameters(config))
+    a = activations(exact, n_sequences=1)
     forward, _ = model.build(reference)
     losses = []
     for start in range(0, len(ids) - 1, config.seq_len):
         inputs = ids[start : start + config.seq_len + 1][:-1]
         targets = ids[start + 1 : start + config.seq_len + 1]
         rows = slice(0, len(inputs))
-        forward(p, a, c, inputs, 0, rows, rows, slice(0, 1))
+        forward(exact.p, a, exact.c, inputs, 0, rows, rows, slice(0, 1))
         logits = a.logits[rows]
         log_total = np.log(np.exp(logits).sum(axis=1))
         losses.extend(log_total - logits[np.arange(len(targets)), targets])
@@ -89,13 +89,12 @@ def test_backends_agree(backend, monkeypatch):
 
 def test_scores_can_be_repeated_and_follow_the_parameters():
     config, ids = config_of(8), text_of(200)
-    k, budget = reference, Budget(None)
-    param, p, c = placed(k, budget, config, parameters(config))
-    evaluator = Evaluator(k, config, p, c, budget, ids)
+    changing = placed(reference, config, Budget(None), parameters(config))
+    evaluator = Evaluator(changing, ids)
     score = evaluator.score()
     assert isinstance(score.nats, float)
     assert evaluator.score() == score
-    param[:] = 0  # every character is as likely as any other
+    changing.param[:] = 0  # every character is as likely as any other
     assert evaluator.score().nats == pytest.approx(math.log(V))
 
 
@@ -160,16 +159,19 @@ def test_an_interrupt_leaves_the_evaluator_usable():
 @pytest.mark.parametrize("heads", ["10", "ones"])
 def test_the_batch_keeps_the_arena_modest(T, heads):
     config = config_of(T, heads=heads)
-    batch = sequences_that_fit(config, Budget(None))
+    batch = sequences_that_fit(config)
     assert 1 <= batch <= MAX_SEQUENCES
 
-    held = Budget(None)
-    nothing = types.SimpleNamespace(zeros=lambda shape, dtype: np.empty(0))
-    activations(nothing, held, config.sizes, config.dtype, n_sequences=batch)
-    assert held.held <= ARENA_BYTES or batch == 1
+    def booked(n_sequences):
+        nothing = types.SimpleNamespace(zeros=lambda shape, dtype: np.empty(0))
+        model = PlacedModel(nothing, config, Budget(None), np.empty(0), None, None)
+        activations(model, n_sequences=n_sequences)
+        assert model.budget.held == activation_bytes(config, n_sequences=n_sequences)
+        return model.budget.held
+
+    assert booked(batch) <= ARENA_BYTES or batch == 1
     if batch < MAX_SEQUENCES:
-        activations(nothing, held := Budget(None), config.sizes, config.dtype, n_sequences=2 * batch)
-        assert held.held > ARENA_BYTES
+        assert booked(2 * batch) > ARENA_BYTES
 
 
 def test_the_arrays_are_booked():

@@ -16,9 +16,10 @@ from microgpt.machine.budget import Budget
 from microgpt.model import transformer as model
 from microgpt.model.activations import activations
 from microgpt.model.parameters import count, table
+from microgpt.model.placed import place
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.use import generate
-from microgpt.use.generate import BLOCK, Generator, Sampling, encode_prompt, until
+from microgpt.use.generate import DRAWS, Generator, Sampling, encode_prompt, until
 
 V = 23
 BACKENDS = ("reference", "crystal", "openblas")
@@ -48,10 +49,7 @@ def parameters(config):
 
 
 def generator_of(backend, config):
-    k = load(backend)
-    budget = Budget(None)
-    _, p, c = placed(k, budget, config, parameters(config).astype(config.dtype))
-    return Generator(k, config, p, c, budget)
+    return Generator(placed(load(backend), config, Budget(None), parameters(config).astype(config.dtype)))
 
 
 def text_of(generator, prompt, length, sampling=Sampling(), chunk=None):  # noqa: B008  (it is frozen)
@@ -60,16 +58,15 @@ def text_of(generator, prompt, length, sampling=Sampling(), chunk=None):  # noqa
 
 def without_memory(config, prompt, length, sampling):
     """Yields each character and the logits that it was drawn by, in float64, from the whole window anew."""
-    budget = Budget(None)
-    _, p, c = placed(reference, budget, config, parameters(config))
-    a = activations(reference, budget, config.sizes, np.float64, n_sequences=1)
+    exact = placed(reference, config, Budget(None), parameters(config))
+    a = activations(exact, n_sequences=1)
     forward, _ = model.build(reference)
     uniform = np.random.default_rng(sampling.seed).random(length, np.float32)
     T = config.seq_len
     window = list(prompt[-T:])
     for i in range(length):
         rows = slice(0, len(window))
-        forward(p, a, c, np.array(window), 0, rows, rows, slice(0, 1))
+        forward(exact.p, a, exact.c, np.array(window), 0, rows, rows, slice(0, 1))
         logits = a.logits[len(window) - 1].copy()
         drawn = draw(logits, uniform[i : i + 1], sampling)
         yield drawn, logits
@@ -137,7 +134,7 @@ def test_backends_draw_the_same_text(sampling):
 @pytest.mark.parametrize("backend", ["reference", "crystal"])
 def test_the_pieces_do_not_change_the_text(backend):
     generator = generator_of(backend, config_of(8))
-    length = BLOCK + 77
+    length = DRAWS + 77
     texts = [text_of(generator, [1, 2], length, Sampling(seed=7), chunk) for chunk in (None, 64, 999, 5000)]
     assert all(np.array_equal(text, texts[0]) for text in texts)
     assert len(texts[0]) == length
@@ -297,7 +294,12 @@ def test_a_prompt_becomes_ids_and_an_empty_one_starts_a_line(text, with_line_bre
 
 def test_the_arrays_are_booked():
     config = config_of(8)
-    k, budget = load("reference"), Budget(20_000)
-    _, p, c = placed(k, Budget(None), config, parameters(config))
+    weights = 4 * count(table(config.sizes))
+    model = place(load("reference"), config, Budget(weights + 20_000))
     with pytest.raises(MicrogptError, match="out of memory budget"):
-        Generator(k, config, p, c, budget)
+        Generator(model)
+    model = place(load("reference"), config, Budget(None))
+    before = model.budget.held
+    generator = Generator(model)
+    arrays = [*generator.a, generator._window, generator._output, generator._uniform]
+    assert model.budget.held - before == sum(array.nbytes for array in arrays)

@@ -1,0 +1,39 @@
+"""The attention weights of a model, for whoever wants to look at them.
+
+What a backend's attention saves for its backward pass is laid out as that backend likes, and that pass may
+destroy it. Here the weights are computed once more, by the reference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from microgpt_kernels import reference
+
+
+def attention_weights(
+    qkv: npt.NDArray[Any], offsets: npt.NDArray[Any], n_sequences: int = 1
+) -> npt.NDArray[np.float64]:
+    """How much of each position's value each query takes, in every sequence and head.
+
+    Returns an array (B, H, T, T): [b, h, query, key] is between 0 and 1, and 0 for the keys after the query;
+    the weights of a query sum to 1. A head of width 0 has only zeros.
+
+    qkv          (N, 3C)       q, k and v as `attention_forward` reads them: after `rope_forward`, if there is
+                               one; on the host, in any real type
+    offsets      (H+1,) int32  head h owns columns offsets[h]:offsets[h+1] of q, of k and of v
+    n_sequences                B, into which the N rows are cut: T = N / B
+
+    Raises ValueError where the rows cannot be cut so.
+    """
+    N, C = len(qkv), qkv.shape[1] // 3
+    B, H = n_sequences, len(offsets) - 1
+    if B < 1 or N % B != 0:
+        raise ValueError(f"{N} rows cannot be cut into {B} sequences of the same length")
+    T = N // B
+    weights = np.zeros((B, H, T * T))
+    reference.attention_forward(np.zeros((N, C)), weights, None, qkv.astype(np.float64), offsets)
+    return weights.reshape(B, H, T, T)

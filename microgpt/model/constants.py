@@ -1,0 +1,48 @@
+"""What a model knows without learning it: where its heads begin, and the angles of rotary positions."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Annotated, NamedTuple
+
+import numpy as np
+
+from microgpt.arrays import BLOCK, Array
+from microgpt.machine.budget import Budget
+from microgpt.model.architecture import Architecture
+
+
+class Constants(NamedTuple):
+    """What all models of one architecture share. A layer with fewer than H heads ends in heads of width 0."""
+
+    offsets: Annotated[Array, "L H+1"]  # int32: head h of layer l has columns offsets[l, h] : offsets[l, h+1]
+    cos: Annotated[Array, "L A C"]  # A is T for rotary positions, else 0
+    sin: Annotated[Array, "L A C"]
+
+
+ROPE_BASE = 10000.0
+
+
+def constants(k: ModuleType, architecture: Architecture, budget: Budget) -> Constants:
+    """The heads' offsets, and for rotary positions the cosine and sine of each column's angle.
+
+    The angles are those of equation 34 in Su et al. 2021. Raises MicrogptError where they exceed the budget.
+    """
+    L, H, T, C, A = (architecture.sizes[letter] for letter in "LHTCA")
+    budget.book(L * (H + 1) * 4, "the borders of the heads", "use fewer --n-layers or a smaller --d-model")
+    offsets = np.full((L, H + 1), C, np.int32)
+    for l, widths in enumerate(architecture.heads):
+        offsets[l, 0] = 0
+        offsets[l, 1 : len(widths) + 1] = np.cumsum(widths)
+    what, remedy = "the angles of rotary positions", "use a shorter --seq-len, or --positions learned"
+    cos, sin = (budget.zeros(k, (L, A, C), architecture.dtype, what, remedy) for _ in range(2))
+    if A:
+        for l, widths in enumerate(architecture.heads):
+            frequencies = np.array([ROPE_BASE ** (-(c - c % 2) / D) for D in widths for c in range(D)])
+            # a block of positions at a time: in float64 the angles of a layer would be twice its tables
+            step = max(1, BLOCK // C)
+            for t in range(0, T, step):
+                angles = np.arange(t, min(t + step, T))[:, None] * frequencies
+                k.from_host(cos[l, t : t + step], np.cos(angles))
+                k.from_host(sin[l, t : t + step], np.sin(angles))
+    return Constants(k.to_device(offsets), cos, sin)

@@ -1,0 +1,227 @@
+"""What a run leaves behind: files in a directory of its own, or its weights in memory and no file at all."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from microgpt.arrays import Array
+from microgpt.checkpoint.saved import BEST_FILE, SavedModel, SavedState
+from microgpt.checkpoint.writing import check_buffers, save_model, save_state
+from microgpt.config import TrainConfig, to_toml
+from microgpt.errors import MicrogptError
+from microgpt.files import write_atomically
+from microgpt.terminal.interruption import cleaned_up
+from microgpt.training.directory import CONFIG_FILE, RunDirectory, claim
+from microgpt.training.logs import Logs
+from microgpt.training.resuming import from_weights
+
+CHECKPOINT_SECONDS = 60.0
+
+# The optimizer's flat buffers (P,) by name, `param`, `m` and `v`, on the host.
+Host = Callable[[str], Array]
+
+
+class Output(Protocol):
+    """Takes everything that a run leaves behind."""
+
+    @property
+    def out(self) -> str | None:
+        """The run's directory; None where nothing is written."""
+
+    @property
+    def problem(self) -> str | None:
+        """What could not be written, apart from the checkpoint."""
+
+    def begin(self, config: TrainConfig, step: int) -> float:
+        """The run begins, or goes on, at this step; returns the seconds that it has trained before.
+
+        Raises MicrogptError.
+        """
+
+    def report(self, metrics: dict[str, Any]) -> None: ...
+
+    def sample(self, step: int, text: str) -> None: ...
+
+    def save(self, state: SavedState, host: Host) -> None:
+        """Keep the state to go on from. Raises MicrogptError, also for weights that are not finite."""
+
+    def save_if_due(self, state: SavedState, host: Host) -> None:
+        """Save on the way, if the last time is long ago; a failure does not end the run."""
+
+    def save_best(self, model: SavedModel, host: Host) -> bool:
+        """Keep the weights with the lowest validation loss; whether that worked."""
+
+    def rescue(self, state: SavedState, host: Host) -> str:
+        """Keep the state from before a step that failed; returns what has become of it and what may help."""
+
+
+class FileOutput:
+    """Writes into a directory, and into a new one when somebody has moved or removed that.
+
+    directory  which this process has claimed
+    tell       hears at once of what cannot be written
+    """
+
+    def __init__(self, directory: RunDirectory, tell: Callable[[str], None]) -> None:
+        self._directory, self._tell = directory, tell
+        self._logs = Logs(directory.path, tell)
+        self._saved_at = time.monotonic()
+
+    @property
+    def out(self) -> str:
+        return str(self._directory.path)
+
+    @property
+    def problem(self) -> str | None:
+        return self._logs.problem
+
+    def begin(self, config: TrainConfig, step: int) -> float:
+        """Write the configuration; what the logs tell of later steps than this one is forgotten."""
+        self._toml = to_toml(config).encode()
+        self._saved_at = time.monotonic()
+        return self._open(step)
+
+    def _open(self, step: int) -> float:
+        self._logs = Logs(self._directory.path, self._tell)
+        write_atomically(self._directory.path / CONFIG_FILE, self._toml)
+        return self._logs.resume(step)
+
+    def _here(self) -> Path:
+        """The directory. If it has been moved or removed, the run gets a new one: by now the name may belong
+        to another run."""
+        before = self._directory
+        if not before.is_still_here():
+            self._directory = claim(None, before.path)
+            before.release()
+            self._open(step=0)
+            self._tell(f"{before.path} was moved or removed: the run goes on in {self.out}")
+        return self._directory.path
+
+    def report(self, metrics: dict[str, Any]) -> None:
+        self._here()
+        self._logs.report(metrics)
+
+    def sample(self, step: int, text: str) -> None:
+        self._here()
+        self._logs.sample(step, text)
+
+    def save(self, state: SavedState, host: Host) -> None:
+        """Write the checkpoint: at any instant the old one or the new one is there, whole."""
+        save_state(self._here(), state, *map(host, ("param", "m", "v")))
+
+    def save_if_due(self, state: SavedState, host: Host) -> None:
+        if time.monotonic() - self._saved_at <= CHECKPOINT_SECONDS:
+            return
+        try:
+            self.save(state, host)
+        except MicrogptError as error:
+            self._tell(f"{error}; the run goes on, and tries again in {CHECKPOINT_SECONDS:.0f} s")
+        self._saved_at = time.monotonic()
+
+    def save_best(self, model: SavedModel, host: Host) -> bool:
+        try:
+            save_model(self._here() / BEST_FILE, model, host("param"))
+        except MicrogptError as error:
+            self._logs.problem = self._logs.problem or str(error)
+            self._tell(f"{error}; the run goes on without these weights, the best so far")
+            return False
+        return True
+
+    def rescue(self, state: SavedState, host: Host) -> str:
+        try:
+            self.save(state, host)
+        except MicrogptError:  # a checkpoint takes finite weights only
+            return (
+                "the weights from before it are not finite either, and are not saved; a smaller --lr may help"
+            )
+        slower = dataclasses.replace(state.config, lr=float(f"{state.config.lr / 3:.1g}"))
+        return (
+            f"the weights from before it are in {self.out}; a smaller rate may help, "
+            f"in a new run with them: {from_weights(slower, self._directory.path)}"
+        )
+
+    def discard(self) -> None:
+        """Take back the directory, if no more than the configuration has been written into it."""
+        self._directory.discard()
+
+    def release(self) -> None:
+        """Let others write into the directory."""
+        self._directory.release()
+
+
+@contextlib.contextmanager
+def files(directory: RunDirectory, tell: Callable[[str], None]) -> Iterator[FileOutput]:
+    """Files in this directory, which is released at the end of the block.
+
+    It is taken back if the block fails, or a signal ends the program in it, before anything but the
+    configuration has been written.
+    """
+    output = FileOutput(directory, tell)
+    try:
+        with cleaned_up(output.discard):
+            yield output
+    except BaseException:
+        output.discard()
+        raise
+    finally:
+        output.release()
+
+
+class Kept(NamedTuple):
+    """A model that a run has left in memory."""
+
+    model: SavedModel
+    param: Array  # (P,), in the order of `parameters.table`
+
+
+class MemoryOutput:
+    """Keeps the weights in memory and writes nothing.
+
+    last  at the end of the run, or before the step that failed; None until then
+    best  with the lowest validation loss; None before the first evaluation
+    """
+
+    out = None
+    problem = None
+
+    def __init__(self) -> None:
+        self.last: Kept | None = None
+        self.best: Kept | None = None
+
+    def begin(self, config: TrainConfig, step: int) -> float:
+        return 0.0
+
+    def report(self, metrics: dict[str, Any]) -> None:
+        pass
+
+    def sample(self, step: int, text: str) -> None:
+        pass
+
+    def save(self, state: SavedState, host: Host) -> None:
+        self.last = _kept(state, host)
+
+    def save_if_due(self, state: SavedState, host: Host) -> None:
+        pass
+
+    def save_best(self, model: SavedModel, host: Host) -> bool:
+        self.best = _kept(model, host)
+        return True
+
+    def rescue(self, state: SavedState, host: Host) -> str:
+        with contextlib.suppress(MicrogptError):  # weights that are not finite are of no use
+            self.save(state, host)
+        return "a smaller learning rate may help"
+
+
+def _kept(model: SavedModel, host: Host) -> Kept:
+    """A copy of the weights, which the run goes on to change. Raises MicrogptError if they are not finite."""
+    param = np.array(host("param"))
+    check_buffers(model.architecture, {"": param})
+    return Kept(model, param)
