@@ -7,8 +7,10 @@ import difflib
 from typing import Any
 
 from microgpt.errors import MicrogptError, shown
-from microgpt.model.heads import MAX_D_MODEL, MAX_LAYERS
 
+# far beyond any model for a CPU; it keeps a mistyped d_model from filling the memory with heads of width 1
+MAX_D_MODEL = 65_536
+MAX_LAYERS = 1000
 # The least and the most that an option can be: far beyond any use. A real number stays below its most.
 BOUNDS: dict[str, tuple[float, float]] = {
     "steps": (1, 10**12),

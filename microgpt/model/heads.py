@@ -9,13 +9,11 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from microgpt.bounds import MAX_D_MODEL, MAX_LAYERS
 from microgpt.errors import SHOWN, MicrogptError, shown
 
 Widths = tuple[int, ...]
 
-# far beyond any model for a CPU; it keeps a mistyped d_model from filling the memory with heads of width 1
-MAX_D_MODEL = 65_536
-MAX_LAYERS = 1000
 MAX_HEADS = 1 << 20  # in one layout, equal layers counted once
 
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from microgpt.bounds import MAX_D_MODEL
 from microgpt.errors import MicrogptError
-from microgpt.model.heads import HEAD_LAYOUTS, MAX_D_MODEL, format_layout, parse_layout
+from microgpt.model.heads import HEAD_LAYOUTS, format_layout, parse_layout
 
 AT_64 = {
     "uniform": (16, 16, 16, 16),
