@@ -36,7 +36,7 @@ from . import table
 from .agreement import Beginning, begin, check
 from .problem import GPU_SIZES, SIZES, Problem
 from .systems import GPU_SYSTEMS, PEAK, SYSTEMS
-from .table import Row
+from .table import Rates
 from .turns import Runner
 
 KNOWN = SYSTEMS | GPU_SYSTEMS | {"sgemm": PEAK}
@@ -52,12 +52,12 @@ def beginning_of(runner: Runner) -> Beginning:
 
 def measure(
     size: str, problem: Problem, systems: list[str], thread_counts: list[int], rounds: int, seconds: float
-) -> list[Row]:
+) -> list[Rates]:
     """All rows of one size."""
     rows, runners, beginnings = [], {}, {}
     for threads in thread_counts:
         for system in systems:
-            row = Row(size, system, threads)
+            row = Rates(size, system, threads)
             rows.append(row)
             note(f"{size}: starting {system} with {threads} thread{'s' * (threads > 1)} ...")
             runner = Runner(KNOWN[system], problem, threads)
