@@ -316,6 +316,7 @@ def test_info(trained):
     assert facts["vocabulary"] == "".join(sorted(set(TEXT)))
     assert shown["vocabulary"].startswith("15 characters: ")
     assert (shown["step"], shown["heads"], facts["seq_len"]) == ("20", "16", 16)
+    assert shown["smoothed_loss"] == f"{facts['smoothed_loss']:.4f}"
 
 
 def test_backends():

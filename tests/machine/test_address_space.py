@@ -1,4 +1,4 @@
-"""`ulimit -v` and `-d`: whatever they are, the program works or says in one sentence, at once, why it cannot."""
+"""`ulimit -v` and `-d`: whatever they are, the program works, or says in one sentence why it cannot."""
 
 import os
 import subprocess
