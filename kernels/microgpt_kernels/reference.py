@@ -70,8 +70,8 @@ def batch_fill(inputs, targets, n_targets, ids, order, clock, stride):
     """Row b walks through the chunks b*Q//B to (b+1)*Q//B of the text; chunk i starts at character i*stride.
 
     Chunks overlap where the stride is below T. So only the last `stride` targets of a chunk count: those
-    before them belong to the previous chunk. In the first chunk all count. An empty `order` means the order of
-    the text.
+    before them belong to the previous chunk. In the first chunk all count. An empty `order` means the order
+    of the text.
     """
     B, T = inputs.shape
     length = len(ids)
@@ -313,10 +313,10 @@ def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, 
 
     clock holds how many characters the window has, how many of their rows are computed, and how many
     characters have been drawn. Temperature 0 takes the likeliest character. top_k 0 and top_p 1 exclude none,
-    and both count with the probabilities of all characters; of equally likely ones the one with the lower id
-    counts as the likelier. A random number in [0, 1) picks the character: their probabilities are summed up in
-    the order of ids until the sum is above it. A full window is halved: its newer half moves to the front, and
-    its rows are computed anew.
+    and both count with the probabilities of all characters; of equally likely ones the one with the lower
+    id counts as the likelier. A random number in [0, 1) picks the character: probabilities are summed up in
+    the order of ids until the sum is above it. A full window is halved: its newer half moves to the front,
+    and its rows are computed anew.
     """
     T, V = len(window), logits.shape[1]
     row = logits[-1].astype(np.float64)
