@@ -8,7 +8,8 @@ import sys
 
 import numpy as np
 import pytest
-from microgpt_kernels import BackendError, load, nvidia
+from microgpt_kernels import BackendError, load
+from microgpt_kernels.needs import nvidia
 
 SIMULATED, REAL = "simulated cublas", "cublas"
 # tests with one of these marks are skipped, with the reason, where what it needs is missing: conftest.py

@@ -4,8 +4,8 @@
 cuda.bindings.driver and of its class Cublas, on the host's memory. They are stricter than a GPU: they refuse
 an index out of bounds or below 0, an access outside of what was allocated, a barrier that not all threads
 reach, and whatever a graph cannot capture. What was not written is NaN. A thread runs until it meets a
-barrier or exchanges values with its warp, so an order of threads can be chosen: a result that hangs on it is
-a race.
+barrier or exchanges values with its warp, so an order of threads can be chosen: if a result depends on it,
+there is a race.
 """
 
 import ctypes
@@ -15,13 +15,13 @@ import types
 import greenlet
 import numpy as np
 from microgpt_kernels.cublas import jit
+from microgpt_kernels.cublas.block import WARP
 from microgpt_kernels.cublas.device import Device
-from microgpt_kernels.cublas.threads import WARP
 
 CAPABILITY = (9, 0)
 POISON = 0xFF  # bytes that make a NaN
 MARGIN = 256  # bytes around what was allocated
-INFINITE = 1 << 40
+MEMORY_BYTES = 1 << 40  # more than any test asks for
 
 
 class DivergedError(AssertionError):
@@ -239,7 +239,7 @@ class Graph:
 class Core:
     """cuda.core, with one GPU. order: 1 or -1, in which the threads run."""
 
-    def __init__(self, memory=INFINITE):
+    def __init__(self, memory=MEMORY_BYTES):
         self.memory, self.streams, self.order, self.launches = Memory(memory), {}, 1, []
 
     def Device(self):  # noqa: N802
@@ -407,7 +407,7 @@ class Blas:
         self.stream.do(multiply)
 
 
-def simulate(monkeypatch, memory=INFINITE):
+def simulate(monkeypatch, memory=MEMORY_BYTES):
     """Put a simulated GPU in the place of the real one; its Core is returned with the device."""
     from microgpt_kernels.cublas import device
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from microgpt_kernels import load, reference
+from microgpt_kernels import BACKENDS, load, reference
 from microgpt_kernels.contract import KERNELS, forward_of, shape_of
+from microgpt_kernels.loading import NEEDS
 
 from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
@@ -21,7 +22,7 @@ from microgpt.model.placed import place
 from microgpt.model.steps import build_training
 from microgpt.training.trainer import Trainer
 
-CPU_BACKENDS = ("crystal", "openblas")
+CPU_BACKENDS = tuple(name for name in BACKENDS if name != "reference" and "nvidia" not in NEEDS[name])
 BY_NAME = {kernel.name: kernel for kernel in KERNELS}
 # largest difference over the largest value of a tensor
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}

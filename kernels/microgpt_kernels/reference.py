@@ -1,7 +1,7 @@
 """The reference backend: every kernel in plain NumPy, slow and obvious. Read this to learn what is computed.
 
-It is meant for float64, where finite differences can check it; it works in float32 too. `contract.py` says
-which arguments are written, accumulated, updated and read, and what the letters of the shapes mean.
+It is meant for float64, where finite differences can check it, and works in float32 too. `contract.py` gives
+the shape of each argument, says whether a kernel writes, updates or reads it, and what the letters mean.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def overhead():
 
 
 def set_threads(n_threads):
-    """NumPy decides for itself."""
+    """Does nothing: NumPy has threads of its own."""
 
 
 def describe():
@@ -67,10 +67,11 @@ def describe():
 
 
 def batch_fill(inputs, targets, n_targets, ids, order, clock, stride):
-    """Row b walks the chunks b*Q//B to (b+1)*Q//B of the text, one chunk a step; chunk i starts at i*stride.
+    """Row b walks through the chunks b*Q//B to (b+1)*Q//B of the text; chunk i starts at character i*stride.
 
-    Chunk i > 0 counts only its last `stride` targets: those before are the previous chunk's. An empty
-    `order` means the order of the text.
+    Chunks overlap where the stride is below T. So only the last `stride` targets of a chunk count: those
+    before them belong to the previous chunk. In the first chunk all count. An empty `order` means the order of
+    the text.
     """
     B, T = inputs.shape
     length = len(ids)
@@ -152,7 +153,7 @@ def rope_forward(qkv, cos, sin, offsets, start):
 
 
 def rope_backward(dqkv, cos, sin, offsets):
-    """A rotation's gradient is the rotation back."""
+    """The gradient of a rotation is the rotation back."""
     _rotate(dqkv, cos, sin, offsets, 0, -1)
 
 
@@ -311,10 +312,11 @@ def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, 
     """Draw the next character and put it into the window.
 
     clock holds how many characters the window has, how many of their rows are computed, and how many
-    characters have been drawn. Temperature 0 takes the likeliest. top_k 0 and top_p 1 leave all in, and both
-    look at the probabilities of all characters; of equally likely ones the lower id counts as the likelier.
-    The number in [0, 1) picks a character by its share, in the order of ids. A full window is halved: its
-    newer half moves to the front, and its rows are computed anew.
+    characters have been drawn. Temperature 0 takes the likeliest character. top_k 0 and top_p 1 exclude none,
+    and both count with the probabilities of all characters; of equally likely ones the one with the lower id
+    counts as the likelier. A random number in [0, 1) picks the character: their probabilities are summed up in
+    the order of ids until the sum is above it. A full window is halved: its newer half moves to the front, and
+    its rows are computed anew.
     """
     T, V = len(window), logits.shape[1]
     row = logits[-1].astype(np.float64)

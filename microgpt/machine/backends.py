@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Protocol, TypeVar
 
 import microgpt_kernels
-from microgpt_kernels import cache
+from microgpt_kernels.cache import reports
 
 from microgpt.errors import MicrogptError
 
@@ -44,7 +44,7 @@ def load_backend(name: str, listener: Listener | None = None) -> ModuleType:
     try:
         if listener is None:
             return microgpt_kernels.load(name)
-        cache.tell = lambda line: listener.note(line)
+        reports.tell_to(listener.note)
         return compiled(listener, lambda: microgpt_kernels.load(name))
     except microgpt_kernels.BackendError as error:
         raise MicrogptError(str(error)) from None
@@ -65,7 +65,7 @@ def compiled(listener: Listener, function: Callable[[], T], stop: Callable[[], b
         except BaseException as error:
             future.set_exception(error)
 
-    begun, before = time.monotonic(), cache.n_compiled()
+    begun, before = time.monotonic(), reports.n_compiled()
     size = threading.stack_size(STACK_BYTES)
     threading.Thread(target=call, daemon=True).start()
     threading.stack_size(size)
@@ -74,7 +74,7 @@ def compiled(listener: Listener, function: Callable[[], T], stop: Callable[[], b
             if stop():
                 raise StoppedError
             wait([future], LOOK_SECONDS)
-            n = cache.n_compiled() - before
+            n = reports.n_compiled() - before
             if n:
                 listener.working(COMPILING, f"function {n}, {time.monotonic() - begun:.0f} s")
     finally:

@@ -90,7 +90,7 @@ def test_reciprocal_is_right_to_two_units_in_the_last_place(dtype, limits):
 
 # --- the matrix products --------------------------------------------------------------------------
 
-# (M, N, K): every remainder of the tiles in both directions, thin products, more than one panel of b
+# (N, M, K): every remainder of the tiles in both directions, thin products, more than one panel of b
 PRODUCTS = [
     (1, 1, 1), (3, 7, 41), (7, 3, 1), (41, 41, 7), (32, 64, 64), (8, 32, 3), (13, 65, 5), (5, 16, 257),
     (2, 97, 600), (17, 35, 256), (1, 130, 9),
@@ -137,9 +137,9 @@ def crystal_products(dtype):
 @pytest.mark.parametrize("layout", ["plain", "transposed", "strided"])
 @pytest.mark.parametrize("start", ["zero", "row", "matrix", "itself"])
 def test_crystal_gemm(crystal_products, dtype, start, layout, size):
-    M, N, K = size
+    N, M, K = size
     rng = np.random.default_rng(size)
-    a, b, first = (rng.normal(size=shape).astype(dtype) for shape in ((M, K), (K, N), (M, N)))
+    a, b, first = (rng.normal(size=shape).astype(dtype) for shape in ((N, K), (K, M), (N, M)))
     starts = {"zero": 0.0, "row": first[0], "matrix": first, "itself": first}
     # the exact product, and a float64 one to compare with
     expected = a.astype(np.float64) @ b.astype(np.float64) + starts[start]
@@ -173,18 +173,18 @@ def test_crystal_transpose(dtype, shape):
 
 
 @pytest.mark.parametrize("add", [False, True])
-@pytest.mark.parametrize("M", [1, 7])
+@pytest.mark.parametrize("N", [1, 7])
 @pytest.mark.parametrize("steps", [1, 3])
-def test_crystal_dots(dtype, M, steps, add):
-    L = lanes_of(getattr(types, dtype))
-    rng = np.random.default_rng((M, steps))
+def test_crystal_dots(dtype, N, steps, add):
+    W = lanes_of(getattr(types, dtype))
+    rng = np.random.default_rng((N, steps))
     matrix = types.Array(getattr(types, dtype), 2, "A")
     dots = compiled(
         lambda out, a, b, add: crystal.dots(out, a, b, add), matrix, matrix, matrix, types.boolean
     )
     (around, out), (_, a), (_, b) = (
         inside(rng.normal(size=shape).astype(dtype), rng)
-        for shape in ((M, L), (M, steps * L), (L, steps * L))
+        for shape in ((N, W), (N, steps * W), (W, steps * W))
     )
     expected = a.astype(np.float64) @ b.astype(np.float64).T + add * out
     before = around.copy()
@@ -210,9 +210,9 @@ def openblas_product(dtype):
 @pytest.mark.parametrize("transpose_b", [False, True], ids=("b", "bT"))
 @pytest.mark.parametrize("beta", [0.0, 1.0])
 def test_openblas_gemm(openblas_product, dtype, size, transpose_a, transpose_b, beta):
-    M, N, K = size
+    N, M, K = size
     rng = np.random.default_rng(size)
-    a, b, first = (rng.normal(size=shape).astype(dtype) for shape in ((M, K), (K, N), (M, N)))
+    a, b, first = (rng.normal(size=shape).astype(dtype) for shape in ((N, K), (K, M), (N, M)))
     expected = a.astype(np.float64) @ b.astype(np.float64) + beta * first
     around, out = inside(first if beta else np.full_like(first, np.nan), rng)
     before = around.copy()

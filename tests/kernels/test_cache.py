@@ -11,13 +11,13 @@ import time
 
 import microgpt_kernels
 import pytest
-from microgpt_kernels import cache
+from microgpt_kernels.cache import folders, reports
+from microgpt_kernels.cache.store import Store
 
 resource = pytest.importorskip("resource", reason="most of this is about Unix's owners, modes and limits")
 
 KEY, CODE = "a function of an array", b"its machine code"
 NOBODY = 65534
-TELL = cache.tell  # a run has it replaced by its own
 
 # --- the store ------------------------------------------------------------------------------------
 
@@ -26,8 +26,8 @@ TELL = cache.tell  # a run has it replaced by its own
 def lines(monkeypatch):
     """What the user is told."""
     told = []
-    monkeypatch.setattr(cache, "tell", told.append)
-    monkeypatch.setattr(cache, "_told", set())
+    monkeypatch.setattr(reports, "_tell", told.append)
+    monkeypatch.setattr(reports, "_told", set())
     return told
 
 
@@ -40,16 +40,16 @@ def place(tmp_path, monkeypatch, lines):
 
 
 def filled(*versions):
-    store = cache.Store(*versions)
+    store = Store(*versions)
     store.put(KEY, CODE)
     return store
 
 
 def test_what_is_put_is_there_in_the_next_process_under_its_key_and_versions_only(place, lines):
     filled("1.0")
-    assert cache.Store("1.0").get(KEY) == CODE
-    assert cache.Store("1.0").get("another key") is None
-    assert cache.Store("1.1").get(KEY) is None
+    assert Store("1.0").get(KEY) == CODE
+    assert Store("1.0").get("another key") is None
+    assert Store("1.1").get(KEY) is None
     assert lines == []
 
 
@@ -71,7 +71,7 @@ def test_a_folder_that_is_removed_meanwhile_is_made_again(place):
     store = filled()
     subprocess.run(["rm", "-r", place], check=True)
     store.put(KEY, CODE)
-    assert cache.Store().get(KEY) == CODE
+    assert Store().get(KEY) == CODE
 
 
 def test_the_users_home_is_meant_by_a_tilde(place, tmp_path, monkeypatch):
@@ -81,10 +81,10 @@ def test_the_users_home_is_meant_by_a_tilde(place, tmp_path, monkeypatch):
 
 
 def test_what_is_said_once_is_not_said_again_and_goes_to_standard_error(monkeypatch, capsys):
-    monkeypatch.setattr(cache, "_told", set())
-    monkeypatch.setattr(cache, "tell", TELL)
-    cache._tell_once("a line")
-    cache._tell_once("a line")
+    monkeypatch.setattr(reports, "_told", set())
+    monkeypatch.setattr(reports, "_tell", reports._print)
+    reports.tell_once("a line")
+    reports.tell_once("a line")
     assert capsys.readouterr() == ("", "a line\n")
 
 
@@ -109,8 +109,8 @@ def test_a_damaged_file_empties_the_folder_and_is_said_once(place, lines):
         store.put("another key", CODE)
         file.write_bytes(content)
         lines.clear()
-        cache._told.clear()
-        assert cache.Store().get(KEY) is None
+        reports._told.clear()
+        assert Store().get(KEY) is None
         assert list(store.folder.iterdir()) == []
         assert lines == [
             f"{store.folder} held damaged machine code (a checksum is wrong): it has been emptied, and the "
@@ -142,12 +142,12 @@ def test_no_folder_can_be_made_below_a_file(place, lines):
     place.write_text("a file")
     store = filled()
     assert store.get(KEY) is None
-    assert lines == refusal(place / f"microgpt-{cache._digest(())}", "Not a directory")
+    assert lines == refusal(place / folders.name_for(()), "Not a directory")
 
 
 def test_a_user_without_a_home_is_told(place, lines, monkeypatch):
     monkeypatch.delenv("NUMBA_CACHE_DIR")
-    monkeypatch.setattr(cache.platformdirs, "user_cache_dir", lambda name: f"~/.cache/{name}")
+    monkeypatch.setattr(folders.platformdirs, "user_cache_dir", lambda name: f"~/.cache/{name}")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     assert filled().get(KEY) is None
     assert lines == refusal("~/.cache/microgpt", "there is no such home folder")
@@ -169,27 +169,27 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(place, lines, monkeypatch):
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777, 0o702])
 def test_a_folder_that_others_may_write_is_not_used(place, lines, monkeypatch, mode):
-    monkeypatch.setattr("microgpt_kernels.private._is_our_own_group", lambda gid: False)
+    monkeypatch.setattr("microgpt_kernels.cache.private_folder._is_our_own_group", lambda gid: False)
     folder = filled().folder
     folder.chmod(mode)
-    assert cache.Store().get(KEY) is None
+    assert Store().get(KEY) is None
     others = "others may write there, and their code would run as yours (chmod go-w ends that)"
     assert lines == refusal(folder, others)
     folder.chmod(0o755)
-    assert cache.Store().get(KEY) == CODE
+    assert Store().get(KEY) == CODE
 
 
 def test_nor_is_one_that_others_may_put_another_in_place_of(place, lines):
     folder = filled().folder
     place.chmod(0o777)
-    assert cache.Store().get(KEY) is None
-    assert cache.Store("new").folder is None
+    assert Store().get(KEY) is None
+    assert Store("new").folder is None
     others = "others may write there, and their code would run as yours (chmod go-w ends that)"
     assert lines == refusal(place, others)
     assert list(place.iterdir()) == [folder]
     place.chmod(0o1777)  # where nobody can rename what is another's
-    assert cache.Store().get(KEY) == CODE
-    assert cache.Store("new").folder is not None
+    assert Store().get(KEY) == CODE
+    assert Store("new").folder is not None
 
 
 def test_nor_is_another_user_s(place, lines, monkeypatch):
@@ -197,7 +197,7 @@ def test_nor_is_another_user_s(place, lines, monkeypatch):
     owner = os.geteuid() or NOBODY
     os.chown(folder, owner, -1)
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
-    assert cache.Store().get(KEY) is None
+    assert Store().get(KEY) is None
     assert lines == refusal(folder, f"it belongs to user {owner}, whose code would run as yours")
 
 
@@ -207,7 +207,7 @@ def test_a_symbolic_link_is_judged_by_what_it_points_to(place, lines, tmp_path):
     assert filled().folder.parent == tmp_path / "real"
     assert lines == []
     (tmp_path / "real").chmod(0o777)
-    assert cache.Store().get(KEY) is None
+    assert Store().get(KEY) is None
     assert len(lines) == 1
 
 
@@ -215,7 +215,7 @@ def test_a_group_of_the_users_own_may_write(monkeypatch):
     import grp
     import pwd
 
-    from microgpt_kernels.private import _is_our_own_group
+    from microgpt_kernels.cache.private_folder import _is_our_own_group
 
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: pwd.struct_passwd(("ada", "", 7, 7, "", "", "")))
     groups = {7: ("ada", []), 8: ("ada", ["ada", "bob"]), 9: ("users", [])}
@@ -241,24 +241,24 @@ def package(tmp_path, monkeypatch):
 
 def test_every_edit_of_the_sources_makes_another_folder(place, package):
     crystal = package / "crystal"
-    names = [cache.Store().folder.name]
+    names = [Store().folder.name]
 
     def edited(name, text):
         (crystal / name).write_text(text)
-        names.append(cache.Store().folder.name)
+        names.append(Store().folder.name)
 
     edited("rope.py", "four\n")
     edited("relu.py", "one\n")
     edited("rope.py", "two\nfour\n")  # a line has moved to the next file
     edited("gelu.py", "")
     (crystal / "gelu.py").rename(crystal / "silu.py")
-    names.append(cache.Store().folder.name)
+    names.append(Store().folder.name)
     assert len(set(names)) == len(names) == 6
 
 
 def test_editors_temporaries_are_no_edit(place, package):
     crystal = package / "crystal"
-    before = cache.Store().folder
+    before = Store().folder
     (crystal / ".#relu.py").symlink_to("ada@machine.1234:5678")  # the lock of Emacs, which leads nowhere
     (crystal / "#relu.py#").write_text("half a line")
     (crystal / "relu.py~").write_text("before")
@@ -268,25 +268,25 @@ def test_editors_temporaries_are_no_edit(place, package):
     (crystal / ".ipynb_checkpoints" / "relu.py").write_text("before")
     (crystal / "folder.py").mkdir()
     (crystal / "caf\udce9.py").write_text("a name that is not UTF-8")
-    after = cache.Store().folder
+    after = Store().folder
     assert before == after
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="no file that even root cannot read")
 def test_a_source_need_not_be_utf_8_but_readable(place, package, lines):
     (package / "crystal" / "relu.py").write_bytes(b"# caf\xe9\n")
-    assert cache.Store().folder is not None
+    assert Store().folder is not None
     (package / "crystal" / "rope.py").unlink()
     (package / "crystal" / "rope.py").symlink_to("/proc/self/mem")
-    assert cache.Store().folder is None
+    assert Store().folder is None
     assert lines == [
         f"compiled kernels are not kept for the next start: {package}: Input/output error; make it readable"
     ]
 
 
 def test_of_the_folders_of_other_versions_the_last_few_used_are_kept(place):
-    folders = [filled(str(version)).folder for version in range(cache.KEPT_FOLDERS + 1)]
-    for age, folder in enumerate(folders):
+    used = [filled(str(version)).folder for version in range(folders.KEPT_FOLDERS + 1)]
+    for age, folder in enumerate(used):
         os.utime(folder, (1000 - age, 1000 - age))
     others = [place / name for name in ("microgpt-notes", "0123456789abcdef", "microgpt-0123456789abcdef")]
     others[0].mkdir()
@@ -296,17 +296,17 @@ def test_of_the_folders_of_other_versions_the_last_few_used_are_kept(place):
     link.symlink_to(others[0])
     for other in others:
         os.utime(other, (1, 1))
-    assert cache.Store(str(cache.KEPT_FOLDERS)).get(KEY) == CODE  # the oldest, and used once more
+    assert Store(str(folders.KEPT_FOLDERS)).get(KEY) == CODE  # the oldest, and used once more
     new = filled("new").folder
-    assert set(place.iterdir()) == {*folders, new, *others, link} - {folders[-2]}
+    assert set(place.iterdir()) == {*used, new, *others, link} - {used[-2]}
 
 
 def test_what_a_dead_process_has_left_is_removed_and_not_what_a_living_one_writes(place):
     folder = filled().folder
-    for name, age in (("dead.tmp", cache.ABANDONED + 10), ("alive.tmp", 1)):
+    for name, age in (("dead.tmp", folders.ABANDONED_SECONDS + 10), ("alive.tmp", 1)):
         (folder / name).write_bytes(b"half")
         os.utime(folder / name, (time.time() - age,) * 2)
-    assert cache.Store().get(KEY) == CODE
+    assert Store().get(KEY) == CODE
     assert [file.name for file in folder.glob("*.tmp")] == ["alive.tmp"]
 
 
@@ -350,7 +350,7 @@ def triple(out):
 """
 STEPS = """
 import kernels as k
-from microgpt_kernels.crystal.jit import compile, inline
+from microgpt_kernels.crystal.compiling import compile, inline
 from states import State
 
 def build():
@@ -368,14 +368,14 @@ def build():
 """
 PROGRAM = f"""{SMALL}
 import numpy as np
-from microgpt_kernels import cache
+from microgpt_kernels.cache.reports import n_compiled
 from steps import State, build
 
 for dtype in (np.float64, np.float32):
     state = State(**{{"first": np.ones(3, dtype), "second": np.ones(3, dtype)}})
     build()(1, state)
     print(state.first.sum(), state.second.sum())
-print(cache.n_compiled())
+print(n_compiled())
 """
 RIGHT = ["9.0", "9.0"] * 2
 # for each of two types the step and the two kernels that it calls; and what one of these calls
@@ -493,7 +493,8 @@ def test_so_are_settings_that_change_machine_code(warm):
 # too much to be merged into what calls it so often
 MADE = """
 import numpy as np
-from microgpt_kernels.crystal.jit import compile, inlined
+from microgpt_kernels.crystal.compiling import compile
+from microgpt_kernels.crystal.jit import inlined
 
 def make(n):
     @inlined
@@ -535,7 +536,7 @@ def test_functions_of_one_name_are_not_mixed_up_where_the_code_of_two_processes_
     options = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     assert cold(program, **options) == (["1.0"], [])
     assert cold(other, **options) == (["2.0"], [])
-    both = f"{program}\nprint(filled(2.0), microgpt_kernels.cache.n_compiled())"
+    both = f"{program}\nprint(filled(2.0), microgpt_kernels.cache.reports.n_compiled())"
     assert cold(both, **options) == (["1.0", "2.0", "0"], [])
 
 
@@ -572,9 +573,9 @@ def test_ten_processes_may_compile_at_once(cold):
 # while a file is saved: before it is there, when half of it is, when it has no name yet, and when it has
 DYING = """
 import os
-from microgpt_kernels import cache
+from microgpt_kernels.cache import store
 
-write, replace, saved = cache._write, os.replace, []
+write, replace, saved = store._write, os.replace, []
 
 def dying(path, content):
     saved.append(path)
@@ -589,7 +590,7 @@ def dying(path, content):
         os._exit(9)
     write(path, content)
 
-cache._write = dying
+store._write = dying
 """
 
 

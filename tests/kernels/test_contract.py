@@ -1,6 +1,5 @@
 """The contract is consistent, every backend keeps it, and one that does not is refused in clear words."""
 
-import inspect
 import re
 from types import SimpleNamespace
 
@@ -9,7 +8,6 @@ import pytest
 from microgpt_kernels import BACKENDS, BackendError, contract, load
 from microgpt_kernels.contract import (
     KERNELS,
-    PASSES,
     VERBS,
     differences,
     forward_of,
@@ -101,24 +99,6 @@ def test_every_backend_keeps_the_contract(name):
     assert differences(load(name)) == []
 
 
-# `inp, weight  (N, C) float64  read`: what each array is, in the contract's words
-SAID = re.compile(rf"^ *([\w, ]+\w) +\(([^)]*)\) *((?:float|int)\d+)? +({'|'.join(PASSES)})\b", re.MULTILINE)
-
-
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
-@pytest.mark.parametrize("name", CPU_BACKENDS)
-def test_docstrings_say_what_the_contract_says(name, kernel):
-    text = inspect.getdoc(getattr(load(name), kernel.name).py_func)
-    said = {
-        each: (shape.rstrip(",").replace(", ", " "), kind, mode)
-        for names, shape, kind, mode in SAID.findall(text)
-        for each in names.split(", ")
-    }
-    arrays = [argument for argument in kernel.arguments if argument.mode != "scalar"]
-    kinds = {argument.name: "" if argument.kind in ("real", "text") else argument.kind for argument in arrays}
-    assert said == {a.name: (a.shape, kinds[a.name], a.mode) for a in arrays}
-
-
 @pytest.mark.parametrize("name", [*BY_NAME, *VERBS])
 def test_a_missing_function_is_noticed(name):
     functions = every_function(load("crystal"))
@@ -163,7 +143,7 @@ def import_fails(monkeypatch):
         def fail(name):
             raise error
 
-        monkeypatch.setattr(microgpt_kernels.importlib, "import_module", fail)
+        monkeypatch.setattr(microgpt_kernels.loading.importlib, "import_module", fail)
 
     return with_error
 

@@ -153,20 +153,20 @@ def test_only_tests_ask_the_linker_for_a_report(kernels, monkeypatch):
 
 
 def test_machine_code_is_kept(kernels, tmp_path, monkeypatch, capsys):
-    from microgpt_kernels import cache
+    from microgpt_kernels.cache.reports import n_compiled
     from microgpt_kernels.cublas import jit
 
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     jit._store.cache_clear()
     try:
         kernel, types = kernels[0]
-        before = cache.n_compiled()
+        before = n_compiled()
         jit.cubin(kernel, types, (8, 0))
         (file,) = tmp_path.rglob("*.code")
         file.write_bytes(file.read_bytes()[:-1])
         again = jit.cubin(kernel, types, (8, 0))
         assert "held damaged machine code" in capsys.readouterr().err
-        assert cache.n_compiled() == before + 2
+        assert n_compiled() == before + 2
         monkeypatch.setattr(jit, "ptx", lambda *arguments: pytest.fail("compiled again"))
         jit._store.cache_clear()
         assert jit.cubin(kernel, types, (8, 0)) == again

@@ -49,6 +49,13 @@ def simulated(request, monkeypatch):
     return gpu_backend(request.param, monkeypatch)
 
 
+def record(work):
+    """A graph of what is asked of the GPU, which is not done."""
+    from microgpt_kernels.cublas.graph import Graph
+
+    return Graph(device(), work)
+
+
 def make(k, budget=None, **options):
     config = TrainConfig(file="x", **(OPTIONS | options))
     return Trainer(place(k, config.architecture(V), budget or Budget(None)), config, IDS)
@@ -285,7 +292,7 @@ def test_sequences_and_heads_are_as_many_as_you_like(simulated, case):
     for kernel in KERNELS:
         values = [value(argument) for argument in kernel.arguments]
         before = device().n_asked
-        device().capture(lambda: getattr(simulated, kernel.name)(*values))  # noqa: B023
+        record(lambda: getattr(simulated, kernel.name)(*values))  # noqa: B023
         assert device().n_asked > before, kernel.name
 
 
@@ -309,7 +316,7 @@ def small_parts(simulated, monkeypatch):
     import simulator
     from microgpt_kernels.cublas import embedding
 
-    monkeypatch.setattr(embedding, "PART", 16)
+    monkeypatch.setattr(embedding, "SORTED_ROWS", 16)
     simulator.compiled.cache_clear()  # it knows what the constants were
     yield embedding
     simulator.compiled.cache_clear()
@@ -384,7 +391,7 @@ def test_many_rows_take_a_second_kernel_for_each_sum(simulated):
     for batch_size in (512, 513):
         trainer = usual(simulated, seq_len=1, batch_size=batch_size)
         before = device().n_asked
-        device().capture(lambda: trainer._steps.eager(1, trainer.state))  # noqa: B023
+        record(lambda: trainer._steps.eager(1, trainer.state))  # noqa: B023
         asked.append(device().n_asked - before)
     assert asked == [21 + 36 * 2, 21 + 36 * 2 + 3 + 8 * 2]
 
@@ -431,7 +438,7 @@ def test_the_collector_frees_nothing_while_a_graph_is_captured(simulated, monkey
     before = gc.get_threshold()
     gc.set_threshold(1)
     try:
-        device().capture(lambda: trainer._steps.eager(1, trainer.state))
+        record(lambda: trainer._steps.eager(1, trainer.state))
     finally:
         gc.set_threshold(*before)
     assert hoard == []

@@ -6,9 +6,9 @@ import re
 import subprocess
 import sys
 
-import microgpt_kernels
+import microgpt_kernels.needs
 import pytest
-from microgpt_kernels import BackendError, load, status
+from microgpt_kernels import BackendError, load, loading, status
 
 # --- packages -------------------------------------------------------------------------------------
 
@@ -89,9 +89,54 @@ def test_an_error_of_our_own_is_no_package_s(monkeypatch):
     def fail(name):
         raise AttributeError("a mistake")
 
-    monkeypatch.setattr(microgpt_kernels.importlib, "import_module", fail)
+    monkeypatch.setattr(loading.importlib, "import_module", fail)
     with pytest.raises(AttributeError, match="a mistake"):
         load("crystal")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import microgpt_kernles",
+        "import microgpt_kernels.crystl",
+        "from microgpt_kernels import crystl",
+        "from microgpt_kernels.errors import BackendErorr",
+    ],
+)
+def test_a_misspelt_import_of_our_own_is_a_bug_and_no_package_to_install(tmp_path, monkeypatch, text):
+    (tmp_path / "broken.py").write_text(text)
+    monkeypatch.setattr(microgpt_kernels, "__path__", [*microgpt_kernels.__path__, str(tmp_path)])
+    monkeypatch.setitem(loading.NEEDS, "broken", ())
+    with pytest.raises(ImportError, match=r"No module named 'microgpt_|cannot import name '"):
+        load("broken")
+
+
+# --- what each backend needs ----------------------------------------------------------------------
+
+
+def test_a_backend_must_pass_each_check_that_the_table_names_for_it(tmp_path, monkeypatch):
+    (tmp_path / "abacus.py").write_text("raise AssertionError('it is imported too early')")
+    (tmp_path / "beads.py").write_text(
+        "from microgpt_kernels import BackendError\n"
+        "def check(backend): raise BackendError(f'the backend {backend!r} needs beads')"
+    )
+    for package in (microgpt_kernels, microgpt_kernels.needs):
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    monkeypatch.setitem(loading.NEEDS, "abacus", ("beads",))
+    assert status("abacus") == ("abacus", False, "needs beads")
+    monkeypatch.setitem(loading.NEEDS, "abacus", ())
+    with pytest.raises(AssertionError, match="too early"):
+        load("abacus")
+
+
+def test_no_check_imports_anything_heavy():
+    """Nor does the package itself: `microgpt --help` imports it."""
+    checks = "".join(
+        f"import microgpt_kernels.needs.{need};" for row in loading.NEEDS.values() for need in row
+    )
+    code = f"{checks} import sys; print({{'numpy', 'numba', 'scipy', 'cuda.core'}} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "set()\n"
 
 
 # --- settings -------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 import re
 import subprocess
 import sys
+import types
 from importlib import metadata
 
 import pytest
-from microgpt_kernels import BackendError, load, nvidia, status
+from microgpt_kernels import BackendError, load, status
+from microgpt_kernels.needs import nvidia
 
 
 class DriverLibrary:
@@ -31,8 +33,20 @@ class DriverLibrary:
         return 0
 
 
-def answer(library=None, packages=True, toolkit="13.5.0", monkeypatch=None):
+class NotFoundError(Exception):
+    """How the pathfinder says that there is no such library."""
+
+
+def answer(library=None, packages=True, toolkit="13.5.0", cublas=True, backend="cublas"):
     """The sentence that `check` gives; None where nothing is missing."""
+
+    def load_library(name):
+        if not cublas:
+            raise NotFoundError(name)
+
+    pathfinder = types.SimpleNamespace(
+        load_nvidia_dynamic_lib=load_library, DynamicLibNotFoundError=NotFoundError
+    )
 
     def open_driver():
         if library is None:
@@ -49,10 +63,11 @@ def answer(library=None, packages=True, toolkit="13.5.0", monkeypatch=None):
             nvidia, "find_spec", lambda module: object() if packages is True or module in packages else None
         )
         patch.setattr(nvidia.metadata, "version", version)
+        patch.setitem(sys.modules, "cuda", types.SimpleNamespace(pathfinder=pathfinder))
         try:
-            nvidia.check("cublas", open_driver)
+            nvidia.check(backend, open_driver)
         except BackendError as error:
-            return str(error).removeprefix("the backend 'cublas' ")
+            return str(error).removeprefix(f"the backend {backend!r} ")
     return None
 
 
@@ -95,6 +110,12 @@ def test_an_old_gpu_is_told_which_packages_know_it():
     )
     assert answer(DriverLibrary(capability=(7, 0)), toolkit="12.9.1") is None
     assert answer(DriverLibrary(capability=(7, 5))) is None
+
+
+@pytest.mark.parametrize("backend", ["cublas", "cublas-tf32"])
+def test_a_missing_cublas_is_named_and_so_is_the_backend_that_was_asked_for(backend):
+    needs = "needs the library cuBLAS: pip install 'cuda-toolkit[cublas]'"
+    assert answer(DriverLibrary(), cublas=False, backend=backend) == needs
 
 
 def test_a_machine_without_a_gpu_is_told_so_at_once():

@@ -1,68 +1,24 @@
 """The crystal backend: every kernel a Numba loop or a register tile of our own, no BLAS anywhere."""
 
-from microgpt_kernels.crystal.adam import (
-    adam_step,
-    clock_advance,
-    gradient_norm,
-    loss_sum,
-    shard_sum,
-    step_record,
-)
+from microgpt_kernels.crystal.adam import adam_step, gradient_norm, shard_sum
 from microgpt_kernels.crystal.attention import attention_backward, attention_forward
 from microgpt_kernels.crystal.batch import batch_fill
+from microgpt_kernels.crystal.clock import clock_advance, step_record
+from microgpt_kernels.crystal.compiling import compile, inline, parallel
 from microgpt_kernels.crystal.cross_entropy import cross_entropy_backward, cross_entropy_forward
+from microgpt_kernels.crystal.describe import describe
 from microgpt_kernels.crystal.embedding import (
     embedding_backward,
     embedding_forward,
     position_backward,
     position_forward,
 )
-from microgpt_kernels.crystal.jit import compile, describe, inline, max_shards, parallel, set_threads, shards
 from microgpt_kernels.crystal.layernorm import layernorm_backward, layernorm_forward
 from microgpt_kernels.crystal.linear import linear_backward, linear_forward
+from microgpt_kernels.crystal.loss_sum import loss_sum
 from microgpt_kernels.crystal.memory import from_host, overhead, to_device, to_host, zeros
 from microgpt_kernels.crystal.relu import relu_backward, relu_forward
 from microgpt_kernels.crystal.residual import residual_backward, residual_forward
 from microgpt_kernels.crystal.rope import rope_backward, rope_forward
 from microgpt_kernels.crystal.sample import sample
-
-__all__ = [
-    "adam_step",
-    "attention_backward",
-    "attention_forward",
-    "batch_fill",
-    "clock_advance",
-    "compile",
-    "cross_entropy_backward",
-    "cross_entropy_forward",
-    "describe",
-    "embedding_backward",
-    "embedding_forward",
-    "from_host",
-    "gradient_norm",
-    "inline",
-    "layernorm_backward",
-    "layernorm_forward",
-    "linear_backward",
-    "linear_forward",
-    "loss_sum",
-    "max_shards",
-    "overhead",
-    "parallel",
-    "position_backward",
-    "position_forward",
-    "relu_backward",
-    "relu_forward",
-    "residual_backward",
-    "residual_forward",
-    "rope_backward",
-    "rope_forward",
-    "sample",
-    "set_threads",
-    "shard_sum",
-    "shards",
-    "step_record",
-    "to_device",
-    "to_host",
-    "zeros",
-]
+from microgpt_kernels.crystal.threads import max_shards, set_threads, shards

@@ -1,6 +1,6 @@
-"""From gradients to new parameters: the shards' sum, the norm, the log of the step, and Adam."""
+"""From gradients to new parameters: the sum over the shards, the norm, and Adam."""
 
-from math import isfinite, sqrt
+from math import sqrt
 
 import numpy as np
 
@@ -10,9 +10,9 @@ from microgpt_kernels.crystal.reciprocal import reciprocal
 
 @kernel
 def shard_sum(out, shards, bounds, part):
-    """Adds up the shards' gradients, always in the same order, so that no result hangs on the threads.
+    """Adds up the shards' gradients in the order of the shards: the number of threads changes nothing.
 
-    out     (P,)           written; of S parts of each tensor only this one
+    out     (P,)           written; of each tensor only this one of S parts
     shards  (S*P,)         read; tensor by tensor, the S copies of a tensor side by side
     bounds  (J+1,)  int64  read; tensor j owns bounds[j]:bounds[j+1] of out
     """
@@ -42,36 +42,13 @@ def gradient_norm(norm, grad):
 
 
 @kernel
-def step_record(log, clock, losses, n_targets, norm):
-    """Slot clock[0] mod R of the log receives the mean loss and the norm; not finite: clock[1] becomes 1.
-
-    log        (R, 2)       updated
-    clock      (2,)  int64  updated; step, and whether the run has stopped
-    losses     (N,)         read
-    n_targets  (1,)  int64  read
-    norm       (1,)         read
-    """
-    if clock[1] != 0:
-        return
-    total = losses.dtype.type(0.0)
-    for n in range(len(losses)):
-        total += losses[n]
-    loss = total / losses.dtype.type(max(n_targets[0], 1))
-    slot = clock[0] % len(log)
-    log[slot, 0] = loss
-    log[slot, 1] = norm[0]
-    if not (isfinite(loss) and isfinite(norm[0])):
-        clock[1] = 1
-
-
-@kernel
 def adam_step(param, m, v, grad, norm, lr, decay, clock, beta1, beta2, eps, clip):
     """One step of Adam with bias correction (Kingma & Ba 2015, algorithm 1) and decoupled weight decay.
 
         m = beta1 m + (1 - beta1) grad,  v = beta2 v + (1 - beta2) grad^2
         param -= lr * (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay * param)
 
-    Moments that are all but denormal become 0.
+    Moments that are almost denormal become 0.
 
     param, m, v  (P,)         updated; untouched once clock[1] is 1
     grad         (P,)         read; scaled down to the norm `clip` first, unless clip is 0
@@ -102,11 +79,12 @@ def adam_step(param, m, v, grad, norm, lr, decay, clock, beta1, beta2, eps, clip
         v_i = keep2 * v[i] + new2 * g * g
         m[i] = m_i
         v[i] = v_i
-        # a root and a division share one slow unit: only the root is left to it
+        # roots and divisions share one slow unit of the processor: only the root is left to it
         param[i] -= step_size * m_i * reciprocal(sqrt(v_i * correction) + tiny)
 
 
-# In so many steps each moment is looked at once. Meanwhile m shrinks by 0.9 ** 64, or 2 ** -9.7, at most.
+# Each moment is looked at once in this many steps. Meanwhile m shrinks by a factor of 0.9 ** 64 = 2 ** -9.7
+# at the most, so a moment that was above the margin is no denormal number yet.
 TURNS, MARGIN = 64, 2.0**10
 
 
@@ -114,38 +92,12 @@ TURNS, MARGIN = 64, 2.0**10
 def _drop_smallest(moments, step):
     """Moments below MARGIN times the smallest normal number become 0, before they are denormal.
 
-    Those of a rare character shrink to such numbers, and stay there: 0.9 times the smallest of all rounds to
-    itself. Processors are slow with them, some very slow. With an eps of 1e-8, no parameter changes by more
-    than 1e-25 of the learning rate.
+    The moments of a rare character shrink to denormal numbers and stay there: 0.9 times the smallest of them
+    rounds to itself. Processors compute with such numbers slowly, some a hundred times as slowly. With an eps
+    of 1e-8, this changes no parameter by more than 1e-25 of the learning rate.
     """
     P, turn = len(moments), step % TURNS
     zero, least = moments.dtype.type(0.0), moments.dtype.type(MARGIN) * np.finfo(moments.dtype).tiny
     part = moments[turn * P // TURNS : (turn + 1) * P // TURNS]
     for i in range(len(part)):
         part[i] = zero if abs(part[i]) < least else part[i]  # NaN is not below, and stays
-
-
-@kernel
-def clock_advance(clock):
-    """The next step, unless the run has stopped.
-
-    clock  (2,)  int64  updated
-    """
-    if clock[1] == 0:
-        clock[0] += 1
-
-
-@kernel
-def loss_sum(total, counted, losses, n_targets):
-    """Adds up a text's loss over its batches.
-
-    total      (1,)  float64  accumulated; float32 would lose the last batches of a long text
-    counted    (1,)  int64    accumulated
-    losses     (N,)           read
-    n_targets  (1,)  int64    read
-    """
-    batch = losses.dtype.type(0.0)
-    for n in range(len(losses)):
-        batch += losses[n]
-    total[0] += batch
-    counted[0] += n_targets[0]

@@ -1,8 +1,8 @@
 """Causal attention, one head at a time, for heads of any width (Vaswani et al. 2017, equation 1).
 
-Within a head the queries lie along the lanes of a vector and the keys below each other: attention is kept
-transposed, keys by queries. So a softmax goes down the columns and never across the lanes, and products with
-few columns, those of a narrow head, fill whole vectors all the same.
+Attention is kept transposed, keys by queries: the queries lie side by side along the lanes of a vector, and
+the keys below each other. So the softmax goes down the columns and never across the lanes, and products with
+the few columns of a narrow head fill whole vectors all the same.
 """
 
 from math import sqrt
@@ -15,8 +15,8 @@ from microgpt_kernels.crystal.jit import inlined, kernel
 from microgpt_kernels.crystal.softmax import softmax_row
 from microgpt_kernels.crystal.vector import filled, from_lane, lanes, load, maximum, store, sum_lanes
 
-# How many queries are computed and saved together: a panel of so many columns is contiguous memory that stays
-# in a first-level cache, and the keys that come after it are skipped. The last panel may have fewer.
+# How many queries are computed and saved together, as the columns of a panel; the last panel may have fewer.
+# A panel is contiguous memory that stays in the first-level cache; it has no rows for the keys after it.
 PANEL = 32
 
 
@@ -64,14 +64,13 @@ def attention_forward(out, att, scratch, qkv, offsets):
 
 @inlined
 def _softmax(weights, first, scale):
-    """Scores of the keys by the queries from the first on become weights."""
+    """Scores of the keys by n queries, from the first on, become weights."""
     real = weights.dtype.type
-    n_keys, n_queries = weights.shape
-    L = lanes(weights)
-    for i in range(0, n_queries, L):
-        n = n_queries - i
-        # so many keys are seen by the first of these queries, and so many by any of them
-        all_see, seen = first + i, min(first + i + L, n_keys)
+    n_keys, n = weights.shape
+    W = lanes(weights)
+    for i in range(0, n, W):
+        # how many keys the first of these queries sees, and how many any of them sees
+        all_see, seen = first + i, min(first + i + W, n_keys)
         highest = filled(-np.inf, weights)
         for j in range(0, all_see, 2):  # an even number; two at once, as each maximum waits for the last
             highest = maximum(highest, maximum(load(weights, j, i, n), load(weights, j + 1, i, n)))
@@ -96,7 +95,7 @@ def _softmax(weights, first, scale):
 def _one_query(out, t, scratch, qkv, offsets):
     """The last row's query alone, as in generation: there is no column of queries to fill the lanes."""
     T, C = len(qkv), out.shape[1]
-    L = lanes(out)
+    W = lanes(out)
     weights = scratch[:T].reshape(1, T)
     for h in range(len(offsets) - 1):
         low, high = offsets[h], offsets[h + 1]
@@ -104,15 +103,15 @@ def _one_query(out, t, scratch, qkv, offsets):
             continue
         for j in range(T):
             scores = filled(0.0, out)
-            for c in range(low, high, L):
-                scores += load(qkv, T - 1, c, high - c) * load(qkv, j, C + c, high - c)
+            for c in range(low, high, W):
+                scores += load(qkv, T - 1, c, high) * load(qkv, j, C + c, C + high)
             weights[0, j] = sum_lanes(scores)
         softmax_row(weights, weights, 0, out.dtype.type(1.0 / sqrt(high - low)))
-        for c in range(low, high, L):
+        for c in range(low, high, W):
             values = filled(0.0, out)
             for j in range(T):
-                values += load(qkv, j, 2 * C + c, high - c) * weights[0, j]
-            store(values, out, t, c, high - c)
+                values += load(qkv, j, 2 * C + c, 2 * C + high) * weights[0, j]
+            store(values, out, t, c, high)
 
 
 @kernel
@@ -126,7 +125,7 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
         dv      = att @ dout
 
     dqkv     (N, 3C)         written
-    scratch  (6*T*C+32*T,)   scratch
+    scratch  (6*T*C+32*T,)   scratch; six transposed matrices, and a panel of at most PANEL = 32 queries
     att      (B, H, T*T)     saved; not changed
     dout     (N, C)          read
     out      (N, C)          read; what the forward has written
@@ -143,10 +142,11 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
     q_T, dout_T, out_T = transposed[0], transposed[1], transposed[2]
     dq_T, dk_T, dv_T = transposed[3], transposed[4], transposed[5]
     for b in range(B):
-        rows, drows, o = qkv[b * T : (b + 1) * T], dqkv[b * T : (b + 1) * T], dout[b * T : (b + 1) * T]
+        rows, drows = qkv[b * T : (b + 1) * T], dqkv[b * T : (b + 1) * T]
+        dout_rows, out_rows = dout[b * T : (b + 1) * T], out[b * T : (b + 1) * T]
         transpose(q_T, rows[:, :C])
-        transpose(dout_T, o)
-        transpose(out_T, out[b * T : (b + 1) * T])
+        transpose(dout_T, dout_rows)
+        transpose(out_T, out_rows)
         for h in range(len(offsets) - 1):
             low, high = offsets[h], offsets[h + 1]
             if low == high:
@@ -167,7 +167,7 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
                     _add_dots(dv_T[low:high, :j], dout_T[low:high, i:j], weights, i)
                 else:
                     _add_products(dk[:j], dscores, rows[i:j, low:high], i)
-                    _add_products(dv[:j], weights, o[i:j, low:high], i)
+                    _add_products(dv[:j], weights, dout_rows[i:j, low:high], i)
             if narrow:
                 transpose(dk, dk_T[low:high])
                 transpose(dv, dv_T[low:high])
@@ -176,7 +176,7 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
 
 @inlined
 def _add_products(out, weights, queries, first):
-    """out += weights @ queries; the keys from the first on are met for the first time."""
+    """Adds weights @ queries to out; the keys from the first on have no sum yet, and get their first."""
     gemm(out[:first], weights[:first], queries, out[:first])
     gemm(out[first:], weights[first:], queries, 0.0)
 
@@ -184,19 +184,18 @@ def _add_products(out, weights, queries, first):
 @inlined
 def _add_dots(out_T, queries_T, weights, first):
     """The same, all but the weights transposed: for a narrow head, whose products would be too thin."""
-    L = lanes(weights)
-    for j in range(0, weights.shape[0], L):
-        dots(out_T[:, j : j + L], queries_T, weights[j : j + L], j < first)
+    W = lanes(weights)
+    for j in range(0, weights.shape[0], W):
+        dots(out_T[:, j : j + W], queries_T, weights[j : j + W], j < first)
 
 
 @inlined
 def _softmax_backward(dweights, weights, dout_T, out_T, first, scale):
-    """Gradients of weights, keys by the queries from the first on, become those of scores."""
-    n_keys, n_queries = dweights.shape
-    L = lanes(weights)
-    for i in range(0, n_queries, L):
-        n = n_queries - i
-        seen = min(first + i + L, n_keys)
+    """Gradients of weights, keys by n queries from the first on, become those of scores."""
+    n_keys, n = dweights.shape
+    W = lanes(weights)
+    for i in range(0, n, W):
+        seen = min(first + i + W, n_keys)
         total = filled(0.0, weights)
         for c in range(len(out_T)):
             total += load(dout_T, c, i, n) * load(out_T, c, i, n)

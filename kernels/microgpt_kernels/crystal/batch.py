@@ -1,18 +1,19 @@
-"""The batch of a step: a walk through the text from as many places as the batch has rows."""
+"""The batch of a step. Each of its rows walks through a part of the text, one chunk a step."""
 
 from microgpt_kernels.crystal.jit import kernel
 
 
 @kernel
 def batch_fill(inputs, targets, n_targets, ids, order, clock, stride):
-    """Row b walks the chunks b*Q//B to (b+1)*Q//B of the text, one chunk a step; chunk i starts at i*stride.
+    """Row b walks through the chunks b*Q//B to (b+1)*Q//B of the text; chunk i starts at character i*stride.
 
-    Chunk i > 0 counts only its last `stride` targets: those before are the previous chunk's.
+    Chunks overlap where the stride is below T. So only the last `stride` targets of a chunk count: those
+    before them belong to the previous chunk. In the first chunk all count.
 
     inputs, targets  (B, T) int32  written; 0 and -1 where there is no character
     n_targets        (1,)   int64  written; how many targets there are
-    ids              (X,)          read; the text, in unsigned integers of any width
-    order            (Q,)   int64  read; which chunk comes when; empty for the order of the text
+    ids              (X,)          read; the text, in unsigned integers of 8, 16 or 32 bits
+    order            (Q,)   int64  read; the chunks in the order of the walk; empty for the order of the text
     clock            (2,)   int64  read; clock[0] is the step
     """
     B, T = inputs.shape

@@ -1,4 +1,4 @@
-"""Characters and positions as vectors."""
+"""Characters and positions as vectors that are learned."""
 
 from microgpt_kernels.crystal.jit import kernel
 

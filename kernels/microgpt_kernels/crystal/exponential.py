@@ -1,9 +1,9 @@
-"""e^x, which LLVM has no vector code for: a polynomial whose exponent bits are moved.
+"""e^x, for which LLVM has no vector code: a polynomial, whose exponent bits are then raised.
 
-The error is below one unit in the last place, in float32 and float64, for one number and for a vector of them
-(tests/test_arithmetic.py goes over the whole range), and below 1.3 on a processor without fused multiply-add;
-infinities and NaN are right too. What would be denormal becomes 0: such numbers are slow, on some processors
-a hundred times, and nothing here needs them.
+The error is below one unit in the last place, in float32 and float64, for one number and for a vector of
+them, and below 1.3 on a processor without fused multiply-add (tests/kernels/test_arithmetic.py goes over the
+whole range); infinities and NaN are right too. What would be denormal becomes 0: some processors are a
+hundred times as slow with such numbers, and nothing here needs them.
 """
 
 from __future__ import annotations

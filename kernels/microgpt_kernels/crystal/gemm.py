@@ -1,6 +1,6 @@
-"""The matrix product, out of register tiles; every other file here says only `gemm` and `transpose`.
+"""The matrix product, made of register tiles. The other files here call `gemm`, `transpose` and `dots`.
 
-Called from plain Python both do the same thing row by row, so that a debugger can follow.
+In plain Python these do the same in a few lines of NumPy, so that a debugger can follow.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from microgpt_kernels.crystal.vector import lanes
 def gemm(out, a, b, start):
     """out = start + a @ b, where start is 0.0, a row (a bias) or an array as large as out (out itself).
 
-    out    (M, N)  written; rows contiguous
-    a      (M, K)  read; any strides: pass `x.T` for a transposed factor
-    b      (K, N)  read; rows contiguous
-    start  (), (N,) or (M, N)  read; may be out
+    out    (N, M)  written; rows contiguous
+    a      (N, K)  read; any strides: pass `x.T` for a transposed factor
+    b      (K, M)  read; rows contiguous
+    start  (), (M,) or (N, M)  read; may be out
     """
     out[...] = start
     for k in range(a.shape[1]):
@@ -34,22 +34,22 @@ def transpose(out, inp):
 def dots(out, a, b, add):
     """out = a @ b.T where all have contiguous rows, out as many columns as a vector has lanes.
 
-    out    (M, L)  written, or added to
-    a      (M, K)  read; K is a multiple of L
-    b      (L, K)  read
+    out    (N, W)  written, or added to
+    a      (N, K)  read; K is a multiple of W
+    b      (W, K)  read
 
     For few rows this is faster than `gemm`, which would want a copy of b.T and fill few lanes of its tiles.
     """
     out[...] = out + a @ b.T if add else a @ b.T
 
 
-# A panel of b of so many rows stays in the first-level cache while all rows of a pass over it.
+# How many rows of b are used at a time: few enough to stay in the first-level cache for all rows of a.
 DEPTH = 256
 
 
 def _make_columns(n_vectors, masked):
     """One strip of columns, top to bottom, by the tallest tiles that fit."""
-    # more rows of a than eight would want more addresses than there are registers for
+    # for more than eight rows of a there are not enough registers to hold their addresses
     tall = min(8, SUMS // n_vectors)
     half, quarter = tall // 2, tall // 4
     of_tall, of_half, of_quarter, of_one = (
@@ -57,28 +57,28 @@ def _make_columns(n_vectors, masked):
     )
 
     @inlined
-    def columns(c, c_row, a, a_row, a_col, b, b_row, start, start_row, M, K, width):
+    def columns(c, c_row, a, a_row, a_col, b, b_row, start, start_row, N, K, width):
         i = 0
         begin = max(start_row, 0)
-        while i + tall <= M:
+        while i + tall <= N:
             of_tall(
                 shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
                 shift(start, i * begin), start_row, width,
             )  # fmt: skip
             i += tall
-        if i + half <= M:
+        if i + half <= N:
             of_half(
                 shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
                 shift(start, i * begin), start_row, width,
             )  # fmt: skip
             i += half
-        if i + quarter <= M:
+        if i + quarter <= N:
             of_quarter(
                 shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
                 shift(start, i * begin), start_row, width,
             )  # fmt: skip
             i += quarter
-        while i < M:
+        while i < N:
             of_one(
                 shift(c, i * c_row), c_row, shift(a, i * a_row), a_row, a_col, b, b_row, K,
                 shift(start, i * begin), start_row, width,
@@ -98,27 +98,27 @@ def _signature(dtype):
     return types.void(address, n, address, n, n, address, n, address, n, n, n, n)
 
 
-def _panels(c, c_row, a, a_row, a_col, b, b_row, start, start_row, M, N, K):
+def _panels(c, c_row, a, a_row, a_col, b, b_row, start, start_row, N, M, K):
     """c = start + a @ b on addresses; strides count elements."""
-    L = lanes(c)
+    W = lanes(c)
     for k in range(0, K, DEPTH):
         depth = min(DEPTH, K - k)
         if k > 0:
             start, start_row = c, c_row
         j = 0
-        while j < N:
+        while j < M:
             cj, bj, sj = shift(c, j), shift(b, k * b_row + j), shift(start, j)
             ak = shift(a, k * a_col)
-            left = N - j
-            if left >= 2 * L:
-                _pairs(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
-                j += 2 * L
-            elif left >= L:
-                _ones(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
-                j += L
+            left = M - j
+            if left >= 2 * W:
+                _pairs(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, N, depth, left)
+                j += 2 * W
+            elif left >= W:
+                _ones(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, N, depth, left)
+                j += W
             else:
-                _edges(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, M, depth, left)
-                j += L
+                _edges(cj, c_row, ak, a_row, a_col, bj, b_row, sj, start_row, N, depth, left)
+                j += W
 
 
 # Compiled on its own and called by address: as part of each kernel, the tiles would be optimised again with
@@ -161,10 +161,10 @@ def _transpose(out, inp):
     def transpose(out, inp):
         rows, columns = inp.shape
         out_row, inp_row = out.strides[0] // out.itemsize, inp.strides[0] // inp.itemsize
-        L = lanes(out)
-        full_rows, full_columns = rows - rows % L, columns - columns % L
-        for i in range(0, full_rows, L):
-            for j in range(0, full_columns, L):
+        W = lanes(out)
+        full_rows, full_columns = rows - rows % W, columns - columns % W
+        for i in range(0, full_rows, W):
+            for j in range(0, full_columns, W):
                 transpose_block(
                     shift(pointer(out), j * out_row + i),
                     out_row,
@@ -183,12 +183,12 @@ def _dots(out, a, b, add):
     def dots(out, a, b, add):
         size = out.itemsize
         a_row, b_row, out_row = a.strides[0] // size, b.strides[0] // size, out.strides[0] // size
-        for m in range(out.shape[0]):
+        for n in range(out.shape[0]):
             dot_block(
-                shift(pointer(out), m * out_row),
+                shift(pointer(out), n * out_row),
                 pointer(b),
                 b_row,
-                shift(pointer(a), m * a_row),
+                shift(pointer(a), n * a_row),
                 a.shape[1],
                 add,
             )

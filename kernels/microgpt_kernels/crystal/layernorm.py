@@ -9,7 +9,7 @@ from microgpt_kernels.crystal.vector import below_lane, filled, lanes, load, sto
 
 @kernel
 def layernorm_forward(out, mean, rstd, inp, weight, bias):
-    """Each row with its mean taken off and divided by its deviation, then scaled and shifted.
+    """Subtracts its mean from each row and divides it by its standard deviation, then scales and shifts it.
 
         out = weight * (inp - mean) * rstd + bias,   rstd = 1 / sqrt(avg_C((inp - mean)^2) + eps)
 
@@ -19,28 +19,28 @@ def layernorm_forward(out, mean, rstd, inp, weight, bias):
     weight, bias  (C,)    read
     """
     N, C = inp.shape
-    real = inp.dtype.type  # literals are float64, and so would be what is computed from them
+    real = inp.dtype.type  # a literal is float64, and so would be what is computed from it
     inv_C = real(1.0 / C)
-    L = lanes(inp)
+    W = lanes(inp)
     scale, shift = weight.reshape(1, C), bias.reshape(1, C)
     for n in range(N):
         sums = filled(0.0, inp)
-        for c in range(0, C, L):
-            sums += load(inp, n, c, C - c)
-        m = sum_lanes(sums) * inv_C
+        for c in range(0, C, W):
+            sums += load(inp, n, c, C)
+        row_mean = sum_lanes(sums) * inv_C
 
         # a second pass: the mean of squares minus the square of the mean would cancel
         sums = filled(0.0, inp)
-        for c in range(0, C, L):
-            d = below_lane(load(inp, n, c, C - c) - m, C - c, 0.0)
+        for c in range(0, C, W):
+            d = below_lane(load(inp, n, c, C) - row_mean, C - c, 0.0)
             sums += d * d
-        s = real(1.0) / sqrt(sum_lanes(sums) * inv_C + real(LAYERNORM_EPS))
+        row_rstd = real(1.0) / sqrt(sum_lanes(sums) * inv_C + real(LAYERNORM_EPS))
 
-        mean[n] = m
-        rstd[n] = s
-        for c in range(0, C, L):
-            xhat = (load(inp, n, c, C - c) - m) * s
-            store(xhat * load(scale, 0, c, C - c) + load(shift, 0, c, C - c), out, n, c, C - c)
+        mean[n] = row_mean
+        rstd[n] = row_rstd
+        for c in range(0, C, W):
+            xhat = (load(inp, n, c, C) - row_mean) * row_rstd
+            store(xhat * load(scale, 0, c, C) + load(shift, 0, c, C), out, n, c, C)
 
 
 @kernel
@@ -50,8 +50,8 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     With xhat = (inp - mean) * rstd and g = dout * weight:
 
         dinp     = rstd * (g - avg_C(g) - xhat * avg_C(g * xhat))
-        dweight = sum_N(dout * xhat)
-        dbias   = sum_N(dout)
+        dweight  = sum_N(dout * xhat)
+        dbias    = sum_N(dout)
 
     dinp            (N, C)  written; may share memory with dout
     dweight, dbias  (C,)    written
@@ -61,29 +61,29 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     """
     N, C = inp.shape
     inv_C = inp.dtype.type(1.0 / C)
-    L = lanes(inp)
+    W = lanes(inp)
     scale, dscale, dshift = weight.reshape(1, C), dweight.reshape(1, C), dbias.reshape(1, C)
-    for c in range(0, C, L):
-        store(filled(0.0, inp), dscale, 0, c, C - c)
-        store(filled(0.0, inp), dshift, 0, c, C - c)
+    for c in range(0, C, W):
+        store(filled(0.0, inp), dscale, 0, c, C)
+        store(filled(0.0, inp), dshift, 0, c, C)
     for n in range(N):
-        m, s = mean[n], rstd[n]
+        row_mean, row_rstd = mean[n], rstd[n]
 
         # mean and rstd depend on the whole row, so each dinp needs two averages over it first
         g_sums = filled(0.0, inp)
         gx_sums = filled(0.0, inp)
-        for c in range(0, C, L):
-            xhat = (load(inp, n, c, C - c) - m) * s
-            d = load(dout, n, c, C - c)  # 0 beyond the row, as is all that it is a factor of
-            g = d * load(scale, 0, c, C - c)
+        for c in range(0, C, W):
+            xhat = (load(inp, n, c, C) - row_mean) * row_rstd
+            d = load(dout, n, c, C)  # 0 beyond the row's end, and so are all products with it
+            g = d * load(scale, 0, c, C)
             g_sums += g
             gx_sums += g * xhat
-            store(load(dscale, 0, c, C - c) + d * xhat, dscale, 0, c, C - c)
-            store(load(dshift, 0, c, C - c) + d, dshift, 0, c, C - c)
+            store(load(dscale, 0, c, C) + d * xhat, dscale, 0, c, C)
+            store(load(dshift, 0, c, C) + d, dshift, 0, c, C)
         g_avg, gx_avg = sum_lanes(g_sums) * inv_C, sum_lanes(gx_sums) * inv_C
 
         # xhat is recomputed: cheaper than saving another (N, C) array in the forward
-        for c in range(0, C, L):
-            xhat = (load(inp, n, c, C - c) - m) * s
-            g = load(dout, n, c, C - c) * load(scale, 0, c, C - c)
-            store((g - g_avg - xhat * gx_avg) * s, dinp, n, c, C - c)
+        for c in range(0, C, W):
+            xhat = (load(inp, n, c, C) - row_mean) * row_rstd
+            g = load(dout, n, c, C) * load(scale, 0, c, C)
+            store((g - g_avg - xhat * gx_avg) * row_rstd, dinp, n, c, C)

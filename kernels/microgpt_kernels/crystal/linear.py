@@ -21,19 +21,19 @@ def linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight):
     """Gradient of `linear_forward`.
 
         dinp     = dout @ weight.T
-        dweight = inp.T @ dout
-        dbias   = sum_N(dout)
+        dweight  = inp.T @ dout
+        dbias    = sum_N(dout)
 
     dinp     (N, K)  written
     dweight  (K, M)  written
     dbias    (M,)    written
-    scratch  (K*M,)  scratch; at least so many
+    scratch  (K*M,)  scratch; may be larger
     dout     (N, M)  read
     inp      (N, K)  read
     weight   (K, M)  read
     """
     K, M = weight.shape
-    # a tile reads rows of its second factor: copying the small weight is cheaper than striding through it
+    # a tile reads rows of its second factor: to copy the small weight is cheaper than to stride through it
     weight_T = scratch[: K * M].reshape(M, K)
     transpose(weight_T, weight)
     gemm(dinp, dout, weight_T, 0.0)

@@ -14,7 +14,7 @@ def zeros(shape, dtype):
 
 
 def overhead():
-    """Nothing to speak of."""
+    """No memory worth counting."""
     return 0
 
 

@@ -1,8 +1,8 @@
-"""1 / x where a division would be waited for: by multiplications and additions, for which units are free.
+"""1 / x by multiplications and additions, where a division would wait for the processor's one divider.
 
-A number's bits, taken as an integer, are about its logarithm, so that a constant minus them is about the
-logarithm of 1 / x (the trick of the well-known inverse square root); each of Newton's steps then squares the
-error. In float64 it would take more steps than a division takes time.
+The bits of a number, taken as an integer, are roughly its logarithm, so a constant minus them is roughly the
+logarithm of 1 / x: the trick of the well-known fast inverse square root. Each of Newton's steps then squares
+the error. In float64 there would be so many steps that a division is faster, and is used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rectifier."""
+"""The rectifier, the MLP's nonlinearity."""
 
 from microgpt_kernels.crystal.jit import kernel
 from microgpt_kernels.crystal.vector import above_zero, lanes, load, maximum, store
@@ -14,8 +14,8 @@ def relu_forward(out, inp):
     N, F = out.shape
     for n in range(N):
         for f in range(0, F, lanes(out)):
-            # NaN, of which no comparison is true, stays NaN: nothing hides it
-            store(maximum(0.0, load(inp, n, f, F - f)), out, n, f, F - f)
+            # no comparison with NaN is true, so NaN stays NaN and a run that has gone wrong is noticed
+            store(maximum(0.0, load(inp, n, f, F)), out, n, f, F)
 
 
 @kernel
@@ -29,5 +29,5 @@ def relu_backward(dinp, dout, out):
     N, F = out.shape
     for n in range(N):
         for f in range(0, F, lanes(out)):
-            kept = above_zero(load(dout, n, f, F - f), load(out, n, f, F - f))
-            store(kept, dinp, n, f, F - f)
+            kept = above_zero(load(dout, n, f, F), load(out, n, f, F))
+            store(kept, dinp, n, f, F)

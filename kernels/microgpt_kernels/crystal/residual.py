@@ -18,7 +18,7 @@ def residual_forward(out, inp, branch):
 
 @kernel
 def residual_backward(dinp, dbranch):
-    """The gradient that comes back through the branch joins the one that came past it.
+    """Adds the gradient that has come back through the branch to the one that has come past it.
 
     dinp     (N, C)  accumulated
     dbranch  (N, C)  read

@@ -1,4 +1,4 @@
-"""Rotary positions (Su et al. 2021): pairs of columns of q and k turn with the position of their row."""
+"""Rotary positions (Su et al. 2021): pairs of columns of q and k are turned by the position of their row."""
 
 from microgpt_kernels.crystal.jit import inlined, kernel
 

@@ -15,9 +15,9 @@ def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, 
     logits   (N, V)          read
     uniform  (R,)            read; slot clock[2] is this draw's number in [0, 1)
 
-    Temperature 0 takes the likeliest. top_k 0 and top_p 1 leave all in; of equally likely characters the
-    lower id counts as the likelier. A full window is halved: its newer half moves to the front, and its rows
-    are computed anew.
+    Temperature 0 takes the likeliest character. top_k 0 and top_p 1 exclude none; of equally likely
+    characters the one with the lower id counts as the likelier. A full window is halved: its newer half moves
+    to the front, and its rows are computed anew.
     """
     T, V = len(window), logits.shape[1]
     row = logits[logits.shape[0] - 1]
@@ -56,7 +56,7 @@ def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, 
 
 @inlined
 def _draw(probs, mark):
-    """The character in whose share of the total the mark falls."""
+    """The first character at which the running sum of the probabilities is above the mark."""
     reached = probs.dtype.type(0.0)
     last = 0
     for v in range(len(probs)):
@@ -70,7 +70,7 @@ def _draw(probs, mark):
 
 @inlined
 def _draw_from_likeliest(probs, kept, total, uniform, top_k, top_p):
-    """Moves the likeliest characters from probs to kept, one by one, until one of the two limits is met."""
+    """Moves the likeliest characters from probs to kept, up to top_k or top_p, and draws one of them."""
     V = len(probs)
     real = probs.dtype.type
     for v in range(V):

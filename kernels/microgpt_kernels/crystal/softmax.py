@@ -1,4 +1,4 @@
-"""The softmax of a row, which the loss and the single query of generation have in common."""
+"""The softmax of a row, for the loss and for the single query of generation."""
 
 import numpy as np
 
@@ -20,21 +20,21 @@ from microgpt_kernels.crystal.vector import (
 def softmax_row(out, inp, n, scale):
     """out[n] = softmax(scale * inp[n]), for scale > 0; the two may be the same array.
 
-    Returns what it is made of, out[n] = e^(scale * inp[n] - highest) / total: highest and total.
+    Returns highest and total, with which out[n] = e^(scale * inp[n] - highest) / total.
     """
     C = inp.shape[1]
-    L = lanes(inp)
+    W = lanes(inp)
     tops = filled(-np.inf, inp)
-    for c in range(0, C, L):
-        tops = maximum(tops, below_lane(load(inp, n, c, C - c), C - c, -np.inf))
+    for c in range(0, C, W):
+        tops = maximum(tops, below_lane(load(inp, n, c, C), C - c, -np.inf))
     highest = max_lanes(tops) * scale
     totals = filled(0.0, inp)
-    for c in range(0, C, L):
-        powers = exp(load(inp, n, c, C - c) * scale - highest)
+    for c in range(0, C, W):
+        powers = exp(load(inp, n, c, C) * scale - highest)
         totals += below_lane(powers, C - c, 0.0)
-        store(powers, out, n, c, C - c)
+        store(powers, out, n, c, C)
     total = sum_lanes(totals)
     inverse = inp.dtype.type(1.0) / total
-    for c in range(0, C, L):
-        store(load(out, n, c, C - c) * inverse, out, n, c, C - c)
+    for c in range(0, C, W):
+        store(load(out, n, c, C) * inverse, out, n, c, C)
     return highest, total

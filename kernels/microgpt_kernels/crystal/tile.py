@@ -1,7 +1,7 @@
-"""The insides of a matrix product, where every register is spoken for: written as LLVM vector instructions.
+"""The insides of a matrix product, written as LLVM vector instructions, so that every register is used.
 
-`make_tile` makes the register tile of a product, `dot_block` that of products whose factors lie side by side,
-`transpose_block` turns a square. They work on addresses: `pointer` and `shift`.
+`make_tile` makes the register tile of a product, `dot_block` multiplies rows by rows, `transpose_block`
+transposes a square. They work on addresses: `pointer` and `shift`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def pointer(typingctx, array):
 
 @intrinsic
 def shift(typingctx, address, elements):
-    """The address so many elements further on."""
+    """The address of the element that is `elements` further on."""
 
     def codegen(context, builder, signature, args):
         return builder.gep(args[0], [args[1]])
@@ -49,7 +49,7 @@ def shift(typingctx, address, elements):
 # --- the register tile ----------------------------------------------------------------------------
 
 
-# So many vectors of sums are in registers, with room for vectors of b and a number of a.
+# How many vectors of sums are kept in registers, with room for vectors of b and a number of a.
 SUMS = 16 if MACHINE.n_registers == 32 else 12
 
 
@@ -60,7 +60,8 @@ def make_tile(height: int, n_vectors: int, masked: bool):
     contiguous; a may have any strides, so a transposed a costs nothing. Strides count elements. A negative
     start_row means to start from zero. A masked tile touches only the first `columns` columns.
 
-    A sum waits for the one before: a small tile takes several steps of k at once, each with sums of its own.
+    Each addition to a sum waits for the one before. So a small tile, which has few sums, takes several steps
+    of k at once, each with sums of its own.
     """
     n_steps = min(4, SUMS // (height * n_vectors))
 

@@ -1,13 +1,17 @@
-"""A register full of numbers, as something that a kernel can hold in its hands: explicit SIMD for Numba.
+"""Vectors for kernels: a register full of numbers as one value. This is explicit SIMD for Numba.
 
-    x = load(matrix, row, column, n)      as many neighbours of a row as a register has lanes
+    x = load(matrix, row, column, end)    matrix[row, column:end], as many numbers as a register has lanes
     x * y + 0.5, maximum(x, y), exp(x)    on all lanes at once; a number beside a vector is one for each lane
-    store(x, matrix, row, column, n)
+    store(x, matrix, row, column, end)
 
 Most kernels are loops that LLVM turns into vector code by itself. Those that work on the columns of a matrix,
-or on rows of a few vectors, say what they mean with these instead: no sum over the lanes, no remainder of a
-loop, no guess about what may share memory. n is how many numbers there are from the column on: lanes beyond
-are 0, and are not stored. LLVM splits a vector where the machine's registers are narrower.
+or on rows of a few vectors, say with these what they mean, and LLVM need not guess how to sum over the lanes,
+how to end a loop, or which arrays may share memory. LLVM splits a vector where the machine's registers are
+narrower.
+
+Lanes from `end` on, as in the last vector of a row, are 0 and are not stored. A loop hands the same end to
+all its loads and stores, so that it asks only once how much of a row is left: when the matrices themselves
+were the bounds, the loops of layer normalisation had up to three times as many branches.
 
 In plain Python a vector is a NumPy array, and everything here works on it.
 """
@@ -24,11 +28,11 @@ from numba.extending import lower_builtin, models, register_model, type_callable
 
 from microgpt_kernels.crystal.jit import MACHINE
 
-I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 class Vector(types.Type):
-    """As many numbers of this type as fill a register."""
+    """The type of a vector: as many numbers of one type as fill a register."""
 
     def __init__(self, dtype: types.Float) -> None:
         self.dtype = dtype
@@ -48,7 +52,7 @@ def lanes_of(dtype: types.Float) -> int:
 
 
 def declared(builder, name, result, arguments):
-    """An LLVM function, declared in this module once."""
+    """An LLVM function; only the first call for a name declares it in the module."""
     module = builder.module
     if name in module.globals:
         return module.globals[name]
@@ -56,7 +60,7 @@ def declared(builder, name, result, arguments):
 
 
 def suffix(kind: ir.Type) -> str:
-    """What the names of LLVM's functions say of their type: f32, v16f32."""
+    """How LLVM spells a type in the names of its functions: f32, v16f32."""
     if isinstance(kind, ir.VectorType):
         return f"v{kind.count}{suffix(kind.element)}"
     return "f32" if isinstance(kind, ir.FloatType) else "f64"
@@ -65,7 +69,8 @@ def suffix(kind: ir.Type) -> str:
 def muladd(builder, x, y, z):
     """x * y + z of numbers or vectors, rounded once where the machine has an instruction for it.
 
-    LLVM's fma rounds once everywhere: where there is no such instruction, by a call for each number.
+    LLVM's fma would round once on every machine: without such an instruction, by calling a function for each
+    number.
     """
     name = f"llvm.fmuladd.{suffix(x.type)}"
     return builder.call(declared(builder, name, x.type, [x.type] * 3), [x, y, z])
@@ -162,44 +167,45 @@ def _as_vector(context, builder, value, of_type, vector):
 # --- memory ---------------------------------------------------------------------------------------
 
 
-def load(matrix, row, column, n):
-    """The numbers of a row from a column on; 0 in the lanes from n on."""
+def load(matrix, row, column, end):
+    """The numbers of a row from a column on; 0 in the lanes that would be columns from the end on."""
     loaded = np.zeros(lanes(matrix), matrix.dtype)
-    n = min(n, len(loaded))
+    n = min(end - column, len(loaded))
     loaded[:n] = matrix[row, column : column + n]
     return loaded
 
 
-def store(vector, matrix, row, column, n):
-    """The first n lanes into a row, from a column on."""
-    n = min(n, len(vector))
+def store(vector, matrix, row, column, end):
+    """The lanes into a row, from a column on, but none into a column from the end on."""
+    n = min(end - column, len(vector))
     matrix[row, column : column + n] = vector[:n]
 
 
 @type_callable(load)
 def _type_load(context):
-    return lambda matrix, row, column, n: Vector(matrix.dtype)
+    return lambda matrix, row, column, end: Vector(matrix.dtype)
 
 
 @type_callable(store)
 def _type_store(context):
-    return lambda vector, matrix, row, column, n: types.none
+    return lambda vector, matrix, row, column, end: types.none
 
 
 def _place(context, builder, signature, args, first):
-    """The address of matrix[row, column], rows being contiguous; and n."""
+    """The address of matrix[row, column], rows being contiguous; how many columns there are to the end."""
     matrix_type = signature.args[first]
     matrix = context.make_array(matrix_type)(context, builder, args[first])
-    row, column, n = (
+    row, column, end = (
         context.cast(builder, args[i], signature.args[i], types.intp) for i in range(first + 1, first + 4)
     )
+    n = builder.sub(end, column)
     in_row = builder.mul(column, I64(matrix_type.dtype.bitwidth // 8))
     in_bytes = builder.add(builder.mul(row, builder.extract_value(matrix.strides, 0)), in_row)
     return builder.gep(builder.bitcast(matrix.data, ir.PointerType(ir.IntType(8))), [in_bytes]), n
 
 
 def _whole_or_part(builder, n, count):
-    """A branch that always goes the same way is cheaper than a mask, which some machines do not have."""
+    """A branch that nearly always goes the same way: cheaper than a mask, which some machines do not have."""
     return builder.if_else(builder.icmp_signed(">=", n, I64(count)), likely=True)
 
 

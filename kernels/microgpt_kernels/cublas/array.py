@@ -1,4 +1,4 @@
-"""An array on the GPU: where it begins, its shape and its dtype. Its memory is row-major and without gaps."""
+"""An array on the GPU: where it begins, its shape and its dtype. It is row-major and has no gaps."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 class Array:
     """A part of a buffer on a device, or all of it.
 
-    Rows and runs of rows are views of the same memory: array[l], array[l, low:high]. A single number is read
-    from the device, for which the host waits.
+    array[l] and array[l, low:high] are views of the same memory. A single number, such as array[0, 0] of a
+    matrix, is read from the device, and the host waits for it.
     """
 
     __slots__ = ("buffer", "device", "dtype", "pointer", "shape")
@@ -35,7 +35,7 @@ class Array:
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """In bytes, of each axis."""
+        """For each axis, how many bytes apart its elements are."""
         return tuple(math.prod(self.shape[axis + 1 :]) * self.dtype.itemsize for axis in range(self.ndim))
 
     def __len__(self) -> int:
@@ -68,5 +68,5 @@ class Array:
 
 
 def flat(array: Array) -> Array:
-    """All numbers of an array in a row."""
+    """The same memory as an array of one dimension."""
     return array.reshape(array.size)

@@ -1,8 +1,9 @@
 """Causal attention for heads of any width (Vaswani et al. 2017, equation 1), all heads in one launch.
 
-A block has one panel of PANEL queries of one head, in one sequence: a wide head takes longer, and a narrow
-one costs no launch of its own. All products are made of tiles (tile.py). Attention is kept transposed, keys
-by queries.
+A block computes one panel: PANEL queries of one head, in one sequence. So a wide head takes longer, and a
+narrow one needs no launch of its own. All products are made of tiles (tile.py). Attention weights are kept
+transposed, with keys as rows and queries as columns. A head's weights in `att` are its panels, one after the
+other; a panel has a row for each key, and the keys beyond its last query are not computed.
 """
 
 from math import exp, inf, sqrt
@@ -11,8 +12,7 @@ import numpy as np
 from numba import cuda
 
 from microgpt_kernels.cublas.array import flat
-from microgpt_kernels.cublas.jit import inlined, kernel
-from microgpt_kernels.cublas.threads import (
+from microgpt_kernels.cublas.block import (
     THREADS,
     WARP,
     WARPS,
@@ -23,10 +23,11 @@ from microgpt_kernels.cublas.threads import (
     lane,
     warp_sum,
 )
+from microgpt_kernels.cublas.jit import inlined, kernel
 from microgpt_kernels.cublas.tile import (
-    EACH,
-    PADDED,
     PANEL,
+    PER_THREAD,
+    ROW_LENGTH,
     TILE_THREADS,
     TILE_WARPS,
     add_product,
@@ -44,18 +45,18 @@ def attention_forward(out, att, scratch, qkv, offsets):
         out = att.T @ v
 
     out      (N, C)         written; the heads side by side
-    att      (B, H, T*T)    saved; panels of queries, keys by queries
+    att      (B, H, T*T)    saved; the weights, in panels
     scratch  (2*T*C,)       scratch; not used
     qkv      (N, 3C)        read
     offsets  (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1] of q, of k and of v
 
-    With fewer rows in out than in qkv there is one sequence, the queries are its last rows, and nothing is
+    Where out has fewer rows than qkv, there is one sequence, the queries are its last rows, and nothing is
     saved. Heads of width 0 are skipped.
     """
     (B, H, _), C = att.shape, out.shape[1]
-    Tq, T = len(out) // B, len(qkv) // B
-    if Tq < T:
-        _last_queries_kernel.launch(Tq * H, THREADS, out, qkv, offsets)
+    n_queries, T = len(out) // B, len(qkv) // B
+    if n_queries < T:
+        _last_queries_kernel.launch(n_queries * H, THREADS, out, qkv, offsets)
         return
     n_blocks = blocks(T, PANEL) * H * B
     _attention_forward_kernel.launch(n_blocks, TILE_THREADS, flat(out), flat(att), flat(qkv), offsets, T, C)
@@ -72,9 +73,9 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
 
     dqkv     (N, 3C)         written
     scratch  (6*T*C+32*T,)   scratch; not used
-    att      (B, H, T*T)     saved; dscores take its place
+    att      (B, H, T*T)     saved; dscores take the place of the weights
     dout     (N, C)          read
-    out      (N, C)          read; what the forward has written
+    out      (N, C)          read; as written by the forward pass
     qkv      (N, 3C)         read
     offsets  (H+1,)  int32   read
     """
@@ -94,7 +95,7 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
 def _dots(
     sums, a, b, rows, rows_begin, rows_stride, n_rows, columns, columns_begin, columns_stride, n_columns, D
 ):
-    """sums = this thread's part of rows @ columns.T, both matrices of D columns; a and b are tiles to use."""
+    """sums = this thread's square of rows @ columns.T, over their D columns; a and b are tiles to use."""
     clear(sums)
     for d in range(0, D, PANEL):
         depth = min(PANEL, D - d)
@@ -109,7 +110,7 @@ def _weigh_keys(
 ):
     """out = weights.T @ x: for each of n queries D columns of sums over the keys.
 
-    weights  a panel, n_keys by n
+    weights  (n_keys, n), a panel
     """
     i, j = corner()
     for d in range(0, D, PANEL):
@@ -119,35 +120,36 @@ def _weigh_keys(
             load(a, weights, weights_begin + key * n, n, depth, n)
             load(b, x, x_begin + key * x_stride + d, x_stride, depth, D - d)
             add_product(sums, a, b, depth)
-        for r in range(EACH):
-            for c in range(EACH):
+        for r in range(PER_THREAD):
+            for c in range(PER_THREAD):
                 if i + r < n and d + j + c < D:
                     out[out_begin + (i + r) * out_stride + d + j + c] = sums[r, c]
 
 
 # --- kernels --------------------------------------------------------------------------------------
-# q, k and v are columns 0, C and 2C of rows of 3C numbers
+# in a row of qkv, which has 3C numbers, q begins at column 0, k at C and v at 2C
 
 
 @inlined
 def _place(offsets, T):
-    """Where a block stands: panels come one after the other, then heads, then sequences.
+    """The part of the work that is this block's: blocks count through panels, then heads, then sequences.
 
-    Which panel of how many; its sequence's first row; its head's first column, width and place in att.
+    Returns the number of the panel and how many there are, the first row of the sequence, and of the head its
+    first column, its width and where it begins in att.
     """
     n_panels = (T + PANEL - 1) // PANEL
-    head, panel = divided(cuda.blockIdx.x, n_panels)  # one of all sequences' heads
+    head, panel = divided(cuda.blockIdx.x, n_panels)  # the head's number among those of all sequences
     sequence, h = divided(head, len(offsets) - 1)
     return panel, n_panels, sequence * T, offsets[h], offsets[h + 1] - offsets[h], head * T * T
 
 
 @kernel
 def _attention_forward_kernel(out, att, qkv, offsets, T, C):
-    a = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
-    b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
-    sums = cuda.local.array((EACH, EACH), out.dtype)
+    a = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
+    b = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
+    sums = cuda.local.array((PER_THREAD, PER_THREAD), out.dtype)
     panel, n_panels, row, low, D, head = _place(offsets, T)
-    # the longest panels come first, so that none is left to the end
+    # the longest panels come first, so that no block begins a long one when the others are done
     first = (n_panels - 1 - panel) * PANEL
     if D == 0:
         return
@@ -163,8 +165,8 @@ def _attention_forward_kernel(out, att, qkv, offsets, T, C):
             qkv, (row + key) * 3 * C + C + low, 3 * C, n_keys - key,
             qkv, (row + first) * 3 * C + low, 3 * C, n, D,
         )  # fmt: skip
-        for r in range(EACH):
-            for c in range(EACH):
+        for r in range(PER_THREAD):
+            for c in range(PER_THREAD):
                 if key + i + r < n_keys and j + c < n:
                     seen = key + i + r <= first + j + c
                     att[begin + (key + i + r) * n + j + c] = sums[r, c] * scale if seen else real(-inf)
@@ -178,7 +180,7 @@ def _attention_forward_kernel(out, att, qkv, offsets, T, C):
 
 @inlined
 def _softmax(att, panel, n, n_keys, shared):
-    """The scores of a panel, n_keys by n, become weights; a lane has a query, the warps share its keys."""
+    """The scores of a panel, (n_keys, n), become weights. A lane has a query, whose keys the warps share."""
     query, warp = lane(), cuda.threadIdx.x // WARP
     first, end, step = panel + warp * n + query, panel + n_keys * n if query < n else 0, TILE_WARPS * n
     real = att.dtype.type
@@ -207,13 +209,13 @@ def _softmax(att, panel, n, n_keys, shared):
 
 @kernel
 def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, T, C):
-    """att becomes dscores, from which dq follows."""
-    a = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
-    b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
+    """Each block turns its panel of att into dscores, and computes dq from them."""
+    a = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
+    b = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
     totals = cuda.shared.array(PANEL, out.dtype)
-    sums = cuda.local.array((EACH, EACH), out.dtype)
+    sums = cuda.local.array((PER_THREAD, PER_THREAD), out.dtype)
     panel, n_panels, row, low, D, head = _place(offsets, T)
-    # the longest panels come first, so that none is left to the end
+    # the longest panels come first, so that no block begins a long one when the others are done
     first = (n_panels - 1 - panel) * PANEL
     if D == 0:
         return
@@ -236,8 +238,8 @@ def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, T, C):
             qkv, (row + key) * 3 * C + 2 * C + low, 3 * C, n_keys - key,
             dout, (row + first) * C + low, C, n, D,
         )  # fmt: skip
-        for r in range(EACH):
-            for c in range(EACH):
+        for r in range(PER_THREAD):
+            for c in range(PER_THREAD):
                 if key + i + r < n_keys and j + c < n:
                     place = begin + (key + i + r) * n + j + c
                     att[place] *= (sums[r, c] - totals[j + c]) * scale
@@ -252,12 +254,12 @@ def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, T, C):
 def _weigh_queries_kernel(out, column, att, x, x_stride, offsets, T, C):
     """out = weights @ x: for each key of a head D columns of sums over the queries that see it.
 
-    A block has a panel of keys. out is D columns of dqkv from `column` on, x of rows of x_stride
-    numbers, weights what att holds.
+    A block has a panel of keys. out is the head's D columns of dqkv, in the third that begins at `column`;
+    the weights are those that att holds; and x has rows of x_stride numbers.
     """
-    a = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
-    b = cuda.shared.array((PANEL, PADDED), out.dtype, alignment=16)
-    sums = cuda.local.array((EACH, EACH), out.dtype)
+    a = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
+    b = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
+    sums = cuda.local.array((PER_THREAD, PER_THREAD), out.dtype)
     panel, _, row, low, D, head = _place(offsets, T)
     key = panel * PANEL
     n_keys = min(PANEL, T - key)
@@ -269,15 +271,18 @@ def _weigh_queries_kernel(out, column, att, x, x_stride, offsets, T, C):
             load_transposed(a, att, head + first * T + key * n, n, n_keys, n)
             load(b, x, (row + first) * x_stride + low + d, x_stride, n, D - d)
             add_product(sums, a, b, n)
-        for r in range(EACH):
-            for c in range(EACH):
+        for r in range(PER_THREAD):
+            for c in range(PER_THREAD):
                 if i + r < n_keys and d + j + c < D:
                     out[(row + key + i + r) * 3 * C + column + low + d + j + c] = sums[r, c]
 
 
 @kernel
 def _last_queries_kernel(out, qkv, offsets):
-    """A block has a query of a head. THREADS keys at a time: with a larger score what came before shrinks."""
+    """Each block computes one query of one head, in steps of THREADS keys.
+
+    When a score is larger than all before it, the sums so far are scaled down to it.
+    """
     weights = cuda.shared.array(THREADS, out.dtype)
     shared = cuda.shared.array(WARPS, out.dtype)
     C, T, thread = out.shape[1], len(qkv), cuda.threadIdx.x

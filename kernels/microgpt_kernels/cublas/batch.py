@@ -1,20 +1,21 @@
-"""The batch of a step: a walk through the text from as many places as the batch has rows."""
+"""The batch of a step: each of its rows walks through its own part of the text."""
 
 from numba import cuda
 
+from microgpt_kernels.cublas.block import THREADS, WARP, blocks, warp_sum
 from microgpt_kernels.cublas.jit import inlined, kernel
-from microgpt_kernels.cublas.threads import THREADS, WARP, blocks, warp_sum
 
 
 def batch_fill(inputs, targets, n_targets, ids, order, clock, stride):
-    """Row b walks the chunks b*Q//B to (b+1)*Q//B of the text, one chunk a step; chunk i starts at i*stride.
+    """Row b walks through the chunks from b*Q//B to (b+1)*Q//B of the text, one at each step.
 
-    Chunk i > 0 counts only its last `stride` targets: those before are the previous chunk's.
+    Chunk i starts at character i*stride. Only the last `stride` targets of a chunk count, since the previous
+    chunk has the others; of chunk 0 all of them count.
 
     inputs, targets  (B, T) int32  written; 0 and -1 where there is no character
     n_targets        (1,)   int64  written; how many targets there are
-    ids              (X,)          read; the text, in unsigned integers of any width
-    order            (Q,)   int64  read; which chunk comes when; empty for the order of the text
+    ids              (X,)          read; the text, as unsigned integers of any width
+    order            (Q,)   int64  read; the chunks in the order of the walk; empty for the order of the text
     clock            (2,)   int64  read; clock[0] is the step
     """
     _batch_fill_kernel.launch(
@@ -24,7 +25,7 @@ def batch_fill(inputs, targets, n_targets, ids, order, clock, stride):
 
 @kernel
 def _batch_fill_kernel(inputs, targets, n_targets, ids, order, clock, stride):
-    """A thread has one character; the first warp also counts the targets, a lane a row at a time."""
+    """Each thread fills in one character. The first warp also counts the targets, one row in each lane."""
     B, T = inputs.shape
     i = cuda.grid(1)
     b, t = i // T, i % T

@@ -1,6 +1,6 @@
 """The cuBLAS library, called through ctypes.
 
-Compiled bindings would be called faster, which nobody would notice: a graph calls nothing.
+Calls through compiled bindings would be faster, but a graph replays its products without a call.
 """
 
 from __future__ import annotations
@@ -11,32 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from microgpt_kernels import BackendError
+from microgpt_kernels.errors import BackendError
 
 NO_TRANSPOSE, TRANSPOSE = 0, 1
 DEFAULT_MATH, TF32_MATH = 0, 3
-# what cuBLAS recommends for Hopper, and more than any other GPU needs
+# the size that cuBLAS recommends for Hopper; other GPUs need less
 WORKSPACE_BYTES = 32 << 20
 
 
 def load() -> Cublas:
-    """Raises BackendError where there is no cuBLAS, or where it fails."""
+    """The library, which was found before the backend was imported. Raises BackendError where it fails."""
     from cuda import pathfinder
 
-    try:
-        library = pathfinder.load_nvidia_dynamic_lib("cublas")
-    except pathfinder.DynamicLibNotFoundError:
-        raise BackendError(
-            "the backend 'cublas' needs the library cuBLAS: pip install 'cuda-toolkit[cublas]'"
-        ) from None
-    return Cublas(ctypes.CDLL(library.abs_path))
+    return Cublas(ctypes.CDLL(pathfinder.load_nvidia_dynamic_lib("cublas").abs_path))
 
 
 class Cublas:
-    """A handle of the library. Addresses, on the GPU, are integers; so are streams."""
+    """A handle of the library. Streams and addresses on the GPU are given as integers."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        # sizes of 64 bits, or those beyond 2^31 would be cut off
+        # sizes have 64 bits: in 32 bits those from 2^31 on would be cut off
         gemm = [
             c_void_p, c_int, c_int, c_int64, c_int64, c_int64,
             c_void_p, c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_void_p, c_int64,
@@ -70,11 +64,11 @@ class Cublas:
         return found.value
 
     def set_stream(self, stream: int) -> None:
-        """All products from now on are work of this stream."""
+        """From now on, all products are work of this stream."""
         self._call("cublasSetStream_v2", self._handle, stream)
 
     def set_workspace(self, workspace: int, n_bytes: int) -> None:
-        """Memory to use; a new stream takes it away."""
+        """Memory for products to use. It has to be set again after `set_stream`."""
         self._call("cublasSetWorkspace_v2", self._handle, workspace, n_bytes)
 
     def set_math_mode(self, mode: int) -> None:
@@ -85,7 +79,11 @@ class Cublas:
         self, dtype: Any, transpose_a: int, transpose_b: int, m: int, n: int, k: int,
         a: int, lda: int, b: int, ldb: int, accumulate: bool, c: int, ldc: int,
     ) -> None:  # fmt: skip
-        """c = op(a) @ op(b), or c +=, in BLAS's words: column-major, m by n, with leading dimensions."""
+        """c = op(a) @ op(b), or with `accumulate` c += op(a) @ op(b).
+
+        Sizes are named as BLAS names them: matrices are column-major, c is (m, n), and k is the length of the
+        sums.
+        """
         name = "cublasSgemm_v2_64" if dtype == "float32" else "cublasDgemm_v2_64"
         one, zero = _FACTORS[dtype]
         self._call(
@@ -95,7 +93,7 @@ class Cublas:
 
 
 def _factors(real: Any) -> tuple[Any, Any]:
-    # BLAS takes them by address
+    # cuBLAS takes them by their addresses
     return ctypes.byref(real(1.0)), ctypes.byref(real(0.0))
 
 

@@ -1,9 +1,9 @@
-"""The loss: softmax and cross-entropy in one, in nats."""
+"""The loss: softmax and cross-entropy in one kernel, in nats."""
 
 from math import exp, inf, log
 
+from microgpt_kernels.cublas.block import THREADS, WARP, WARPS, blocks, lane, warp_max, warp_row, warp_sum
 from microgpt_kernels.cublas.jit import kernel
-from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, lane, warp_max, warp_row, warp_sum
 
 
 def cross_entropy_forward(losses, probs, logits, targets):
@@ -19,7 +19,7 @@ def cross_entropy_forward(losses, probs, logits, targets):
 
 @kernel
 def _cross_entropy_forward_kernel(losses, probs, logits, targets):
-    """A warp has a row."""
+    """Each warp computes one row."""
     N, V = logits.shape
     real = logits.dtype.type
     n = warp_row()
@@ -44,7 +44,7 @@ def cross_entropy_backward(dlogits, probs, targets, n_targets):
     """dlogits = (probs - 1[target]) / n_targets, and 0 where the target is -1.
 
     dlogits    (N, V)         written; may share memory with probs
-    probs      (N, V)         read, as saved by the forward
+    probs      (N, V)         read; as saved by the forward pass
     targets    (N,)    int32  read
     n_targets  (1,)    int64  read
     """
@@ -55,7 +55,7 @@ def cross_entropy_backward(dlogits, probs, targets, n_targets):
 
 @kernel
 def _cross_entropy_backward_kernel(dlogits, probs, targets, n_targets):
-    """A warp has a row."""
+    """Each warp computes one row."""
     N, V = probs.shape
     real = probs.dtype.type
     n = warp_row()

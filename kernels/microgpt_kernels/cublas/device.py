@@ -1,32 +1,31 @@
-"""The GPU: its memory, its one stream of work, and graphs of work recorded from that stream."""
+"""The GPU: its memory, its one stream of work, and the kernels and matrix products launched on it."""
 
 from __future__ import annotations
 
 import functools
-import gc
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from microgpt_kernels import BackendError
 from microgpt_kernels.cublas import blas as cublas
 from microgpt_kernels.cublas import jit
 from microgpt_kernels.cublas.array import Array
+from microgpt_kernels.errors import BackendError
 
-# for what a kernel leaves to the next: the sums of parts of an array, the order of rows
+# memory for what a kernel leaves to the next: the sums of parts of an array, the order of rows
 PARTIAL_BYTES = 16 << 20
-# of a launch, in its one dimension
-MOST_BLOCKS = 2**31 - 1
+# the most blocks that a launch can have, in its one dimension
+GRID_LIMIT = 2**31 - 1
 
 
 class Device:
-    """One GPU. All that it is asked to do happens one after the other.
+    """One GPU. It does its work one piece after the other, in the order in which it is asked.
 
-    core, driver  cuda.core, cuda.bindings.driver
-    blas          blas.Cublas
+    core, driver  the modules cuda.core and cuda.bindings.driver
+    blas          a handle of cuBLAS (blas.Cublas)
     """
 
     def __init__(self, core: ModuleType, driver: ModuleType, blas: Any) -> None:
@@ -35,16 +34,16 @@ class Device:
         self.gpu.set_current()
         self.stream = self.gpu.create_stream()  # one that waits for no other
         blas.set_stream(int(self.stream.handle))
-        # its own would be allocated in the midst of a capture
+        # without this one, cuBLAS would allocate its workspace while a graph is recorded
         self._blas_workspace = self.zeros((cublas.WORKSPACE_BYTES,), np.uint8)
         blas.set_workspace(self._blas_workspace.pointer, cublas.WORKSPACE_BYTES)
         self._partial = self.zeros((PARTIAL_BYTES,), np.uint8)
         self._loaded: dict[tuple[jit.Kernel, jit.Signature], Any] = {}
-        # while true, kernels are compiled and loaded, and none is launched
+        # while it is true, kernels are compiled and loaded, and none is launched
         self.rehearsing = False
-        # how often the host has waited for a number: what does that cannot be captured
+        # how often the host has waited for a number of the GPU's: a step that does so cannot be a graph
         self.n_reads = 0
-        # how often a kernel or a matrix product was asked for
+        # how many kernels and matrix products were asked for
         self.n_asked = 0
 
     @property
@@ -71,9 +70,9 @@ class Device:
         return Array(self, buffer, int(buffer.handle), shape, dtype)
 
     def partial(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Room for what a kernel leaves to the next; whoever asks again takes it over.
+        """An array for what a kernel leaves to the next. All of them share the same PARTIAL_BYTES of memory.
 
-        Raises ValueError beyond PARTIAL_BYTES.
+        Raises ValueError for an array that is larger than these.
         """
         room = Array(self, self._partial.buffer, self._partial.pointer, shape, dtype)
         if room.nbytes > PARTIAL_BYTES:
@@ -111,11 +110,11 @@ class Device:
         return self.download(array)[()]
 
     def _wait(self) -> None:
-        """Until all work asked for is done. Here errors of kernels come to light, whoever made them."""
+        """Wait until all work asked for is done. Errors that kernels have made are reported here."""
         try:
             self.stream.sync()
         except Exception as error:
-            raise _lost(error) from error
+            raise lost(error) from error
 
     def _checked(self, answer: tuple[Any, ...]) -> Any:
         """What a function of the driver has answered, without its error code."""
@@ -127,13 +126,13 @@ class Device:
     # --- work -------------------------------------------------------------------------------------
 
     def launch(self, kernel: jit.Kernel, n_blocks: int, n_threads: int, arguments: tuple[Any, ...]) -> None:
-        """Ask for a kernel: so many blocks of so many threads. No blocks are no work.
+        """Ask for a kernel: n_blocks blocks of n_threads threads. With no blocks, nothing is launched.
 
-        Raises BackendError, for too many blocks before anything is launched.
+        Raises BackendError; for too many blocks it does so in a rehearsal, too.
         """
-        if n_blocks > MOST_BLOCKS:
+        if n_blocks > GRID_LIMIT:
             raise BackendError(
-                f"{n_blocks:,} blocks of the kernel {kernel.name} are more than the {MOST_BLOCKS:,} that a "
+                f"{n_blocks:,} blocks of the kernel {kernel.name} are more than the {GRID_LIMIT:,} that a "
                 "GPU takes; use a smaller model, --batch-size or --seq-len"
             )
         key = kernel, jit.signature(arguments)
@@ -149,34 +148,23 @@ class Device:
         except Exception as error:
             raise BackendError(f"the GPU has refused the kernel {kernel.name}: {error}") from error
 
-    def capture(self, work: Callable[[], None]) -> Any:
-        """A graph of all that `work` asks for, which is not done now."""
-        builder = self.stream.create_graph_builder()
-        # an array that the collector frees meanwhile would be freed by the graph, again and again
-        collects = gc.isenabled()
-        gc.disable()
-        builder.begin_building()
-        try:
-            work()
-        except BaseException:
-            with suppress(Exception):  # it would hide what has gone wrong
-                builder.end_building()
-            raise
-        else:
-            builder.end_building()
-        finally:
-            if collects:
-                gc.enable()
-        graph = builder.complete()
-        graph.upload(self.stream)
-        return graph
+    def multiply(self, math_mode: int, *arguments: Any) -> None:
+        """Ask for a matrix product: what `Cublas.gemm` takes, in this math mode."""
+        if self.rehearsing:
+            return
+        self.n_asked += 1
+        self.blas.set_math_mode(math_mode)
+        self.blas.gemm(*arguments)
 
-    def replay(self, graph: Any) -> None:
-        """Ask for all that was captured."""
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """A block in which kernels are compiled and loaded, and nothing is launched."""
+        self.gpu.set_current()  # each thread has a current GPU of its own, and this may be another thread
+        self.rehearsing = True
         try:
-            graph.launch(self.stream)
-        except Exception as error:
-            raise _lost(error) from error
+            yield
+        finally:
+            self.rehearsing = False
 
     def describe(self) -> str:
         """The GPU and the versions of what drives it."""
@@ -189,8 +177,8 @@ class Device:
         )
 
 
-def _lost(error: Exception) -> BackendError:
-    """Whoever asks the GPU next hears of an error that a kernel has made."""
+def lost(error: Exception) -> BackendError:
+    """The error of a kernel, of which the host only hears when it asks the GPU for something else."""
     return BackendError(f"the GPU has failed, and what it held is lost: {error}")
 
 

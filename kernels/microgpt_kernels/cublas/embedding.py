@@ -4,13 +4,13 @@ import numpy as np
 from numba import cuda
 
 from microgpt_kernels.cublas.array import flat
+from microgpt_kernels.cublas.block import THREADS, WARP, WARPS, blocks, divided, lane, warp_row, warp_sum
 from microgpt_kernels.cublas.device import PARTIAL_BYTES
 from microgpt_kernels.cublas.jit import kernel
-from microgpt_kernels.cublas.sums import DEEP, SQUARE, sum_of_columns
-from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, divided, lane, warp_row, warp_sum
+from microgpt_kernels.cublas.sums import SUM_THREADS, THREAD_ROWS, sum_of_columns
 
-# so many rows are sorted by comparing each with each
-PART = 4096
+# rows that are sorted together, by comparing each with each
+SORTED_ROWS = 4096
 
 
 def embedding_forward(out, ids, table):
@@ -25,7 +25,7 @@ def embedding_forward(out, ids, table):
 
 @kernel
 def _embedding_forward_kernel(out, ids, table):
-    """A warp has a row."""
+    """Each warp copies one row."""
     n = warp_row()
     if n < len(out):
         v = ids[n]
@@ -34,33 +34,33 @@ def _embedding_forward_kernel(out, ids, table):
 
 
 def embedding_backward(dtable, dout, ids):
-    """dtable[v] = sum of dout[n] over the n where ids[n] is v
+    """dtable[v] = sum of dout[n] over all n with ids[n] = v
 
     dtable  (V, C)         written
     dout    (N, C)         read
     ids     (N,)    int32  read
 
-    The rows are sorted by their character first, PART at a time, so that nobody has to search for a
-    character's rows. It costs N * (PART + V) comparisons, which a warp makes 32 at a time, and then N * C
-    additions; to search would be N * V comparisons for each of the C columns.
+    The rows are sorted by their characters first, SORTED_ROWS at a time, so that nothing has to search for
+    the rows of a character. That takes N * (SORTED_ROWS + V) comparisons, of which a warp makes 32 at a time,
+    and then N * C additions. Searching would take N * V comparisons for each of the C columns.
     """
     V, _ = dtable.shape
-    # as many rows at a time as their order has room for: millions
-    n_parts = PARTIAL_BYTES // (ids.dtype.itemsize * (PART + V + 1))
-    for low in range(0, len(ids), n_parts * PART):
-        rows = slice(low, min(len(ids), low + n_parts * PART))
+    # as many parts as there is room to sort at a time, which are millions of rows
+    n_parts = PARTIAL_BYTES // (ids.dtype.itemsize * (SORTED_ROWS + V + 1))
+    for low in range(0, len(ids), n_parts * SORTED_ROWS):
+        rows = slice(low, min(len(ids), low + n_parts * SORTED_ROWS))
         _sum_by_character(dtable, dout[rows], ids[rows], low > 0)
 
 
 def _sum_by_character(dtable, dout, ids, accumulate):
     (V, C), N = dtable.shape, len(ids)
-    n_parts = blocks(N, PART)
+    n_parts = blocks(N, SORTED_ROWS)
     room = ids.device.partial((N + n_parts * (V + 1),), ids.dtype)
     order, starts = room[:N], room[N:].reshape(n_parts, V + 1)
-    n_sorted = n_parts * (min(PART, N) + V + 1)
+    n_sorted = n_parts * (min(SORTED_ROWS, N) + V + 1)
     _sort_kernel.launch(blocks(n_sorted, WARPS), THREADS, order, starts, ids)
     n_blocks = blocks(C, WARP) * V
-    _embedding_backward_kernel.launch(n_blocks, SQUARE, dtable, dout, order, starts, int(accumulate))
+    _embedding_backward_kernel.launch(n_blocks, SUM_THREADS, dtable, dout, order, starts, int(accumulate))
 
 
 @kernel
@@ -70,17 +70,17 @@ def _sort_kernel(order, starts, ids):
     order   (N,)             written; of equal characters the earlier row comes first
     starts  (n_parts, V+1)   written; of character v they are order[starts[part, v]:starts[part, v + 1]]
 
-    A warp has a row, or a character, and counts the rows that come before it.
+    Each warp places one row, or one character's beginning, by counting the rows that come before it.
     """
     n_parts, n_starts = starts.shape
-    n_rows = min(PART, len(ids))
+    n_rows = min(SORTED_ROWS, len(ids))
     part, i = divided(warp_row(), n_rows + n_starts)
-    begin = part * PART
-    end = min(begin + PART, len(ids))
+    begin = part * SORTED_ROWS
+    end = min(begin + SORTED_ROWS, len(ids))
     is_row = i < n_rows
     if part >= n_parts or (is_row and begin + i >= end):
         return
-    # of its own character a row comes after those before it, and the beginning after none
+    # of the rows of its own character, the earlier ones come before a row, and none before the beginning
     character, before = (ids[begin + i], begin + i) if is_row else (i - n_rows, begin)
     n, place = begin + lane(), 0
     while n < before:
@@ -99,8 +99,8 @@ def _sort_kernel(order, starts, ids):
 
 @kernel
 def _embedding_backward_kernel(dtable, dout, order, starts, accumulate):
-    """A block has some columns of a character. Its rows of threads take the character's rows in turn."""
-    shared = cuda.shared.array((DEEP, WARP), dtable.dtype)
+    """Each block adds up 32 columns of one character, whose rows its rows of threads take in turn."""
+    shared = cuda.shared.array((THREAD_ROWS, WARP), dtable.dtype)
     V, C = dtable.shape
     n_blocks, _ = divided(cuda.gridDim.x, V)  # of a character
     v, columns = divided(cuda.blockIdx.x, n_blocks)
@@ -111,7 +111,7 @@ def _embedding_backward_kernel(dtable, dout, order, starts, accumulate):
             i, end = starts[part, v] + cuda.threadIdx.x // WARP, starts[part, v + 1]
             while i < end:
                 total += dout[np.uint64(order[np.uint64(i)]), np.uint64(c)]
-                i += DEEP
+                i += THREAD_ROWS
     total = sum_of_columns(total, shared)
     if cuda.threadIdx.x < WARP and c < C:
         dtable[v, c] = dtable[v, c] + total if accumulate else total
@@ -128,7 +128,7 @@ def position_forward(out, table, start):
 
 @kernel
 def _position_forward_kernel(out, table, start):
-    """A warp has a row."""
+    """Each warp adds one row of the table."""
     n = warp_row()
     if n < len(out):
         t = (start + n) % len(table)
@@ -137,7 +137,7 @@ def _position_forward_kernel(out, table, start):
 
 
 def position_backward(dtable, dout):
-    """dtable[t] = sum of dout[n] over the n that stand at position t: n mod T is t
+    """dtable[t] = sum of dout[n] over all n at position t, which is n mod T
 
     dtable  (T, C)  written
     dout    (N, C)  read

@@ -6,19 +6,16 @@ from microgpt_kernels.cublas.blas import DEFAULT_MATH, NO_TRANSPOSE, TF32_MATH, 
 def gemm(out, a, b, transpose_a=False, transpose_b=False, accumulate=False, tf32=False):
     """out = op(a) @ op(b), where op transposes or not; with `accumulate`, out += op(a) @ op(b).
 
-    out   (M, N)            written or accumulated
-    a     (M, K) or (K, M)  read
-    b     (K, N) or (N, K)  read
+    out   (N, M)            written or accumulated
+    a     (N, K) or (K, N)  read
+    b     (K, M) or (M, K)  read
     tf32  whether float32 factors may be rounded to 10 bits of mantissa, for tensor cores
     """
-    device, (M, N) = out.device, out.shape
+    N, M = out.shape
     K = a.shape[0] if transpose_a else a.shape[1]
-    if device.rehearsing:
-        return
-    device.n_asked += 1
-    device.blas.set_math_mode(TF32_MATH if tf32 else DEFAULT_MATH)
     # a row-major array is its own transpose to BLAS, which is asked for out.T = op(b).T @ op(a).T
-    device.blas.gemm(
-        out.dtype, TRANSPOSE if transpose_b else NO_TRANSPOSE, TRANSPOSE if transpose_a else NO_TRANSPOSE,
-        N, M, K, b.pointer, b.shape[1], a.pointer, a.shape[1], accumulate, out.pointer, N,
+    out.device.multiply(
+        TF32_MATH if tf32 else DEFAULT_MATH, out.dtype,
+        TRANSPOSE if transpose_b else NO_TRANSPOSE, TRANSPOSE if transpose_a else NO_TRANSPOSE,
+        M, N, K, b.pointer, b.shape[1], a.pointer, a.shape[1], accumulate, out.pointer, M,
     )  # fmt: skip

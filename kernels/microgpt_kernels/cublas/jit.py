@@ -1,7 +1,8 @@
 """How a kernel written for numba.cuda becomes machine code for a kind of GPU, and how it gets its arguments.
 
-numba.cuda compiles to PTX, NVIDIA's linker makes that a cubin, and the cubin is kept in a cache: a later
-start compiles nothing. All of it works without a GPU, so that tests can look at every kernel's machine code.
+numba.cuda compiles the kernel to PTX, NVIDIA's linker turns that into a cubin, and the cubin is kept in a
+cache: a later start compiles nothing. All of this works without a GPU, so tests can examine every kernel's
+machine code.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from microgpt_kernels import cache
+from microgpt_kernels.cache.reports import count_compiled
+from microgpt_kernels.cache.store import Store
 from microgpt_kernels.cublas.array import Array
 
 # 'float32[2]' for an array of two dimensions, 'int64' for a number
 Signature = tuple[str, ...]
 
-# a function for kernels to use, merged into them
+# a function that kernels use, merged into each of them
 inlined = cuda.jit(device=True, inline="always")
 
 
 class Kernel:
-    """A function that threads of a GPU run, each for itself; `cuda.threadIdx` and such tell them apart."""
+    """A function that each thread of a launch runs; `cuda.threadIdx` and `cuda.blockIdx` say which it is."""
 
     def __init__(self, function: Callable[..., None]) -> None:
         functools.update_wrapper(self, function)
@@ -35,9 +37,9 @@ class Kernel:
     def launch(self, n_blocks: int, n_threads: int, *arguments: Any) -> None:
         """Run n_blocks blocks of n_threads threads.
 
-        Blocks are counted in one dimension: of a second or a third a GPU has 65,535 at the most.
+        Blocks are counted in one dimension, because a GPU takes at most 65,535 in a second or a third one.
 
-        arguments  arrays, integers, and NumPy's real numbers: a Python float would be a float64
+        arguments  arrays, integers, and NumPy's real numbers, since a Python float would be a float64
         """
         device = next(argument.device for argument in arguments if isinstance(argument, Array))
         device.launch(self, n_blocks, n_threads, arguments)
@@ -64,8 +66,8 @@ def _spelled(argument: Any) -> str:
 def packed(arguments: tuple[Any, ...]) -> list[Any]:
     """The arguments as numba.cuda's kernels expect them.
 
-    An array is handed over as what its owner is (nothing, twice), its size, the size of an element, its
-    address, its shape and its strides, eight bytes each.
+    An array is handed over as numbers of eight bytes: two zeros where its owner could stand, its size, the
+    size of an element, its address, its shape and its strides.
     """
     numbers: list[Any] = []
     for argument in arguments:
@@ -83,16 +85,16 @@ def cubin(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> byte
     key = f"{kernel.__module__}.{kernel.name}({', '.join(types)}) for {capability}"
     binary = store.get(key)
     if binary is None:
-        cache.count_compiled()
+        count_compiled()
         binary, _ = link(kernel.name, ptx(kernel, types, capability), capability)
         store.put(key, binary)
     return binary
 
 
 @functools.cache
-def _store() -> cache.Store:
+def _store() -> Store:
     packages = ("numba-cuda", "numba", "cuda-core", "cuda-bindings")
-    return cache.Store("cubins", *map(metadata.version, packages))
+    return Store("cubins", *map(metadata.version, packages))
 
 
 def ptx(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> str:
@@ -105,7 +107,7 @@ def ptx(kernel: Kernel, types: Signature, capability: tuple[int, int]) -> str:
         cc=capability,
         output="ptx",
     )
-    # numba's own name counts what it has compiled before
+    # the name that numba gives the entry contains a number, which depends on what was compiled before
     entry = re.search(r"\.visible \.entry\s+(\S+)\(", text)[1]
     return text.replace(entry, kernel.name)
 
@@ -119,9 +121,10 @@ def _numba_type(spelled: str) -> Any:
 
 
 def link(name: str, text: str, capability: tuple[int, int], *, report: bool = False) -> tuple[bytes, str]:
-    """A cubin, and if asked for the assembler's report of registers and spills.
+    """A cubin, and with `report` the assembler's report of registers and spills.
 
-    Only NVIDIA's package for linking can report; a driver links, too, and refuses that option.
+    Only NVIDIA's package for linking can report. Without that package the driver links, and it refuses the
+    option.
     """
     from cuda.core import Linker, LinkerOptions, ObjectCode
 

@@ -6,9 +6,17 @@ import numpy as np
 from numba import cuda
 
 from microgpt_kernels.contract import LAYERNORM_EPS
+from microgpt_kernels.cublas.block import THREADS, WARP, WARPS, blocks, lane, warp_row, warp_sum
 from microgpt_kernels.cublas.jit import kernel
-from microgpt_kernels.cublas.sums import AHEAD, DEEP, SQUARE, add_up, in_parts, share_of_rows, sum_of_columns
-from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, lane, warp_row, warp_sum
+from microgpt_kernels.cublas.sums import (
+    LOADS,
+    SUM_THREADS,
+    THREAD_ROWS,
+    add_up,
+    in_parts,
+    share_of_rows,
+    sum_of_columns,
+)
 
 
 def layernorm_forward(out, mean, rstd, inp, weight, bias):
@@ -27,7 +35,7 @@ def layernorm_forward(out, mean, rstd, inp, weight, bias):
 
 @kernel
 def _layernorm_forward_kernel(out, mean, rstd, inp, weight, bias, eps):
-    """A warp normalises a row."""
+    """Each warp normalises one row."""
     N, C = inp.shape
     real = inp.dtype.type
     n = warp_row()
@@ -37,7 +45,7 @@ def _layernorm_forward_kernel(out, mean, rstd, inp, weight, bias, eps):
     for c in range(lane(), C, WARP):
         total += inp[n, c]
     average = warp_sum(total) / real(C)
-    # the squares of differences, not the difference of squares, which would cancel
+    # the squares of the differences: in a difference of squares, digits would cancel
     total = real(0.0)
     for c in range(lane(), C, WARP):
         total += (inp[n, c] - average) * (inp[n, c] - average)
@@ -60,13 +68,13 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     dweight, dbias  (C,)    written
     dout, inp       (N, C)  read
     weight          (C,)    read
-    mean, rstd      (N,)    read, as saved by the forward
+    mean, rstd      (N,)    read; as saved by the forward pass
     """
     N, C = inp.shape
     dweights, dbiases = in_parts(N, dweight, dbias)
-    # first, as dinp may be written where dout is
+    # these come first, because dinp may overwrite dout
     n_blocks = blocks(C, WARP) * len(dweights)
-    _layernorm_sums_kernel.launch(n_blocks, SQUARE, dweights, dbiases, dout, inp, mean, rstd)
+    _layernorm_sums_kernel.launch(n_blocks, SUM_THREADS, dweights, dbiases, dout, inp, mean, rstd)
     add_up(dweight, dweights)
     add_up(dbias, dbiases)
     _layernorm_backward_kernel.launch(blocks(N, WARPS), THREADS, dinp, dout, inp, weight, mean, rstd)
@@ -74,21 +82,21 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
 
 @kernel
 def _layernorm_sums_kernel(dweight, dbias, dout, inp, mean, rstd):
-    """A block has some columns of a part of the rows."""
-    shared = cuda.shared.array((DEEP, WARP), dweight.dtype)
+    """Each block adds up 32 columns of one part of the rows."""
+    shared = cuda.shared.array((THREAD_ROWS, WARP), dweight.dtype)
     N, C = inp.shape
     c, part, begin, end = share_of_rows(N, len(dweight))
     zero = inp.dtype.type(0.0)
     n, weight_sum, bias_sum = begin + cuda.threadIdx.x // WARP, zero, zero
     if c < C:
         while n < end:
-            for _ in range(AHEAD):
+            for _ in range(LOADS):
                 row, column = np.uint64(n), np.uint64(c)
                 g = dout[row, column] if n < end else zero
                 difference = inp[row, column] - mean[row] if n < end else zero
                 weight_sum += g * (difference * rstd[row] if n < end else zero)
                 bias_sum += g
-                n += DEEP
+                n += THREAD_ROWS
     weight_sum = sum_of_columns(weight_sum, shared)
     bias_sum = sum_of_columns(bias_sum, shared)
     if cuda.threadIdx.x < WARP and c < C:
@@ -98,7 +106,7 @@ def _layernorm_sums_kernel(dweight, dbias, dout, inp, mean, rstd):
 
 @kernel
 def _layernorm_backward_kernel(dinp, dout, inp, weight, mean, rstd):
-    """A warp has a row."""
+    """Each warp computes one row."""
     N, C = inp.shape
     real = inp.dtype.type
     n = warp_row()

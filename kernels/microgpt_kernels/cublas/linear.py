@@ -1,9 +1,9 @@
 """The linear map by cuBLAS, and the gradients of its input, weight and bias."""
 
+from microgpt_kernels.cublas.block import THREADS, WARP, WARPS, blocks, lane, warp_row
 from microgpt_kernels.cublas.gemm import gemm
 from microgpt_kernels.cublas.jit import kernel
 from microgpt_kernels.cublas.sums import sum_rows
-from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, lane, warp_row
 
 
 def linear_forward(out, inp, weight, bias):
@@ -50,7 +50,7 @@ def backward(dinp, dweight, dbias, dout, inp, weight, tf32):
 
 @kernel
 def _fill_rows_kernel(out, row):
-    """A warp fills a row."""
+    """Each warp fills one row."""
     n = warp_row()
     if n < len(out):
         for m in range(lane(), len(row), WARP):

@@ -28,10 +28,5 @@ def from_host(array, values):
 
 
 def overhead():
-    """cuBLAS's workspace, and the kernels' own."""
+    """The bytes of two workspaces: that of cuBLAS, and that of kernels which work in several launches."""
     return WORKSPACE_BYTES + PARTIAL_BYTES
-
-
-def describe():
-    """The GPU and the versions of what drives it."""
-    return device.current().describe()

@@ -1,10 +1,10 @@
-"""The rectifier."""
+"""The rectifier, ReLU."""
 
 from numba import cuda
 
 from microgpt_kernels.cublas.array import flat
+from microgpt_kernels.cublas.block import THREADS, blocks
 from microgpt_kernels.cublas.jit import kernel
-from microgpt_kernels.cublas.threads import THREADS, blocks
 
 
 def relu_forward(out, inp):
@@ -21,7 +21,7 @@ def _relu_forward_kernel(out, inp):
     i = cuda.grid(1)
     if i < len(out):
         zero = out.dtype.type(0.0)
-        out[i] = zero if inp[i] < zero else inp[i]  # a NaN stays one
+        out[i] = zero if inp[i] < zero else inp[i]  # a NaN stays a NaN
 
 
 def relu_backward(dinp, dout, out):

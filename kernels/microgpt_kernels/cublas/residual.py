@@ -1,10 +1,10 @@
-"""The residual connection: what a branch has computed is added to what went into it."""
+"""The residual connection: the output of a branch is added to its input."""
 
 from numba import cuda
 
 from microgpt_kernels.cublas.array import flat
+from microgpt_kernels.cublas.block import THREADS, blocks
 from microgpt_kernels.cublas.jit import kernel
-from microgpt_kernels.cublas.threads import THREADS, blocks
 
 
 def residual_forward(out, inp, branch):

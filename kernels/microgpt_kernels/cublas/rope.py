@@ -1,23 +1,23 @@
-"""Rotary positions (Su et al. 2021): pairs of columns of q and k turn with the position of their row."""
+"""Rotary positions (Su et al. 2021): pairs of columns of q and k are turned by the position of their row."""
 
 from numba import cuda
 
+from microgpt_kernels.cublas.block import THREADS, WARP, WARPS, blocks, divided, lane
 from microgpt_kernels.cublas.jit import kernel
-from microgpt_kernels.cublas.threads import THREADS, WARP, WARPS, blocks, divided, lane
 
 
 def rope_forward(qkv, cos, sin, offsets, start):
     """Turns columns (2j, 2j+1) of each head of q and k by position * 10000^(-2j/D) (equation 34).
 
     qkv       (N, 3C)        updated; row n stands at position (start + n) mod T
-    cos, sin  (T, C)         read; of the angle of the pair to which a column belongs
+    cos, sin  (T, C)         read; cosine and sine of the angle by which a column's pair is turned
     offsets   (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1]
     """
     _rotate(qkv, cos, sin, offsets, start, 1.0)
 
 
 def rope_backward(dqkv, cos, sin, offsets):
-    """Gradient of `rope_forward` for whole sequences: the rotation back.
+    """Gradient of `rope_forward` for whole sequences: the pairs are turned back.
 
     dqkv      (N, 3C)        updated
     cos, sin  (T, C)         read
@@ -33,7 +33,7 @@ def _rotate(qkv, cos, sin, offsets, start, direction):
 
 @kernel
 def _rotate_kernel(qkv, cos, sin, offsets, start, direction):
-    """A block has some rows of a head; a warp turns one of them, a lane pairs of its columns."""
+    """Each block turns some rows of one head: each warp one row, each lane some pairs of its columns."""
     T, C = cos.shape
     rows, h = divided(cuda.blockIdx.x, len(offsets) - 1)
     n = rows * WARPS + cuda.threadIdx.x // WARP

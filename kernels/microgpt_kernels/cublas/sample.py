@@ -1,11 +1,11 @@
-"""Drawing the next character."""
+"""Draws the next character of a text."""
 
 from math import exp, inf
 
 from numba import cuda
 
+from microgpt_kernels.cublas.block import THREADS, WARPS, block_max
 from microgpt_kernels.cublas.jit import inlined, kernel
-from microgpt_kernels.cublas.threads import THREADS, WARPS, block_max
 
 
 def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, top_p):
@@ -16,14 +16,14 @@ def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, 
     clock    (3,)     int64  updated; characters in the window, rows of it computed, characters drawn
     scratch  (2*V,)          scratch
     logits   (N, V)          read
-    uniform  (R,)            read; slot clock[2] is this draw's number in [0, 1)
+    uniform  (R,)            read; slot clock[2] is the number in [0, 1) of this draw
 
-    Temperature 0 takes the likeliest. top_k 0 and top_p 1 leave all in; of equally likely characters the
-    lower id counts as the likelier. A full window is halved: its newer half moves to the front, and its rows
-    are computed anew.
+    Temperature 0 takes the likeliest character. With top_k 0 and top_p 1 every character can be drawn. Of two
+    equally likely characters the one with the lower id counts as the likelier. When the window is full, its
+    newer half moves to the front, and the rows of that half are computed anew.
     """
     real, V = logits.dtype.type, logits.shape[1]
-    # the likeliest alone is what a temperature of 0 leaves
+    # a temperature of 0 leaves the likeliest character alone
     n_kept = 1 if temperature == 0 else top_k or V
     inverse = real(1.0 / temperature) if temperature > 0 else real(1.0)
     _sample_kernel.launch(
@@ -33,10 +33,13 @@ def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, 
 
 @kernel
 def _sample_kernel(window, output, clock, scratch, row, uniform, inverse, n_kept, top_p):
-    """A single block: its threads rank the characters, its first thread draws."""
+    """In a single block, all threads rank the characters, and the first one draws."""
     T, V = len(window), len(row)
     real = row.dtype.type
-    ranks, probs = scratch[:V], scratch[V : 2 * V]  # of the characters by id; and from the likeliest on
+    ranks, probs = (
+        scratch[:V],
+        scratch[V : 2 * V],
+    )  # each character's rank; probabilities in the order of ranks
     highest = real(-inf)
     for v in range(cuda.threadIdx.x, V, THREADS):
         highest = row[v] if row[v] > highest else highest
@@ -68,7 +71,7 @@ def _sample_kernel(window, output, clock, scratch, row, uniform, inverse, n_kept
 
 @inlined
 def _draw(ranks, probs, uniform, n_kept, top_p):
-    """The character that a number in [0, 1) picks by its share, in the order of ids, among the likeliest."""
+    """The character that a uniform number picks, in the order of ids, from the likeliest n_kept or top_p."""
     V = len(ranks)
     real = probs.dtype.type
     total = real(0.0)

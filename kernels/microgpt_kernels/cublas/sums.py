@@ -1,38 +1,40 @@
-"""Sums over the rows of a matrix, in parts: blocks sum some rows each, then the parts are added up.
+"""Sums over the rows of a matrix, in parts: each block sums some rows, and then the parts are added up.
 
-Every part has its place and they are added in one order, so that two runs agree bit for bit; with atomic
-additions they would come in any order. Inner loops are written as in tile.py: a constant number of turns, and
-unsigned indices.
+The parts are always added in the same order, so that two runs agree bit for bit; atomic additions would come
+in any order. Inner loops are written as in tile.py: with a constant number of turns, and unsigned indices.
 """
 
 import numpy as np
 from numba import cuda
 
+from microgpt_kernels.cublas.block import WARP, blocks, divided, lane
 from microgpt_kernels.cublas.device import PARTIAL_BYTES
 from microgpt_kernels.cublas.jit import inlined, kernel
-from microgpt_kernels.cublas.threads import WARP, blocks, divided, lane
 
-# a block is so many rows of threads, and each thread meets a column's numbers one by one
-DEEP = 8
-SQUARE = WARP * DEEP
-# so many of them are on their way at a time
-AHEAD = 8
-# A part has so many rows: not by measurement, but by arithmetic for an H200. Up to here there is one launch,
-# whose threads wait for memory 8 times: about as long as a second launch takes. At 16,384 rows of 384 columns
-# there are 384 blocks with 3 MB on their way, what memory of 4.8 TB/s delivers in the 0.6 us that it takes to
-# answer: smaller parts would gain nothing, and larger ones leave it idle.
-ROWS = 512
+# A block that sums over rows has THREAD_ROWS rows of 32 threads. Each row of threads takes every eighth row
+# of the matrix, and each thread stays in one column.
+THREAD_ROWS = 8
+SUM_THREADS = WARP * THREAD_ROWS
+# how many numbers a thread asks for before it waits for the first of them
+LOADS = 8
+# The number of rows in a part. It comes from arithmetic for an H200, not from a measurement. Up to this
+# number there is one launch, whose threads wait for memory 8 times, about as long as a second launch would
+# take. With 16,384 rows of 384 columns there are 384 blocks, which have asked for 3 MB at any time. That is
+# what memory of 4.8 TB/s delivers in the 0.6 us that an answer takes: smaller parts would gain nothing, and
+# larger ones would leave the memory idle.
+ROWS_PER_PART = 512
 
 
 def in_parts(n_rows, *totals):
-    """Where to sum n_rows rows in parts: for each total an array (parts, M).
+    """Arrays for the sums over parts of n_rows rows: for each total one of shape (n_parts, M).
 
-    As many parts as there is room for. A single part is the total itself, in which nothing is left to add up.
+    There are at most as many parts as there is room for. If there is one, its array is the total itself, and
+    nothing is left to add up.
 
-    totals  (M,), of one dtype
+    totals  (M,) each, of one dtype
     """
     first = totals[0]
-    n = max(1, min(blocks(n_rows, ROWS), PARTIAL_BYTES // (len(totals) * first.nbytes)))
+    n = max(1, min(blocks(n_rows, ROWS_PER_PART), PARTIAL_BYTES // (len(totals) * first.nbytes)))
     if n == 1:
         return [total.reshape(1, len(total)) for total in totals]
     room = first.device.partial((len(totals), n, len(first)), first.dtype)
@@ -51,33 +53,33 @@ def sum_rows(total, rows):
 
 
 def add_up(total, parts):
-    """total = sum over the parts, which `in_parts` has made for it
+    """total = sum of the parts, for which `in_parts` has made the array
 
-    total  (M,)    written
-    parts  (n, M)  read
+    total  (M,)          written
+    parts  (n_parts, M)  read
     """
     if len(parts) > 1:
         _launch(total.reshape(1, len(total)), parts)
 
 
 def _launch(parts, rows):
-    n, M = parts.shape
-    _sum_rows_kernel.launch(blocks(M, WARP) * n, SQUARE, parts, rows)
+    n_parts, M = parts.shape
+    _sum_rows_kernel.launch(blocks(M, WARP) * n_parts, SUM_THREADS, parts, rows)
 
 
 @kernel
 def _sum_rows_kernel(parts, rows):
-    """A block has some columns of a part of the rows."""
-    shared = cuda.shared.array((DEEP, WARP), parts.dtype)
+    """Each block adds up 32 columns of one part of the rows."""
+    shared = cuda.shared.array((THREAD_ROWS, WARP), parts.dtype)
     N, M = rows.shape
     m, part, begin, end = share_of_rows(N, len(parts))
     zero = parts.dtype.type(0.0)
     n, total = begin + cuda.threadIdx.x // WARP, zero
     if m < M:
         while n < end:
-            for _ in range(AHEAD):
+            for _ in range(LOADS):
                 total += rows[np.uint64(n), np.uint64(m)] if n < end else zero
-                n += DEEP
+                n += THREAD_ROWS
     total = sum_of_columns(total, shared)
     if cuda.threadIdx.x < WARP and m < M:
         parts[part, m] = total
@@ -85,22 +87,22 @@ def _sum_rows_kernel(parts, rows):
 
 @inlined
 def share_of_rows(N, n_parts):
-    """A thread's column, and its block's part of N rows: which it is, where it begins and ends."""
-    n_blocks, _ = divided(cuda.gridDim.x, n_parts)  # of a part
+    """The column of this thread, and the part of its block: its number, its first row, and where it ends."""
+    n_blocks, _ = divided(cuda.gridDim.x, n_parts)  # for each part
     part, columns = divided(cuda.blockIdx.x, n_blocks)
     return columns * WARP + lane(), part, part * N // n_parts, (part + 1) * N // n_parts
 
 
 @inlined
 def sum_of_columns(value, shared):
-    """The sum over a block's rows of threads, in the threads of its first row.
+    """The sum over the values in each column of a block's threads; the first row of threads receives it.
 
-    shared  (DEEP, WARP)  scratch in shared memory
+    shared  (THREAD_ROWS, WARP)  scratch in shared memory
     """
     shared[cuda.threadIdx.x // WARP, lane()] = value
     cuda.syncthreads()
     total = shared[0, lane()]
-    for row in range(1, DEEP):
+    for row in range(1, THREAD_ROWS):
         total += shared[row, lane()]
     cuda.syncthreads()
     return total

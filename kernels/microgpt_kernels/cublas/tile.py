@@ -1,33 +1,36 @@
-"""The insides of attention's matrix products: squares of PANEL by PANEL numbers in shared memory.
+"""The insides of attention's matrix products: tiles of PANEL by PANEL numbers in shared memory.
 
-A block of TILE_THREADS threads makes a tile of a product, of which each thread holds EACH by EACH sums. A
-matrix in an array of one dimension is where it begins and how far its rows are apart.
+A block of TILE_THREADS threads computes one tile of a product, and each thread a square of PER_THREAD by
+PER_THREAD numbers of it. Matrices lie in arrays of one dimension: `begin` says where a matrix begins, and
+`stride` how far its rows are apart.
 
-What bounds these products on a GPU are the instructions beside the multiply-adds. So inner loops turn a
-constant number of times: the compiler unrolls them, and many numbers are on their way at a time. And an index
-is made unsigned, or every access would ask whether it counts from the array's end.
+What limits these products on a GPU are the instructions beside the multiply-adds. So inner loops have a
+constant number of turns: the compiler unrolls them, and a thread asks for many numbers before it waits for
+one. Indices are unsigned: with signed ones each access would ask whether it counts from the array's end.
 """
 
 import numpy as np
 from numba import cuda
 
+from microgpt_kernels.cublas.block import WARP, lane
 from microgpt_kernels.cublas.jit import inlined
-from microgpt_kernels.cublas.threads import WARP, lane
 
+# how many queries a block of attention computes together: the side of a tile
 PANEL = 32
-EACH = 4
-SIDE = PANEL // EACH
+# the side of the square of sums that a thread holds, and how many such squares are side by side in a tile
+PER_THREAD = 4
+SIDE = PANEL // PER_THREAD
 TILE_THREADS = SIDE * SIDE
 TILE_WARPS = TILE_THREADS // WARP
-# rows of a tile begin at multiples of 16 bytes, so that 4 numbers are one load
-PADDED = PANEL + 4
-# so many rows of both tiles are multiplied in a turn of the innermost loop
-TURN = 4
+# the length of a tile's rows in memory: each begins at a multiple of 16 bytes, so that 4 numbers are one load
+ROW_LENGTH = PANEL + 4
+# rows of both tiles that are multiplied in a turn of the innermost loop
+ROWS_PER_TURN = 4
 
 
 @inlined
 def load(tile, values, begin, stride, n_rows, n_columns):
-    """tile = the first rows and columns of a matrix, filled up with zeros."""
+    """tile = the first rows and columns of a matrix, and zeros where it ends before the tile does."""
     row, column = cuda.threadIdx.x // WARP, lane()
     place = begin + row * stride + column
     for i in range(0, PANEL, TILE_WARPS):
@@ -38,10 +41,10 @@ def load(tile, values, begin, stride, n_rows, n_columns):
 
 @inlined
 def load_transposed(tile, values, begin, stride, n_rows, n_columns):
-    """tile.T = the first rows and columns of a matrix, filled up with zeros.
+    """tile.T = the first rows and columns of a matrix, and zeros where it ends before the tile does.
 
-    A warp reads 4 rows of 8 numbers, whole sectors of memory, and writes them to 32 banks of shared memory; a
-    row of 32 would be written to 8 of them, one after the other.
+    A warp reads 4 rows of 8 numbers, which are whole sectors of memory, and writes them to the 32 banks of
+    shared memory at once. A row of 32 numbers would go to 8 banks only, four numbers to each, one by one.
     """
     row, column = cuda.threadIdx.x // SIDE, cuda.threadIdx.x & (SIDE - 1)
     place = begin + row * stride + column
@@ -54,30 +57,30 @@ def load_transposed(tile, values, begin, stride, n_rows, n_columns):
 
 @inlined
 def corner():
-    """The row and the column of a tile where this thread's part of it begins.
+    """The row and the column of a tile at which this thread's square begins.
 
-    With & for %, which would ask for the sign, the compiler sees that a row of four numbers is aligned.
+    With & in place of %, which would ask for the sign, the compiler sees that four numbers are aligned.
     """
-    return cuda.threadIdx.x // SIDE * EACH, (cuda.threadIdx.x & (SIDE - 1)) * EACH
+    return cuda.threadIdx.x // SIDE * PER_THREAD, (cuda.threadIdx.x & (SIDE - 1)) * PER_THREAD
 
 
 @inlined
 def clear(sums):
-    for i in range(EACH):
-        for j in range(EACH):
+    for i in range(PER_THREAD):
+        for j in range(PER_THREAD):
             sums[i, j] = sums.dtype.type(0.0)
 
 
 @inlined
 def add_product(sums, a, b, depth):
-    """sums += this thread's part of a.T @ b, over the first `depth` rows of both tiles and some zeros.
+    """sums += this thread's square of a.T @ b, over the first `depth` rows of both tiles and some zeros.
 
-    Begins when all threads have written their parts of a and b, and ends when all have read them.
+    It begins once all threads have written their parts of a and b, and ends once all have read them.
     """
     i, j = corner()
     cuda.syncthreads()
-    for d in range(0, depth, TURN):
-        row = d & (PANEL - TURN)  # the same, and to the compiler a number that is not negative
+    for d in range(0, depth, ROWS_PER_TURN):
+        row = d & (PANEL - ROWS_PER_TURN)  # d itself, but so the compiler knows that it is not negative
         _add_row_product(sums, a, b, row, i, j)
         _add_row_product(sums, a, b, row + 1, i, j)
         _add_row_product(sums, a, b, row + 2, i, j)
@@ -87,6 +90,6 @@ def add_product(sums, a, b, depth):
 
 @inlined
 def _add_row_product(sums, a, b, d, i, j):
-    for r in range(EACH):
-        for c in range(EACH):
+    for r in range(PER_THREAD):
+        for c in range(PER_THREAD):
             sums[r, c] += a[d, i + r] * b[d, j + c]

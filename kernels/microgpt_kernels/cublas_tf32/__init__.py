@@ -1,72 +1,14 @@
 """The cublas backend with TF32: cuBLAS may round the factors of float32 products to 10 bits of mantissa.
 
-Tensor cores then multiply, several times as fast. Every other kernel, and float64, is that of cublas.
+Tensor cores then multiply, several times as fast. float64 is not rounded.
 """
 
-from microgpt_kernels.cublas.adam import (
-    adam_step,
-    clock_advance,
-    gradient_norm,
-    loss_sum,
-    shard_sum,
-    step_record,
-)
-from microgpt_kernels.cublas.attention import attention_backward, attention_forward
-from microgpt_kernels.cublas.batch import batch_fill
-from microgpt_kernels.cublas.cross_entropy import cross_entropy_backward, cross_entropy_forward
-from microgpt_kernels.cublas.embedding import (
-    embedding_backward,
-    embedding_forward,
-    position_backward,
-    position_forward,
-)
-from microgpt_kernels.cublas.graph import compile, inline, max_shards, parallel, set_threads, shards
-from microgpt_kernels.cublas.layernorm import layernorm_backward, layernorm_forward
-from microgpt_kernels.cublas.memory import from_host, overhead, to_device, to_host, zeros
-from microgpt_kernels.cublas.relu import relu_backward, relu_forward
-from microgpt_kernels.cublas.residual import residual_backward, residual_forward
-from microgpt_kernels.cublas.rope import rope_backward, rope_forward
-from microgpt_kernels.cublas.sample import sample
+from microgpt_kernels import cublas
+from microgpt_kernels.contract import borrowed
 from microgpt_kernels.cublas_tf32.describe import describe
 from microgpt_kernels.cublas_tf32.linear import linear_backward, linear_forward
 
-__all__ = [
-    "adam_step",
-    "attention_backward",
-    "attention_forward",
-    "batch_fill",
-    "clock_advance",
-    "compile",
-    "cross_entropy_backward",
-    "cross_entropy_forward",
-    "describe",
-    "embedding_backward",
-    "embedding_forward",
-    "from_host",
-    "gradient_norm",
-    "inline",
-    "layernorm_backward",
-    "layernorm_forward",
-    "linear_backward",
-    "linear_forward",
-    "loss_sum",
-    "max_shards",
-    "overhead",
-    "parallel",
-    "position_backward",
-    "position_forward",
-    "relu_backward",
-    "relu_forward",
-    "residual_backward",
-    "residual_forward",
-    "rope_backward",
-    "rope_forward",
-    "sample",
-    "set_threads",
-    "shard_sum",
-    "shards",
-    "step_record",
-    "to_device",
-    "to_host",
-    "zeros",
-]
+# its own names; all others are borrowed from cublas
+__all__ = ["describe", "linear_backward", "linear_forward"]
+
+globals().update(borrowed(cublas, own=__all__))

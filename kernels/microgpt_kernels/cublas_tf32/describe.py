@@ -1,8 +1,8 @@
 """What runs the kernels, and how exactly."""
 
-from microgpt_kernels.cublas.memory import describe as describe_gpu
+from microgpt_kernels.cublas import device
 
 
 def describe():
     """The GPU, and what TF32 means for the results."""
-    return f"{describe_gpu()}; products of float32 in TF32, which keeps 3 digits"
+    return f"{device.current().describe()}; products of float32 in TF32, which keeps 3 digits"

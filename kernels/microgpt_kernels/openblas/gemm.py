@@ -22,9 +22,9 @@ ROUTINES = {types.float32: "sgemm", types.float64: "dgemm"}
 def gemm(out, a, b, transpose_a, transpose_b, beta):
     """out = beta * out + op(a) @ op(b), where op transposes or not; all have contiguous rows.
 
-    out  (M, N)            written; accumulated with beta 1
-    a    (M, K) or (K, M)  read
-    b    (K, N) or (N, K)  read
+    out  (N, M)            written; accumulated with beta 1
+    a    (N, K) or (K, N)  read
+    b    (K, M) or (M, K)  read
     """
     routine = scipy.linalg.blas.sgemm if out.dtype == "float32" else scipy.linalg.blas.dgemm
     # a row-major array is its own transpose to BLAS, which is asked for out.T = op(b).T @ op(a).T

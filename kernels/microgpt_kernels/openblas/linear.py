@@ -26,8 +26,8 @@ def linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight):
     """Gradient of `linear_forward`.
 
         dinp     = dout @ weight.T
-        dweight = inp.T @ dout
-        dbias   = sum_N(dout)
+        dweight  = inp.T @ dout
+        dbias    = sum_N(dout)
 
     dinp     (N, K)  written
     dweight  (K, M)  written

@@ -1,4 +1,4 @@
-"""What a backend for NVIDIA GPUs needs of a machine, asked in a moment: nothing heavy is imported."""
+"""An NVIDIA GPU, a driver for it, and packages that the driver supports."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Callable
 from importlib import metadata
 from importlib.util import find_spec
 
-from microgpt_kernels import BackendError
+from microgpt_kernels.errors import BackendError
 
-# of the modules that do the work, the package that brings each
+# the modules that do the work, and the package that brings each
 PACKAGES = {"numba_cuda": "numba-cuda", "cuda.core": "cuda-core", "cuda.pathfinder": "cuda-pathfinder"}
-OLDEST_OF_CUDA_13 = (7, 5)  # what CUDA 13 compiles for
-OLDEST_CUDA = 12  # the oldest for which there is an extra
+OLDEST_CAPABILITY_OF_CUDA_13 = (7, 5)  # the oldest GPUs that CUDA 13 compiles for
+OLDEST_CUDA = 12  # the oldest version for which there is an extra
+NO_DEVICE = 100  # the driver's error code where it finds no GPU
 REMEDY = "pip install 'microgpt-numba[cuda{}]'"
 
 
@@ -34,7 +35,7 @@ def _missing(driver_library: Callable[[], ctypes.CDLL]) -> str | None:
         library = driver_library()
     except OSError:
         return "an NVIDIA GPU, and this machine has no NVIDIA driver; use crystal or openblas"
-    return _missing_gpu(library) or _missing_package() or _missing_version(library)
+    return _missing_gpu(library) or _missing_package() or _missing_version(library) or _missing_cublas()
 
 
 def _missing_gpu(library: ctypes.CDLL) -> str | None:
@@ -42,8 +43,7 @@ def _missing_gpu(library: ctypes.CDLL) -> str | None:
     n_devices = ctypes.c_int()
     if error == 0:
         error = library.cuDeviceGetCount(ctypes.byref(n_devices))
-    # 100 is the driver's word for no device
-    if error == 100 or (error == 0 and n_devices.value == 0):
+    if error == NO_DEVICE or (error == 0 and n_devices.value == 0):
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         why = f" (CUDA_VISIBLE_DEVICES is {hidden!r})" if hidden is not None else ""
         return f"an NVIDIA GPU, and the driver shows none{why}; use crystal or openblas"
@@ -54,15 +54,15 @@ def _missing_gpu(library: ctypes.CDLL) -> str | None:
 
 def _missing_package() -> str | None:
     for module, package in PACKAGES.items():
-        if not _is_there(module):
+        if not _is_installed(module):
             return f"the package {package!r}: {REMEDY.format(13)}, or cuda12 for an older driver"
     return None
 
 
-def _is_there(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package around it
+    except ModuleNotFoundError:  # the package around the module is missing, too
         return False
 
 
@@ -71,12 +71,23 @@ def _missing_version(library: ctypes.CDLL) -> str | None:
     if supported // 1000 < needed:
         way_out = f", or {REMEDY.format(supported // 1000)}" if supported // 1000 >= OLDEST_CUDA else ""
         return (
-            f"a newer NVIDIA driver: this one supports CUDA {readable(supported)}, and the packages "
+            f"a newer NVIDIA driver: this one supports CUDA {_spelled(supported)}, and the packages "
             f"installed here are those of CUDA {needed}; update the driver{way_out}"
         )
     major, minor = capability(library)
-    if needed >= 13 and (major, minor) < OLDEST_OF_CUDA_13:
+    if needed >= 13 and (major, minor) < OLDEST_CAPABILITY_OF_CUDA_13:
         return f"older packages for this GPU of compute capability {major}.{minor}: {REMEDY.format(12)}"
+    return None
+
+
+def _missing_cublas() -> str | None:
+    """It comes with the extra, but also with NVIDIA's toolkit or as a package of its own."""
+    from cuda import pathfinder
+
+    try:
+        pathfinder.load_nvidia_dynamic_lib("cublas")
+    except pathfinder.DynamicLibNotFoundError:
+        return "the library cuBLAS: pip install 'cuda-toolkit[cublas]'"
     return None
 
 
@@ -90,14 +101,14 @@ def driver_version(library: ctypes.CDLL) -> int:
 def capability(library: ctypes.CDLL) -> tuple[int, int]:
     """The compute capability of the first GPU."""
     value, found = ctypes.c_int(), []
-    for attribute in (75, 76):  # major and minor, by the driver's numbers
+    for attribute in (75, 76):  # the driver's numbers for major and minor
         library.cuDeviceGetAttribute(ctypes.byref(value), attribute, 0)
         found.append(value.value)
     return found[0], found[1]
 
 
 def toolkit_version() -> int:
-    """The major version of the CUDA that the installed packages are of."""
+    """The major version of CUDA to which the installed packages belong."""
     for package in ("cuda-toolkit", "cuda-bindings"):
         try:
             return int(metadata.version(package).partition(".")[0])
@@ -106,6 +117,6 @@ def toolkit_version() -> int:
     return OLDEST_CUDA
 
 
-def readable(version: int) -> str:
+def _spelled(version: int) -> str:
     """12040 -> '12.4'"""
     return f"{version // 1000}.{version % 1000 // 10}"

@@ -1,4 +1,4 @@
-"""A folder that nobody but its user may write: what lies in it can be run."""
+"""A folder that nobody but its user may write, because what lies in it is run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def make(folder: Path) -> bool:
-    """Make a folder that only this user may enter; True if it was not there.
+    """Make a folder that only this user may enter, unless it is there; True if it was made.
 
-    Raises OSError, also for one that is there and that others may write.
+    Raises OSError, also for a folder that others may write.
     """
     _check(folder)
     if folder.is_dir():
@@ -19,14 +19,14 @@ def make(folder: Path) -> bool:
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     for place in reversed(missing):
         place.mkdir(0o700, exist_ok=True)
-    _check(folder)  # somebody else may have been quicker
+    _check(folder)  # another user may have made one of them first
     return True
 
 
 def _check(folder: Path) -> None:
-    """Raises PermissionError where somebody else could have put code that would run as ours.
+    """Raises PermissionError where another user could put code that would then run as this user's.
 
-    A folder that is yet to be made is as safe as the one in which it will be.
+    A folder that is not there yet is as safe as the one in which it will be made.
     """
     if os.name == "nt":
         return
@@ -39,7 +39,7 @@ def _check(folder: Path) -> None:
         if nearest and status.st_uid not in (0, os.geteuid()):
             why = f"it belongs to user {status.st_uid}, whose code would run as yours"
             raise PermissionError(EPERM, why, str(place))
-        # in a sticky folder, such as /tmp, everybody can remove and rename only what is his own
+        # in a sticky folder, such as /tmp, users can remove and rename only what is their own
         if _others_may_write(status) and (place == folder or not status.st_mode & stat.S_ISVTX):
             why = "others may write there, and their code would run as yours (chmod go-w ends that)"
             raise PermissionError(EPERM, why, str(place))
@@ -53,7 +53,7 @@ def _others_may_write(status: os.stat_result) -> bool:
 
 
 def _is_our_own_group(gid: int) -> bool:
-    """Many systems give each user a group of its own name, which may then write all that the user may."""
+    """Many systems give each user a group of the same name, to which nobody else belongs."""
     import grp
     import pwd
 

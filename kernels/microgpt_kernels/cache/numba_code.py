@@ -1,7 +1,8 @@
-"""How Numba gets a function's machine code from the cache, and puts it there.
+"""How Numba gets the machine code of a function from the store, and puts it there.
 
-Numba's own cache has an index beside its files, which processes that compile at the same time can leave
-wrong, and takes another folder in silence where it cannot write one. This one asks `microgpt_kernels.cache`.
+Numba's own cache keeps an index beside its files, which is wrong after processes have compiled at the same
+time; and where it cannot write a folder it takes another one without a word. So Numba is given this cache
+instead.
 
 Private names of Numba used here, the same from 0.61 to 0.68: the attribute `_cache` of dispatchers and CFunc,
 whose class is `_Cache`; `CompileResult._reduce` and `_rebuild`; `FunctionIdentity._unique_ids`.
@@ -30,19 +31,21 @@ from numba.core.errors import NumbaWarning
 from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
 
-from microgpt_kernels import cache
+from microgpt_kernels.cache.reports import count_compiled
+from microgpt_kernels.cache.store import Store
 
-STORE = cache.Store(numba.__version__, llvmlite.__version__, np.__version__)
+STORE = Store(numba.__version__, llvmlite.__version__, np.__version__)
 # settings of Numba that change no machine code
-ELSEWHERE = ("NUMBA_CACHE_DIR=", "NUMBA_NUM_THREADS=", "NUMBA_THREADING_LAYER=")
+HARMLESS_SETTINGS = ("NUMBA_CACHE_DIR=", "NUMBA_NUM_THREADS=", "NUMBA_THREADING_LAYER=")
 
-# Numba tells functions of one name apart by a number, which it counts from 1 in every process. The code of
-# two processes can meet in a third, where the linker would take the first function of a name for all of them.
+# Numba tells functions of one name apart by a number, which it counts from 1 in every process. A third
+# process can load the code of two others, and the linker would then take the first function of a name for all
+# of them. So the count begins at random here.
 FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "little"))
 
 
 def stored(dispatcher):
-    """A function of Numba's that looks for its machine code in the cache before it is compiled."""
+    """A function of Numba's that looks for its machine code in the store before it is compiled."""
     if not numba.config.DISABLE_JIT:
         dispatcher._cache = Stored(dispatcher.py_func)
     return dispatcher
@@ -77,7 +80,7 @@ class Stored(_Cache):
             except Exception as error:
                 STORE.discard(type(error).__name__)
         if loaded is None:
-            cache.count_compiled()
+            count_compiled()
         return loaded
 
     def save_overload(self, sig, data):
@@ -88,7 +91,7 @@ class Stored(_Cache):
         STORE.put(self._key(sig, data.target_context), dumps((sig, data._reduce())))
 
     def _key(self, sig, target_context):
-        """All that goes into the machine code, apart from the sources and versions that the store knows."""
+        """All that the machine code depends on, apart from sources and versions, which choose the folder."""
         args, _ = normalize_signature(sig)
         return repr(
             (
@@ -120,8 +123,10 @@ class Stored(_Cache):
 
 
 def _spelled(kind):
-    """A type with the names of its fields: machine code finds a field by its place, and the type's own name
-    would not show two of one type changing places.
+    """A type with the names of its fields.
+
+    Machine code finds a field by its place. When two fields of one type have changed places, the name of the
+    tuple's type is the same as before, and the machine code is wrong.
     """
     if isinstance(kind, types.BaseNamedTuple):
         cls = kind.instance_class
@@ -134,7 +139,7 @@ def _spelled(kind):
 def _machine():
     """What the kernels ask of the processor when they are compiled, and the user's settings of Numba."""
     settings = [f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_")]
-    chosen = sorted(setting for setting in settings if not setting.startswith(ELSEWHERE))
+    chosen = sorted(setting for setting in settings if not setting.startswith(HARMLESS_SETTINGS))
     return _features(), chosen
 
 

@@ -1,0 +1,5 @@
+"""The error of a backend that cannot be used."""
+
+
+class BackendError(Exception):
+    """A backend cannot run here, or does not keep the contract; the message says what is missing."""
