@@ -11,7 +11,7 @@ from machine_code import assembly, loops
 
 ROOT = Path(__file__).resolve().parents[1]
 TOUR = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
-SHOWN = "#> "
+SHOWN = "# > "
 REGISTERS = {"AVX2": "ymm", "M1": "4s"}
 
 
@@ -61,9 +61,9 @@ def test_every_block_of_the_tour_prints_what_it_shows():
     assert differences(TOUR) == []
 
 
-@pytest.mark.parametrize("shown", ["#> 0.26", "#> 0.250", ""])
+@pytest.mark.parametrize("shown", ["# > 0.26", "# > 0.250", ""])
 def test_a_number_that_is_not_the_one_shown_is_found(shown):
-    assert differences("```python\nprint(0.25)\n#> 0.25\n```\n") == []
+    assert differences("```python\nprint(0.25)\n# > 0.25\n```\n") == []
     assert differences(f"```python\nprint(0.25)\n{shown}\n```\n")
 
 
