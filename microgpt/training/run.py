@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from microgpt import __version__
@@ -18,9 +17,8 @@ from microgpt.corpora import corpus
 from microgpt.errors import NotFiniteError
 from microgpt.machine.backends import StoppedError, compiled, load_backend
 from microgpt.machine.budget import Budget
-from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
-from microgpt.model.placed import place
+from microgpt.model.placed import PlacedModel, place
 from microgpt.terminal.interruption import finishing_the_step
 from microgpt.text.entropy import entropies
 from microgpt.text.opening import Source
@@ -75,12 +73,11 @@ def train(
     if resumed is not None:
         check_resumable(resumed, architecture, config, text)
     threads = threads_for(k, architecture, config)
-    run = Run(k, config, architecture, text, budget, reporter)
+    run = Run(place(k, architecture, budget), config, text, reporter)
     if resumed is not None:
         run.restore(resumed)
     elif weights is not None:
-        param = starting_weights(weights, architecture, text.vocabulary, config.seed)
-        k.from_host(run.placed.param, param)
+        k.from_host(run.placed.param, starting_weights(weights, architecture, text.vocabulary, config.seed))
     with contextlib.ExitStack() as stack:
         if output is None:
             output = stack.enter_context(files(claim(config.out, config.default_out), reporter.note))
@@ -112,22 +109,12 @@ def _read(
 class Run:
     """The arrays of a run, where it is, and the loop that takes it to its end."""
 
-    def __init__(
-        self,
-        k: ModuleType,
-        config: TrainConfig,
-        architecture: Architecture,
-        text: Text,
-        budget: Budget,
-        reporter: Reporter,
-    ) -> None:
-        self.config, self.architecture, self.text, self.budget = config, architecture, text, budget
-        self.reporter = reporter
+    def __init__(self, placed: PlacedModel, config: TrainConfig, text: Text, reporter: Reporter) -> None:
+        self.placed, self.config, self.text, self.reporter = placed, config, text, reporter
         self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
-        self.placed = place(k, architecture, budget)
-        self.trainer = Trainer(self.placed, config, self.train_ids)
-        self.evaluator = Evaluator(self.placed, self.val_ids) if config.val_fraction > 0 else None
-        self.generator = Generator(self.placed)
+        self.trainer = Trainer(placed, config, self.train_ids)
+        self.evaluator = Evaluator(placed, self.val_ids) if config.val_fraction > 0 else None
+        self.generator = Generator(placed)
         self.progress = BEGINNING
         # seconds of training, also those before the run was resumed
         self._elapsed = 0.0
@@ -138,9 +125,9 @@ class Run:
 
     def restore(self, saved: SavedState) -> None:
         """Go on exactly where the saved run was."""
-        trainer, adam = self.trainer, self.trainer.state.adam
-        saved.read_into(trainer.k, {"": adam.param, "m.": adam.m, "v.": adam.v})
-        trainer.continue_from(saved.step)
+        adam = self.trainer.state.adam
+        saved.read_into(self.placed.k, {"": adam.param, "m.": adam.m, "v.": adam.v})
+        self.trainer.continue_from(saved.step)
         self.progress = saved.progress
 
     def summary(self, threads: int, out: str | None) -> Summary:
@@ -150,11 +137,11 @@ class Run:
             characters=len(self.text.ids),
             vocabulary=len(self.text.vocabulary),
             parameters=len(self.placed.param),
-            heads=format_layout(self.architecture.heads),
+            heads=format_layout(self.placed.architecture.heads),
             backend=self.config.backend,
             threads=threads,
             shards=len(self.trainer.state.a.scratch),
-            memory=self.budget.held,
+            memory=self.placed.budget.held,
             out=out,
             steps=self.config.steps,
             step=self.trainer.step,
@@ -259,7 +246,7 @@ class Run:
         self.progress = self.progress.scored(score)
         if self.progress.is_best(score):
             model = SavedModel(
-                architecture=self.architecture, vocabulary=self.text.vocabulary, notes=self._notes()
+                architecture=self.placed.architecture, vocabulary=self.text.vocabulary, notes=self._notes()
             )
             if self._output.save_best(model, self.trainer.host):
                 self.progress = self.progress.with_best(score, self.trainer.step)
@@ -304,7 +291,7 @@ class Run:
     def state(self) -> SavedState:
         """All that a checkpoint says of the run, besides its arrays."""
         return SavedState(
-            architecture=self.architecture,
+            architecture=self.placed.architecture,
             vocabulary=self.text.vocabulary,
             notes=self._notes(),
             config=self.config,

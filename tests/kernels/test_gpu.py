@@ -256,7 +256,8 @@ def test_what_is_saved_is_what_the_device_holds(k, tmp_path):
     out = trained(tmp_path, "run", "cublas", 2)
     config = TrainConfig(**(OPTIONS | {"file": str(tmp_path / "text.txt"), "backend": "cublas", "steps": 2}))
     text = read_text(tmp_path / "text.txt")
-    again = Run(k, config, config.architecture(len(text.vocabulary)), text, Budget(None), Silent()).trainer
+    model = place(k, config.architecture(len(text.vocabulary)), Budget(None))
+    again = Run(model, config, text, Silent()).trainer
     at_start = again.host("param")
     again.advance(2)
     saved = load_state(out)

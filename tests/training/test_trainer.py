@@ -76,7 +76,7 @@ def test_a_run_that_stops_and_goes_on_ends_the_same(backend, order, options, tmp
     def run():
         config = TrainConfig(**options)
         text = Text(IDS, vocabulary, "0" * 64, Path("x"))
-        return Run(k, config, config.architecture(V), text, Budget(None), Silent())
+        return Run(place(k, config.architecture(V), Budget(None)), config, text, Silent())
 
     whole = run().trainer
     expected = curve(whole, 60)
