@@ -38,7 +38,7 @@ SECONDS = 0.5  # of a turn, about
 
 
 @dataclass(frozen=True)
-class Row:
+class GpuStep:
     """One size on one backend; times in microseconds."""
 
     size: str
@@ -91,7 +91,9 @@ def repeated(k: ModuleType, step: Callable[[Any], None], state: Any) -> Callable
     return work
 
 
-def measure(size: str, backend: str, options: dict[str, Any], rounds: int, *, beside_cpu: bool = True) -> Row:
+def measure(
+    size: str, backend: str, options: dict[str, Any], rounds: int, *, beside_cpu: bool = True
+) -> GpuStep:
     """One row."""
     trainer = made(backend, options)
     k, gpu = trainer.k, trainer.placed.param.device
@@ -120,7 +122,7 @@ def measure(size: str, backend: str, options: dict[str, Any], rounds: int, *, be
     )
     cpu = seconds(made("crystal", options).advance, rounds) if beside_cpu else None
     flop = trainer.placed.architecture.flop_per_step(trainer.config.batch_size)
-    return Row(
+    return GpuStep(
         size,
         backend,
         1e6 * step,
@@ -133,7 +135,7 @@ def measure(size: str, backend: str, options: dict[str, Any], rounds: int, *, be
     )
 
 
-def line(row: Row) -> str:
+def line(row: GpuStep) -> str:
     cpu = f"{row.cpu_steps_per_s:>11,.1f}" if row.cpu_steps_per_s else f"{'':>11}"
     return (
         f"{row.size:<9} {row.backend:<12} {row.step_us:>9,.0f} us {row.steps_per_s:>9,.1f} {row.launches:>8} "

@@ -12,6 +12,7 @@ import pytest
 from microgpt_kernels import load
 from typer.testing import CliRunner
 
+from microgpt import commands
 from microgpt.checkpoint.saved import load_model, load_state
 from microgpt.cli import app
 from microgpt.config import TrainConfig
@@ -19,6 +20,7 @@ from microgpt.machine.budget import Budget
 from microgpt.measure import bench
 from microgpt.model.placed import place
 from microgpt.text.reading import read_text
+from microgpt.use.generate import Generator
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
 TINY = ("--steps", "20", "--seq-len", "16", "--d-model", "16")
@@ -305,6 +307,22 @@ def test_info(trained):
     assert facts["vocabulary"] == "".join(sorted(set(TEXT)))
     assert shown["vocabulary"].startswith("15 characters: ")
     assert (shown["step"], shown["heads"], facts["seq_len"]) == ("20", "16", 16)
+
+
+def test_the_time_of_a_text_begins_before_its_first_piece(here, trained, monkeypatch):
+    happened, pieces = [], Generator._pieces
+
+    def noted(self, *arguments):
+        happened.append("begin")
+        yield from pieces(self, *arguments)
+        happened.append("end")
+
+    monkeypatch.setattr(Generator, "_pieces", noted)
+    monkeypatch.setattr(
+        commands, "time", SimpleNamespace(perf_counter=lambda: happened.append("clock") or perf_counter())
+    )
+    run("generate", trained / "a run", "--length", 30, "--num-samples", 2, "--json")
+    assert happened == ["clock", "begin", "end", "clock"] * 2
 
 
 def test_backends():

@@ -35,7 +35,7 @@ from . import table
 from .agreement import CHECKED, check
 from .problem import GPU_SIZES, SIZES, Problem
 from .systems import GPU_SYSTEMS, PEAK, SYSTEMS
-from .table import Row
+from .table import Rates
 from .turns import Runner
 
 KNOWN = SYSTEMS | GPU_SYSTEMS | {"sgemm": PEAK}
@@ -47,12 +47,12 @@ def note(text: str) -> None:
 
 def measure(
     size: str, problem: Problem, systems: list[str], thread_counts: list[int], rounds: int, seconds: float
-) -> list[Row]:
+) -> list[Rates]:
     """All rows of one size."""
     rows, runners, losses = [], {}, {}
     for threads in thread_counts:
         for system in systems:
-            row = Row(size, system, threads)
+            row = Rates(size, system, threads)
             rows.append(row)
             note(f"{size}: starting {system} with {threads} thread{'s' * (threads > 1)} ...")
             runner = Runner(KNOWN[system], problem, threads)

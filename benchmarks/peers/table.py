@@ -21,8 +21,8 @@ LIBRARIES = ("numpy", "scipy", "numba", "torch", "jax")
 
 
 @dataclass
-class Row:
-    """One system at one size on so many threads: the rate of each round, or the reason why there is none."""
+class Rates:
+    """The rate of one system in each round, at one size on a number of threads; or why there is none."""
 
     size: str
     system: str
@@ -35,7 +35,7 @@ class Row:
         return statistics.median(self.rates) if self.rates else None
 
 
-def figures(row: Row, rows: list[Row], flops: int) -> dict[str, Any]:
+def figures(row: Rates, rows: list[Rates], flops: int) -> dict[str, Any]:
     """A row's rates, and how they stand to those of the other rows of its size."""
 
     def of(system: str, threads: int) -> float | None:
@@ -64,7 +64,7 @@ def figures(row: Row, rows: list[Row], flops: int) -> dict[str, Any]:
     }
 
 
-def show(rows: list[Row], problem: Problem, *, as_json: bool) -> None:
+def show(rows: list[Rates], problem: Problem, *, as_json: bool) -> None:
     """The rows of one size."""
     everything = [figures(row, rows, problem.flops) for row in rows]
     if as_json:

@@ -18,7 +18,7 @@ from .systems import System, cores, environment
 
 
 class Runner:
-    """A program on so many threads, in its process. Raises MicrogptError where it cannot run."""
+    """A program on a number of threads, in a process of its own. Raises MicrogptError where it cannot run."""
 
     def __init__(self, system: System, problem: Problem, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -42,7 +42,7 @@ class Runner:
         return answer
 
     def settle(self, seconds: float) -> None:
-        """Choose how many steps a turn has, so that it takes about so long."""
+        """Choose how many steps a turn has, so that it takes about this many seconds."""
         while (taken := self.run(self.steps)[0]) < seconds / 4:
             self.steps *= 2
         self.steps = max(1, round(self.steps * seconds / taken))
@@ -57,7 +57,7 @@ class Runner:
 
 
 def _serve(pipe: Connection, system: System, problem: Problem, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver hears it, and closes the pipe
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver receives it as well, and closes the pipe
     os.dup2(2, 1)  # what libraries print does not belong among the results
     # before any of the libraries is imported
     os.environ.update(environment(threads))

@@ -26,11 +26,11 @@ def choose_threads(wanted: int | None, flop_per_step: int, n_shards: int) -> int
 def available_cores() -> int:
     """The cores that this process may use: the machine's, less what an affinity or a container's quota takes.
 
-    NUMBA_NUM_THREADS, where the user has set it, is the user's word.
+    Where the user has set NUMBA_NUM_THREADS, it is that number.
     """
-    said = os.environ.get("NUMBA_NUM_THREADS", "")
-    if said.isdecimal() and int(said) > 0:
-        return int(said)
+    number = os.environ.get("NUMBA_NUM_THREADS", "")
+    if number.isdecimal() and int(number) > 0:
+        return int(number)
     from loky.backend.context import cpu_count  # type: ignore[import-untyped]
 
     return int(cpu_count())

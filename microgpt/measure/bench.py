@@ -25,11 +25,13 @@ from microgpt.text.reading import read_text
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 
-TALES_CHARACTERS = 200_000
+BENCH_CHARACTERS = 200_000  # of the text that is written where none is given
 
 
 @dataclass(frozen=True)
-class Row:
+class Trial:
+    """One head layout on one backend, trained for some steps."""
+
     heads: str
     backend: str
     threads: int
@@ -40,7 +42,7 @@ class Row:
 
 
 def usable(backend: str | None) -> list[str]:
-    """The backend that was asked for, else all that can run here but the slow reference."""
+    """The backend that was asked for, else all that can run here, without the slow reference."""
     if backend is not None:
         return [backend]
     names = (name for name in microgpt_kernels.BACKENDS if name != "reference")
@@ -49,12 +51,13 @@ def usable(backend: str | None) -> list[str]:
 
 def measure(
     steps: int, file: Path | None, backend: str | None, layout: str | None, display: Display, **options: Any
-) -> Iterator[Row]:
-    """One row for each layout and backend; compilation and a first step are not counted.
+) -> Iterator[Trial]:
+    """Each layout on each backend, without the time of compilation and of a first step.
 
-    `options` are those of `train`.
+    backend, layout  None for all of them
+    options          those of `train`
 
-    backend, layout  None for all
+    Raises UsageError where no layout fits the options.
     """
     configs = []
     for heads in [layout] if layout else HEAD_LAYOUTS:
@@ -81,11 +84,11 @@ def measure(
                 total += float(trainer.advance(n).loss.sum(dtype="float64"))
                 done += n
             seconds = time.perf_counter() - begin
-            yield Row(config.heads, name, n_threads, steps, total / steps, seconds, steps / seconds)
+            yield Trial(config.heads, name, n_threads, steps, total / steps, seconds, steps / seconds)
 
 
 def first_step_undone(trainer: Trainer) -> None:
-    """A step that loads what only a step loads, such as a GPU's code and graph; the run is where it was."""
+    """Take a step, which loads what only a step does, such as a GPU's code, and put the run back."""
     k, adam = trainer.k, trainer.state.adam
     before = [(buffer, np.array(k.to_host(buffer))) for buffer in (adam.param, adam.m, adam.v)]
     trainer.advance(1)
@@ -99,7 +102,7 @@ def read_ids(file: Path | None) -> tuple[IdArray, int]:
     if file is not None:
         text = read_text(file)
         return text.ids, len(text.vocabulary)
-    written = tales.write(TALES_CHARACTERS, seed=0)
+    written = tales.write(BENCH_CHARACTERS, seed=0)
     vocabulary = Vocabulary("".join(sorted(set(written))))
     return vocabulary.encode(written).astype("uint8"), len(vocabulary)
 

@@ -1,10 +1,11 @@
 """One training step, kernel by kernel: time, work, rate, and how near each kernel is to the machine's limit.
 
-A kernel's limit is the longer of two times, measured beside it on one thread as well: that of its matrix
-products at the rate which OpenBLAS reaches on large matrices, and that of a copy which moves as many bytes.
-Both are yardsticks, no walls: small products stay in the caches, and what only reads does less than a copy.
-Neither has exponentials, roots or sums, so a kernel full of them stays far below. A kernel is repeated on the
-same arrays; in a step the kernels push each other's out of the caches, so the whole step is timed as well.
+The limit of a kernel is the longer of two times, both measured on one thread beside it: what its matrix
+products take at the rate that OpenBLAS reaches on large matrices, and what a copy of as many bytes takes.
+Both are yardsticks and no walls: small products stay in the caches, and a kernel that only reads does less
+than a copy. Neither counts exponentials, roots or sums, so a kernel full of them stays far below its limit. A
+kernel is repeated on the same arrays, which stay in the caches; in a step other kernels displace them, so the
+whole step is timed as well.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ from microgpt.model.transformer import Step
 from microgpt.training.trainer import LOG_SLOTS, Trainer
 
 RUNS, REPETITIONS = 3, 9  # of a whole step, and of a kernel; the median counts
-# A kernel is repeated for so many seconds, but not so often that what it shrinks each time, like Adam's
-# moments, becomes denormal and slow. What works in place shrinks its numbers by orders of magnitude.
-ENOUGH, MANY, FEW = 1e-3, 256, 4
+# A repetition calls a kernel again and again for this time. The number of calls has a limit, because some
+# kernels shrink their arrays with each call, as Adam does its moments, until they are denormal and slow; a
+# kernel that works in place shrinks them by orders of magnitude.
+REPETITION_SECONDS = 1e-3
+MAX_CALLS, MAX_CALLS_IN_PLACE = 256, 4
 RESOLUTION = 1e-9  # no measured difference counts as less
-LARGE = 2048  # rows and columns of the matrices on which OpenBLAS shows its rate
+PEAK_SIZE = 2048  # rows and columns of the matrices on which OpenBLAS shows its rate
 SMALLEST_COPY = 4096  # bytes; less is a part of it
 
 
@@ -59,7 +62,7 @@ class Call(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class Timing:
     """All calls of a step that have the same kernel and the same sizes; or all kernels; or the whole step."""
 
     backend: str
@@ -78,7 +81,7 @@ class Row:
 def record(k: ModuleType, architecture: Architecture, config: TrainConfig, ids: IdArray) -> list[Call]:
     """The kernel calls of one training step, in order, with its own arrays as the step leaves them.
 
-    It is the step that trains: a double of the backend runs it as plain Python and writes down the calls.
+    It is the same step that trains. A stand-in for the backend runs it as plain Python and notes each call.
     """
     calls = []
 
@@ -91,13 +94,13 @@ def record(k: ModuleType, architecture: Architecture, config: TrainConfig, ids: 
 
         return called
 
-    double = ModuleType(k.__name__)
+    stand_in = ModuleType(k.__name__)
     for verb in VERBS:
         plain = verb in ("inline", "parallel", "compile", "shards")
-        setattr(double, verb, getattr(reference if plain else k, verb))
+        setattr(stand_in, verb, getattr(reference if plain else k, verb))
     for kernel in KERNELS:
-        setattr(double, kernel.name, recording(kernel))
-    Trainer(place(double, architecture, Budget(config.memory_cap_bytes)), config, ids).advance(1)
+        setattr(stand_in, kernel.name, recording(kernel))
+    Trainer(place(stand_in, architecture, Budget(config.memory_cap_bytes)), config, ids).advance(1)
     return calls
 
 
@@ -146,7 +149,7 @@ def repeated(k: ModuleType, name: str) -> Step:
     def step(state: Any) -> None:
         arguments, turns = state
         kernel(*arguments)
-        # might be the kernel's memory, for all that a compiler knows: it cannot merge two turns into one
+        # the compiler has to take this for memory of the kernel, so that it cannot merge two calls into one
         turns[0] += 1
 
     steps: Step = k.compile(step)
@@ -154,6 +157,7 @@ def repeated(k: ModuleType, name: str) -> Step:
 
 
 def clocked(steps: Step, n: int, arguments: tuple[Any, ...]) -> float:
+    """The time of n calls, and of entering and leaving compiled code once."""
     state = (arguments, np.zeros(1, np.int64))
     begin = time.perf_counter()
     steps(n, state)
@@ -161,7 +165,7 @@ def clocked(steps: Step, n: int, arguments: tuple[Any, ...]) -> float:
 
 
 def seconds(steps: Step, call: Call) -> float:
-    """The time of a call within compiled code. Its arrays are afterwards what they were before."""
+    """The time of a call within compiled code. It leaves its arrays as they were before."""
     arrays = [array for _, array in call.arrays()]
     saved = [(array, array.copy()) for argument, array in call.arrays() if argument.mode != "read"]
     in_place = any(np.may_share_memory(*pair) for pair in itertools.combinations(arrays, 2))
@@ -172,7 +176,7 @@ def seconds(steps: Step, call: Call) -> float:
         return clocked(steps, n, call.arguments)
 
     measured(1)
-    n = max(1, min(FEW if in_place else MANY, int(ENOUGH / measured(1))))
+    n = max(1, min(MAX_CALLS_IN_PLACE if in_place else MAX_CALLS, int(REPETITION_SECONDS / measured(1))))
     # without what it takes to enter and leave compiled code
     differences = [measured(n) - measured(0) for _ in range(REPETITIONS)]
     return max(statistics.median(differences), RESOLUTION) / n
@@ -194,23 +198,26 @@ class Machine:
         blas, crystal = load_backend("openblas"), load_backend("crystal")
         blas.set_threads(1)
         product = repeated(blas, "linear_forward")
-        arguments = (*(np.ones((LARGE, LARGE), dtype) for _ in range(3)), np.ones(LARGE, dtype))
+        arguments = (*(np.ones((PEAK_SIZE, PEAK_SIZE), dtype) for _ in range(3)), np.ones(PEAK_SIZE, dtype))
         clocked(product, 0, arguments)
-        self.flop_per_s = 2 * LARGE**3 / min(clocked(product, 1, arguments) for _ in range(RUNS))
+        self.flop_per_s = 2 * PEAK_SIZE**3 / min(clocked(product, 1, arguments) for _ in range(RUNS))
         self._copies, self._zeros = crystal.compile(_copy), crystal.zeros
 
     def seconds_to_move(self, w: Work) -> float:
         """The time of copies of as much memory that move as many bytes."""
         n = max(w.held, SMALLEST_COPY)
         out, inp = (self._zeros((n // 8,), np.float32) for _ in range(2))
-        inp[...] = 1  # pages that were never written to are all the same memory
+        inp[...] = 1  # pages that were never written to all stand for one page of zeros
         return seconds(self._copies, Call(self.COPY, (out, inp))) * w.moved / n
 
 
 def measure(
     steps: int, file: Path | None, backend: str | None, heads: str, display: Display, **options: Any
-) -> Iterator[tuple[str, list[Row], float]]:
-    """For each backend what ran, the rows, and the products' best rate. `options` are those of `train`."""
+) -> Iterator[tuple[str, list[Timing], float]]:
+    """For each backend a title, its rows, and the best rate of products in FLOP/s.
+
+    `options` are those of `train`.
+    """
     if options["threads"] not in (None, 1):
         raise UsageError("--roofline measures kernels on one thread: leave --threads away")
     try:
@@ -222,8 +229,8 @@ def measure(
     sizes = {"B": config.batch_size, **architecture.sizes}
     for name in usable(backend):
         k = load_backend(name, display)
-        few = ids[:1]  # a backend elsewhere would copy them
-        if k.to_device(few) is not few:
+        one_id = ids[:1]  # which a GPU would copy
+        if k.to_device(one_id) is not one_id:
             if backend is None:
                 continue  # it was not asked for
             raise UsageError(f"--roofline measures what runs on the CPU, and {name} does not")
@@ -251,21 +258,21 @@ def _compile_each(trainer: Trainer, config: TrainConfig, ids: IdArray) -> list[t
     return groups
 
 
-def _row(backend: str, k: ModuleType, call: Call, n: int, machine: Machine) -> Row:
+def _row(backend: str, k: ModuleType, call: Call, n: int, machine: Machine) -> Timing:
     w = work(call)
     us = 1e6 * seconds(repeated(k, call.kernel.name), call)
     products_us, moves_us = 1e6 * w.flop / machine.flop_per_s, 1e6 * machine.seconds_to_move(w)
     bound, limit_us = ("products", products_us) if products_us > moves_us else ("memory", moves_us)
-    return Row(
+    return Timing(
         backend, call.kernel.name, w.shape, n, us, n * us, w.flop, w.moved, bound, limit_us, limit_us / us
     )  # fmt: skip
 
 
-def _sum(backend: str, name: str, us: float, rows: list[Row]) -> Row:
-    """All the work of the rows, done in so many microseconds."""
+def _sum(backend: str, name: str, us: float, rows: list[Timing]) -> Timing:
+    """All the work of the rows, done in `us` microseconds."""
     flop, n_bytes = (sum(getattr(row, amount) * row.calls for row in rows) for amount in ("flop", "bytes"))
     limit_us = sum(row.limit_us * row.calls for row in rows)
-    return Row(backend, name, "", 1, us, us, flop, n_bytes, "both", limit_us, limit_us / us)
+    return Timing(backend, name, "", 1, us, us, flop, n_bytes, "both", limit_us, limit_us / us)
 
 
 def _step_seconds(trainer: Trainer, steps: int) -> float:
@@ -293,7 +300,7 @@ def show(
         print("\n".join(lines), flush=True)
 
 
-def table(rows: list[Row], peak: float) -> Iterator[str]:
+def table(rows: list[Timing], peak: float) -> Iterator[str]:
     """The lines for a terminal of 100 columns.
 
     peak  the best rate of products, in GFLOP/s
@@ -314,7 +321,8 @@ def table(rows: list[Row], peak: float) -> Iterator[str]:
             f"{work:>11} {rate:>13} {r.share_of_limit:>8.0%}"
         )
     reached = step.flop / step.us_per_step / 1e3
-    yield f"limit: products at {_digits(peak)} GFLOP/s (OpenBLAS, {LARGE} x {LARGE}) or a copy of the bytes"
+    size = f"{PEAK_SIZE} x {PEAK_SIZE}"
+    yield f"limit: products at {_digits(peak)} GFLOP/s (OpenBLAS, {size}) or a copy of the bytes"
     yield f"products in the whole step: {_digits(reached)} GFLOP/s, {reached / peak:.0%} of that rate"
 
 

@@ -14,7 +14,7 @@ DTYPES = ("float32", "float64")
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a model: all that is needed, besides its weights, to run it."""
+    """The sizes of a model. Raises MicrogptError for sizes that make none."""
 
     vocabulary_size: int
     seq_len: int

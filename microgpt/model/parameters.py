@@ -33,8 +33,8 @@ class Constant(NamedTuple):
 Init = Normal | FanIn | Constant
 
 
-# Initial values are chosen by measurement, see docs/learning.md: small embeddings, and attention that is
-# all but silent until it has learned something.
+# Initial values are chosen by measurement, see docs/learning.md: embeddings are small, and so is what
+# attention adds to the stream until it has learned something.
 class Parameters(NamedTuple):
     """Views of a flat buffer, one tensor of all layers each: `p.qkv_w[l]` is the layer's (C, 3C) matrix."""
 
@@ -110,8 +110,8 @@ def initial(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Array:
 def initial_blocks(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Iterator[tuple[int, Array]]:
     """The initial values of a flat buffer, block after block, each with the place where it begins.
 
-    Each tensor draws from a stream of its own, by its place in the table. So float32 and float64, and models
-    that differ in one size, begin as alike as they can be.
+    Each tensor is drawn from a random stream of its own, by its place in the table. So float32 and float64,
+    and models that differ in one size, begin as alike as they can be.
     """
     for number, tensor in enumerate(tensors):
         random = np.random.default_rng((seed, number))

@@ -1,15 +1,15 @@
 """The three things that a run repeats: a training step, the evaluation of a batch, the next character.
 
 Each is one function of one state, a tuple of arrays and numbers, and the backend compiles it as one unit.
-All that changes from one repetition to the next is counted by a `clock` array, so that many repetitions
-need no Python.
+What differs from one repetition to the next, such as the place in the text, follows from counters in the
+array `clock`: so any number of repetitions runs without Python.
 """
 
 from __future__ import annotations
 
 import functools
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from microgpt.arrays import Array
 from microgpt.model.activations import Activations
@@ -19,26 +19,28 @@ from microgpt.model.transformer import Step, build
 
 
 class Batch(NamedTuple):
+    """The sequences of one step, and the text from which the next step takes others."""
+
     inputs: Array  # (B, T) int32
     targets: Array  # (B, T) int32
     n_targets: Array  # (1,) int64
-    ids: Array  # the text
+    ids: Array  # (X,) unsigned integers, the text
     order: Array  # (Q,) int64, which chunk comes when; empty for the order of the text
 
 
 class Adam(NamedTuple):
-    """Flat buffers of all parameters, and what Adam needs."""
+    """All parameters with their gradients and moments, in flat buffers, and what Adam is told."""
 
     param: Array  # (P,)
-    m: Array  # (P,)
-    v: Array  # (P,)
-    grad: Array  # (P,)
-    shards: Array  # (S*P,); with one shard the same memory as grad
-    bounds: Array  # (J+1,) int64
-    norm: Array  # (1,)
-    lr: Array  # (R,), the rate of step i in slot i mod R
-    log: Array  # (R, 2), loss and gradient norm likewise
-    decay: Array  # (P,), empty for none
+    m: Array  # (P,), the moving average of the gradient
+    v: Array  # (P,), and of its square
+    grad: Array  # (P,), of the whole batch
+    shards: Array  # (S*P,), of each shard; with one shard the same memory as grad
+    bounds: Array  # (J+1,) int64, where each tensor begins in a flat buffer, and where the last one ends
+    norm: Array  # (1,), of the gradient
+    lr: Array  # (R,), the learning rate of step i in slot i mod R
+    log: Array  # (R, 2), the loss and the gradient's norm of step i in the same slot
+    decay: Array  # (P,), the weight decay of each parameter; empty for none
     clock: Array  # (2,) int64: steps done, and whether the run has stopped
     beta1: float
     beta2: float
@@ -47,6 +49,8 @@ class Adam(NamedTuple):
 
 
 class Training(NamedTuple):
+    """The state of training."""
+
     p: Parameters
     g: Parameters
     a: Activations
@@ -57,24 +61,28 @@ class Training(NamedTuple):
 
 
 class Evaluation(NamedTuple):
+    """The state of an evaluation."""
+
     p: Parameters
     a: Activations
     c: Constants
     batch: Batch
-    clock: Array  # (2,) int64
+    clock: Array  # (2,) int64: batches done; the second stays 0
     total: Array  # (1,) float64, the sum of the losses
-    counted: Array  # (1,) int64, over how many characters
+    counted: Array  # (1,) int64, of how many characters
     stride: int
 
 
 class Generation(NamedTuple):
+    """The state of generation."""
+
     p: Parameters
     a: Activations
     c: Constants
-    window: Array  # (T,) int32
-    output: Array  # (R,) int32
+    window: Array  # (T,) int32, the characters that the model sees
+    output: Array  # (R,) int32, the characters that were drawn
     clock: Array  # (3,) int64: characters in the window, rows of it computed, characters drawn
-    uniform: Array  # (R,), a number in [0, 1) for each draw
+    uniform: Array  # (R,), a random number in [0, 1) for each draw
     temperature: float
     top_k: int
     top_p: float
@@ -86,8 +94,8 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
     forward, backward = build(k)
     shards = k.shards
 
-    def gradients(p: Any, g: Any, a: Any, c: Any, batch: Any) -> None:
-        """The losses and the gradients of all shards, each with its own sequences of the batch."""
+    def gradients(p: Parameters, g: Parameters, a: Activations, c: Constants, batch: Batch) -> None:
+        """The losses and gradients of all shards; each shard has some sequences of the batch for itself."""
         B, T = batch.inputs.shape
         S = len(a.scratch)
         ids, targets = batch.inputs.reshape(B * T), batch.targets.reshape(B * T)
@@ -99,12 +107,12 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
             backward(p, g, a, c, ids, targets, batch.n_targets, s, rows, seqs)
 
     def add_up(adam: Adam, S: int) -> None:
-        """The gradient of the whole batch; every thread adds up a part of it."""
+        """The gradient of the whole batch, added up in S parts that threads share."""
         for s in shards(S):
             k.shard_sum(adam.grad, adam.shards, adam.bounds, s)
 
     def update(adam: Adam, S: int) -> None:
-        """New parameters, likewise."""
+        """New parameters, computed in S parts as well."""
         for s in shards(S):
             part = slice(s * len(adam.param) // S, (s + 1) * len(adam.param) // S)
             k.adam_step(
@@ -113,11 +121,11 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
                 adam.beta1, adam.beta2, adam.eps, adam.clip,
             )  # fmt: skip
 
-    # a single shard is not worth the threads, nor the time to compile for them
+    # with a single shard there is nothing to share, and compiling for threads would take longer
     share_out = k.parallel if n_shards > 1 else k.inline
     gradients, add_up, update = share_out(gradients), share_out(add_up), share_out(update)
 
-    def step(state: Any) -> None:
+    def step(state: Training) -> None:
         batch, adam, S = state.batch, state.adam, len(state.a.scratch)
         k.batch_fill(
             batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, adam.clock, state.stride
@@ -136,10 +144,10 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
 
 @functools.cache
 def build_evaluation(k: ModuleType) -> Step:
-    """evaluate(n, state): adds the losses of n batches to total and counted."""
+    """evaluate(n, state): adds the losses of the next n batches to total, and their number to counted."""
     forward, _ = build(k)
 
-    def step(state: Any) -> None:
+    def step(state: Evaluation) -> None:
         a, batch = state.a, state.batch
         B, T = batch.inputs.shape
         rows = slice(0, B * T)
@@ -157,10 +165,10 @@ def build_evaluation(k: ModuleType) -> Step:
 
 @functools.cache
 def build_generation(k: ModuleType) -> Step:
-    """generate(n, state): n more characters. Keys and values stay in a.qkv, so each costs one row."""
+    """generate(n, state): n more characters. Keys and values stay in a.qkv, so that each costs one row."""
     forward, _ = build(k)
 
-    def step(state: Any) -> None:
+    def step(state: Generation) -> None:
         length, computed = state.clock[0], state.clock[1]
         rows = slice(computed, length)
         forward(state.p, state.a, state.c, state.window, 0, rows, slice(0, length), slice(0, 1))

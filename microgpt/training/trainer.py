@@ -1,4 +1,4 @@
-"""Training: a model, a text and an optimizer on a backend, and how they move on by n steps."""
+"""Training: a model, a text and Adam's moments on a backend, and the steps that change them."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Trainer:
         )
         self._steps = build_training(k, S)
         self._rates = np.zeros(LOG_SLOTS, dtype)
-        # last, so that whatever does not fit is refused before memory is touched
+        # last: an array that does not fit has been refused before this memory is written to
         fill(k, placed.param, initial_blocks(self.tensors, config.seed, dtype))
         if config.weight_decay:
             fill(k, adam.decay, decay_blocks(self.tensors, config.weight_decay, dtype))

@@ -30,8 +30,8 @@ Progress = Callable[[int, int], None]
 class Score:
     """The mean loss over a text."""
 
-    nats: float  # per character
-    characters: int  # how many were predicted
+    nats: float  # for each character
+    characters: int  # that were predicted
 
     @property
     def bits(self) -> float:
@@ -48,10 +48,11 @@ class Score:
 
 
 class Evaluator:
-    """The arrays to score one text with; the parameters are the caller's and may change between scores.
+    """The arrays to score one text with. The model's parameters may change between scores.
 
-    ids  (n,), n >= 2, of the model's vocabulary, in unsigned integers. The text is cut into chunks of seq_len
-         characters, each read with nothing before it, as in training without overlap. The caller books it.
+    ids  (X,), X >= 2, of the model's vocabulary, in unsigned integers; the caller has booked them. The text
+         is cut into chunks of seq_len characters, each read with nothing before it, as in training without
+         overlap.
 
     Raises MicrogptError where the text is too short or the arrays exceed the budget.
     """

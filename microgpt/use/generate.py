@@ -27,7 +27,7 @@ from microgpt.text.vocabulary import Vocabulary
 
 # for how many characters random numbers are made at once; no piece is longer
 DRAWS = 1024
-# how long compiled code may keep a character to itself: a terminal shows about 30 pieces a second
+# how long compiled code may run before its characters come out: a terminal shows about 30 pieces a second
 PIECE_SECONDS = 1 / 30
 # below this the likeliest character is certain, and 1/temperature would soon leave the range of float32
 LOWEST_TEMPERATURE = 1e-6
@@ -57,7 +57,7 @@ def encode_prompt(vocabulary: Vocabulary, prompt: str) -> npt.NDArray[np.int32]:
     """The ids of a prompt, at least one; raises MicrogptError naming every unknown character.
 
     A model needs something to go on from. In place of an empty prompt that is a line break, as if a new line
-    had just begun, or the first character of a vocabulary without one. It is no part of what is generated.
+    had just begun, or the first character of a vocabulary without one. It is not part of what is generated.
     """
     if not prompt:
         prompt = "\n" if "\n" in vocabulary.characters else vocabulary.characters[0]
@@ -98,9 +98,9 @@ def _overlap(text: str, stop: str) -> int:
 
 
 class Generator:
-    """The arrays that generation needs, allocated once; the parameters are the caller's and may change.
+    """The arrays that generation needs, allocated once. The model's parameters may change between streams.
 
-    One stream at a time: a new one takes the arrays over.
+    One stream can run at a time: a new one takes the arrays over.
     """
 
     def __init__(self, placed: PlacedModel) -> None:

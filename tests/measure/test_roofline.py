@@ -35,7 +35,7 @@ def step(**options):
 @pytest.fixture(autouse=True)
 def small_matrices(monkeypatch):
     """The limit of products, found on matrices that take no time."""
-    monkeypatch.setattr(roofline, "LARGE", 32)
+    monkeypatch.setattr(roofline, "PEAK_SIZE", 32)
 
 
 @pytest.mark.parametrize("n_shards", [1, 2])
@@ -111,7 +111,7 @@ def test_what_works_in_place_is_repeated_less():
         turns = []
         seconds(lambda n, state, turns=turns: turns.append(n), Call(BY_NAME["relu_forward"], arguments))
         longest.append(max(turns))
-    assert longest[1] <= roofline.FEW < longest[0] <= roofline.MANY
+    assert longest[1] <= roofline.MAX_CALLS_IN_PLACE < longest[0] <= roofline.MAX_CALLS
 
 
 def test_a_compiled_kernel_takes_every_turn():
