@@ -19,8 +19,10 @@ from microgpt.model.architecture import DTYPES, POSITIONS
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.terminal.interruption import INTERRUPTED
 from microgpt.terminal.streams import lost
+from microgpt.terminal.usage import OneLineErrors
 
 app = typer.Typer(
+    cls=OneLineErrors,
     help="Train a small Transformer on your own text, in a minute, on your own machine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -1,4 +1,4 @@
-"""What the smaller commands do: generate, eval, info, backends, corpus."""
+"""What the smaller commands do: generate, eval, info, runs, backends, corpus."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from microgpt.corpora import corpus as corpora
 from microgpt.errors import MicrogptError, UsageError, shown
 from microgpt.model.heads import format_layout
 from microgpt.model.parameters import count, table
+from microgpt.terminal.fitting import fitted, fitting_columns
 from microgpt.terminal.harmless import harmless, harmless_pieces
 from microgpt.terminal.invocation import pasteable
 from microgpt.terminal.streams import lost
@@ -161,7 +162,7 @@ def info(run: Path, *, as_json: bool) -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         if value is not None:
-            print(harmless(f"{name:<{width}}  {value}"))
+            print(fitted(f"{name:<{width}}  {_cell(value)}", width + 2))
 
 
 def runs(directory: Path, *, as_json: bool) -> None:
@@ -181,11 +182,16 @@ def runs(directory: Path, *, as_json: bool) -> None:
         for row in rows:
             print(json.dumps(row))
         return
-    shown = [[_cell(value) for value in row.values()] for row in rows]
-    header = [name.replace("_", " ") for name in rows[0]]
-    widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
-    for cells in (header, *shown):
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
+    header = {name: name.replace("_", " ") for name in rows[0]}
+    table = [header, *({name: _cell(value) for name, value in row.items()} for row in rows)]
+    widths = {name: max(len(cells[name]) for cells in table) for name in header}
+    names = fitting_columns(widths, LEAST, gap=2)
+    for cells in table:
+        print("  ".join(f"{cells[name]:<{widths[name]}}" for name in names).rstrip())
+
+
+# What a narrow terminal has no room for, in this order.
+LEAST = ("parameters", "at_step", "heads", "text", "best", "saved", "val_loss")
 
 
 def _row(saved: SavedState) -> dict[str, Any]:
@@ -216,13 +222,18 @@ def _cell(value: Any) -> str:
 
 def backends(*, as_json: bool) -> None:
     """Which backends can run here."""
+    display = Display()
     width = max(map(len, microgpt_kernels.BACKENDS))
     for name in microgpt_kernels.BACKENDS:
+        if display.live:
+            display.working("trying the backends", name)
         row = microgpt_kernels.status(name)
+        display.idle()
         if as_json:
             print(json.dumps(row._asdict()))
         else:
-            print(f"{row.name:<{width}}  {'yes' if row.usable else 'no':<3}  {row.detail}")
+            line = f"{row.name:<{width}}  {'yes' if row.usable else 'no':<3}  {row.detail}"
+            print(fitted(line, width + len("  yes  ")))
 
 
 def corpus(name: str, out: Path, *, as_json: bool) -> None:

@@ -194,6 +194,17 @@ def test_a_narrow_terminal_keeps_what_matters_most(here, width):
     assert seen.rindex("step 20000 of 20000") > seen.rindex("s left")
 
 
+def test_a_narrow_terminal_breaks_no_words(here):
+    run(*LONG, "--steps", "20", "--backend", "reference", "--val-fraction", "0.1")
+    for arguments in (("info", "run"), ("runs", "."), ("backends",)):
+        whole = run(*arguments).stdout.split()
+        narrow = {"COLUMNS": "60", "TERM": "dumb"}
+        code, _, seen = on_a_terminal(*arguments, stdout_too=True, environment=narrow)
+        assert code == 0
+        assert max(map(len, seen.splitlines())) <= 60
+        assert all(word in whole or word.endswith("...") for word in seen.split())
+
+
 def test_a_simple_terminal_gets_lines(here):
     arguments = [argument for argument in LONG if argument != "--json"]
     code, _, seen = on_a_terminal(*arguments, stdout_too=True, environment={"TERM": "dumb"})

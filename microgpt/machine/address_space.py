@@ -1,4 +1,4 @@
-"""Whether `ulimit -v` leaves enough address space to start in.
+"""Whether `ulimit -v` and `ulimit -d` leave enough memory to start in.
 
 With too little of it OpenBLAS and LLVM do not raise errors: they end the process, or try again for ever. So
 this is asked before they are imported.
@@ -13,18 +13,25 @@ from microgpt.errors import MicrogptError
 # evaluation, and 969,152 KiB so in float64 on openblas. Each further thread of OpenBLAS, used or not, takes
 # 41,000 KiB in NumPy and as much in SciPy.
 NEEDED = 1 << 30
+# The most of it that was data (VmData), also with two threads and an evaluation: 213,344 KiB on crystal where
+# all code had been compiled before, 408,352 KiB where none had, and 441,132 KiB so in float64 on openblas.
+NEEDED_DATA = 1 << 29
 
 
 def check_address_space() -> None:
-    """Raise MicrogptError where this process may not have as much address space as it will need."""
+    """Raise MicrogptError where this process may not have as much memory as it will need."""
     try:
         import resource
-    except ModuleNotFoundError:  # Windows has no such limit
+    except ModuleNotFoundError:  # Windows has no such limits
         return
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit < NEEDED:
-        raise MicrogptError(
-            f"this shell allows {limit >> 10} KiB of address space, but Python, its libraries and their "
-            f"compiler need {NEEDED >> 10} KiB: say `ulimit -v unlimited`, or this number and the memory "
-            "that the model takes"
-        )
+    for number, needed, what, option in (
+        (resource.RLIMIT_AS, NEEDED, "address space", "-v"),
+        (resource.RLIMIT_DATA, NEEDED_DATA, "data", "-d"),
+    ):
+        limit, _ = resource.getrlimit(number)
+        if limit != resource.RLIM_INFINITY and limit < needed:
+            raise MicrogptError(
+                f"this shell allows {limit >> 10} KiB of {what}, but Python, its libraries and their "
+                f"compiler need {needed >> 10} KiB: say `ulimit {option} unlimited`, or this number and the "
+                "memory that the model takes"
+            )

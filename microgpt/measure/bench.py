@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from microgpt.machine.backends import compiled, load_backend
 from microgpt.machine.budget import Budget
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.model.placed import place
+from microgpt.terminal.fitting import fitting_columns
 from microgpt.text.reading import read_text
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
@@ -68,6 +69,8 @@ def measure(
             display.note(f"without {heads}: {reason}")
     if not configs:
         raise UsageError(reason)
+    if display.live:
+        display.working("loading", "the text and the backends")
     ids, n_characters = read_ids(file)
     for name in usable(backend):
         k = load_backend(name, display)
@@ -112,17 +115,19 @@ def show(
 ) -> None:
     """Print the table, a row as soon as it is measured."""
     display = Display()
-    header = (
-        f"{'heads':<12} {'backend':<9} {'threads':>7} {'steps':>6} {'loss':>7} {'time':>9} {'steps/s':>9}"
-    )
+    widths = {"heads": 12, "backend": 9, "threads": 7, "steps": 6, "loss": 7, "time": 9, "steps/s": 9}
+    names = fitting_columns(widths, ("steps", "threads"), gap=1)
+
+    def line(cells: Iterable[str]) -> str:
+        by_name = dict(zip(widths, cells, strict=True))
+        left = ("heads", "backend")
+        return " ".join(f"{by_name[name]:{'<' if name in left else '>'}{widths[name]}}" for name in names)
+
     for number, row in enumerate(measure(steps, file, backend, heads, display, **options)):
         if as_json:
             print(json.dumps(asdict(row)), flush=True)
         else:
             if number == 0:  # not above an error
-                print(header)
-            print(
-                f"{row.heads:<12} {row.backend:<9} {row.threads:>7} {row.steps:>6} {row.loss:>7.4f} "
-                f"{row.seconds:>7.3f} s {row.steps_per_s:>9,.0f}",
-                flush=True,
-            )
+                print(line(widths))
+            cells = (row.heads, row.backend, str(row.threads), str(row.steps), f"{row.loss:.4f}")
+            print(line((*cells, f"{row.seconds:.3f} s", f"{row.steps_per_s:,.0f}")), flush=True)

@@ -1,0 +1,42 @@
+"""Wrong usage in one line, whether the parser of the command line finds it or the program does."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from microgpt.errors import shown_path
+from microgpt.terminal.invocation import pasteable
+
+# Typer does not export the base of its errors by a name.
+ParserError: Any = typer.BadParameter.__base__
+
+
+class OneLineErrors(TyperGroup):
+    """Commands of which the parser's errors are one line and exit code 2, like those of the program."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        if not options.get("standalone_mode", True):
+            return super().main(*args, **options)
+        try:
+            sys.exit(super().main(*args, **{**options, "standalone_mode": False}))
+        except ParserError as error:
+            _show(error)
+            sys.exit(2)
+
+
+def _show(error: Any) -> None:
+    message, context = error.format_message(), error.ctx
+    if context is not None and message == context.get_help():  # what the name of the program alone asks for
+        error.show()
+        return
+    command = [context.info_name] if context is not None and context.parent is not None else []
+    # the message repeats what the user has typed, like the name of a file
+    sentence = shown_path(" ".join(message.split()).removesuffix("."))
+    typer.echo(
+        f"microgpt: {sentence[:1].lower()}{sentence[1:]} ({pasteable(*command, '--help')} says more)",
+        err=True,
+    )
