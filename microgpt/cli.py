@@ -1,4 +1,4 @@
-"""The command line: parses, calls, prints. Everything heavy is imported inside the commands."""
+"""The command line: what can be said, and what runs then. The commands import what is heavy themselves."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ app = typer.Typer(
 
 
 def _choices(names: Sequence[str]) -> Callable[[str], list[str]]:
-    """What a shell completes an option with."""
+    """The words with which a shell completes an option."""
     return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON lines on standard output.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory or a checkpoint file.")]
 Last = Annotated[
-    bool, typer.Option("--last", help="The last weights, where the default is the best of the validation.")
+    bool, typer.Option("--last", help="Use the last weights, even if others had a lower validation loss.")
 ]
 Backend = Annotated[
-    str, typer.Option(help=f"One of {', '.join(BACKENDS)}.", autocompletion=_choices(BACKENDS))
+    str, typer.Option(help=f"What computes: {', '.join(BACKENDS)}.", autocompletion=_choices(BACKENDS))
 ]
-# a run that is done and saved, but not all of its output could be written
+# The exit code of a run that is done and saved, some of whose output could not be written.
 OUTPUT_LOST = 4
 
 
@@ -101,41 +101,60 @@ def train(
     file: Annotated[
         Path | None, typer.Argument(help="The text: any UTF-8 file; - reads standard input.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Steps of the optimizer.")] = TrainConfig.steps,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = TrainConfig.steps,
     heads: Annotated[
         str,
         typer.Option(
-            help="uniform, exponential, prime, pyramid, ones, or widths like 16+8+8+32 or 4x16; "
-            "one for each layer with | between.",
+            help="The widths of the heads: uniform, exponential, prime, pyramid, ones, or numbers like "
+            "16+8+8+32 or 4x16; where layers differ, one of these for each, with | between.",
             autocompletion=_choices(list(HEAD_LAYOUTS)),
         ),
     ] = TrainConfig.heads,
     backend: Backend = TrainConfig.backend,
-    seq_len: Annotated[int, typer.Option(help="Characters that the model sees.")] = TrainConfig.seq_len,
+    seq_len: Annotated[int, typer.Option(help="How many characters the model sees.")] = TrainConfig.seq_len,
     stride: Annotated[
-        int | None, typer.Option(help="From one chunk to the next.", show_default="seq-len")
+        int | None,
+        typer.Option(
+            help="Characters from the beginning of one sequence to that of the next.", show_default="seq-len"
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Sequences in a step.")] = TrainConfig.batch_size,
+    batch_size: Annotated[int, typer.Option(help="Sequences in each step.")] = TrainConfig.batch_size,
     order: Annotated[
-        str, typer.Option(help=f"{' or '.join(ORDERS)}.", autocompletion=_choices(ORDERS))
+        str,
+        typer.Option(help=f"Order of the sequences: {' or '.join(ORDERS)}.", autocompletion=_choices(ORDERS)),
     ] = TrainConfig.order,
-    d_model: Annotated[int, typer.Option(help="Width of the model.")] = TrainConfig.d_model,
-    n_layers: Annotated[int, typer.Option(help="Layers.")] = TrainConfig.n_layers,
-    d_ff: Annotated[int | None, typer.Option(help="Width of the MLP.", show_default="d-model")] = None,
+    d_model: Annotated[int, typer.Option(help="Width of the model, in channels.")] = TrainConfig.d_model,
+    n_layers: Annotated[int, typer.Option(help="Number of layers.")] = TrainConfig.n_layers,
+    d_ff: Annotated[
+        int | None, typer.Option(help="Width of the MLP in each layer.", show_default="d-model")
+    ] = None,
     positions: Annotated[
-        str, typer.Option(help=f"{', '.join(POSITIONS)}.", autocompletion=_choices(POSITIONS))
+        str,
+        typer.Option(
+            help=f"How it knows positions: {', '.join(POSITIONS)}.", autocompletion=_choices(POSITIONS)
+        ),
     ] = TrainConfig.positions,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = TrainConfig.lr,
     beta2: Annotated[float, typer.Option(help="Adam's second beta.")] = TrainConfig.beta2,
     schedule: Annotated[
-        str, typer.Option(help=f"{' or '.join(SCHEDULES)}.", autocompletion=_choices(SCHEDULES))
+        str,
+        typer.Option(
+            help=f"The rate over the steps: {' or '.join(SCHEDULES)}.", autocompletion=_choices(SCHEDULES)
+        ),
     ] = TrainConfig.schedule,
-    min_lr: Annotated[float | None, typer.Option(help="Where the cosine ends.", show_default="lr/10")] = None,
-    warmup: Annotated[int, typer.Option(help="Steps up to the full rate.")] = TrainConfig.warmup,
-    clip: Annotated[float, typer.Option(help="Largest gradient norm; 0: any.")] = TrainConfig.clip,
-    weight_decay: Annotated[float, typer.Option(help="Of the matrices.")] = TrainConfig.weight_decay,
+    min_lr: Annotated[
+        float | None,
+        typer.Option(help="Learning rate at the end of a cosine schedule.", show_default="lr/10"),
+    ] = None,
+    warmup: Annotated[int, typer.Option(help="Steps in which the rate rises to --lr.")] = TrainConfig.warmup,
+    clip: Annotated[
+        float, typer.Option(help="Scale gradients down to this norm; 0: never.")
+    ] = TrainConfig.clip,
+    weight_decay: Annotated[
+        float, typer.Option(help="How fast weights shrink; biases and layer norms do not.")
+    ] = TrainConfig.weight_decay,
     val_fraction: Annotated[
-        float, typer.Option(help="The last part of the text, held out.")
+        float, typer.Option(help="Hold out this part of the text, at its end, to evaluate on.")
     ] = TrainConfig.val_fraction,
     eval_every: Annotated[
         int | None, typer.Option(help="Steps between evaluations.", show_default="at the end")
@@ -143,32 +162,38 @@ def train(
     sample_every: Annotated[
         int | None, typer.Option(help="Steps between samples.", show_default="at the end")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides everything random.")] = TrainConfig.seed,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = TrainConfig.seed,
     dtype: Annotated[
-        str, typer.Option(help=f"{' or '.join(DTYPES)}.", autocompletion=_choices(DTYPES))
+        str, typer.Option(help=f"Numbers in {' or '.join(DTYPES)}.", autocompletion=_choices(DTYPES))
     ] = TrainConfig.dtype,
     threads: Annotated[
         int | None,
         typer.Option(
-            help="At most one for each of a batch's 4 shards.", show_default="all cores; 1 for small steps"
+            help="Threads, at most one for each of a batch's 4 shards.",
+            show_default="all cores; 1 for small steps",
         ),
     ] = None,
-    memory_cap: Annotated[str, typer.Option(help="Like 2GiB; none: no cap.")] = TrainConfig.memory_cap,
+    memory_cap: Annotated[
+        str, typer.Option(help="Most memory for its arrays, like 2GiB; none: no cap.")
+    ] = TrainConfig.memory_cap,
     out: Annotated[
-        Path | None, typer.Option(help="The run directory.", show_default="runs/<name of the file>")
+        Path | None, typer.Option(help="Directory for the results.", show_default="runs/<name of the file>")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with this run.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Go on with the run in this directory.")
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="RUN", help="Begin with the weights of this run, not with random ones."
+            "--from", metavar="RUN", help="Begin with the weights of this run instead of random ones."
         ),
     ] = None,
     extend_vocabulary: Annotated[
         bool, typer.Option("--extend-vocabulary", help="With --from: add the text's new characters.")
     ] = False,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Options from a file; those given here win.")
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Read options from a file; those on the command line win."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -201,7 +226,7 @@ def train(
 
 
 def _lost(file: str | None) -> str:
-    """Which of a run's output could not be written, besides its checkpoint."""
+    """Which part of a run's output could not be written, apart from its checkpoint."""
     losses = [file] if file else []
     for name, stream in (("output", sys.stdout), ("error", sys.stderr)):
         error = lost(stream)
@@ -211,7 +236,7 @@ def _lost(file: str | None) -> str:
 
 
 def _is_given(ctx: typer.Context, name: str) -> bool:
-    """Whether an option stands on the command line, and is not a default."""
+    """Whether the user has given an option on the command line."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -222,13 +247,13 @@ def generate(
     prompt: Annotated[str, typer.Option(help="What the text begins with; - reads standard input.")] = "",
     prompt_file: Annotated[Path | None, typer.Option(help="Read the prompt from a file.")] = None,
     length: Annotated[int, typer.Option(help="Characters to write.", min=0)] = 500,
-    num_samples: Annotated[
-        int, typer.Option(help="Texts to write, by seeds one after the other.", min=1)
-    ] = 1,
-    stop: Annotated[str, typer.Option(help="End a text where this comes up.")] = "",
-    temperature: Annotated[float, typer.Option(help="0: always the likeliest.")] = 0.8,
-    top_k: Annotated[int, typer.Option(help="Only the k likeliest; 0: all.")] = 0,
-    top_p: Annotated[float, typer.Option(help="Only the likeliest that sum to p.")] = 1.0,
+    num_samples: Annotated[int, typer.Option(help="Texts to write, each with the next seed.", min=1)] = 1,
+    stop: Annotated[str, typer.Option(help="End a text before this comes up.")] = "",
+    temperature: Annotated[float, typer.Option(help="How freely to choose; 0: always the likeliest.")] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Choose from the k likeliest characters; 0: from all.")] = 0,
+    top_p: Annotated[
+        float, typer.Option(help="Choose from the likeliest that have this probability together.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
     last: Last = False,
     backend: Backend = TrainConfig.backend,
@@ -248,9 +273,9 @@ def generate(
 @command("eval runs/my other.txt")
 def eval(
     run: RunPath,
-    file: Annotated[Path, typer.Argument(help="The text to judge the model by.")],
+    file: Annotated[Path, typer.Argument(help="The text to predict.")],
     skip_unknown: Annotated[
-        bool, typer.Option("--skip-unknown", help="Leave out characters that the model does not know.")
+        bool, typer.Option("--skip-unknown", help="Leave out the characters that the model does not know.")
     ] = False,
     last: Last = False,
     backend: Backend = TrainConfig.backend,
@@ -272,9 +297,7 @@ def info(run: RunPath, json: Json = False) -> None:
 
 @command("runs")
 def runs(
-    directory: Annotated[Path, typer.Argument(help="Where to look for runs, as deep as they are.")] = Path(
-        "runs"
-    ),
+    directory: Annotated[Path, typer.Argument(help="Look for runs in it and below.")] = Path("runs"),
     json: Json = False,
 ) -> None:
     """A table of the runs below a directory: text, steps, losses and age."""
@@ -293,19 +316,23 @@ def backends(json: Json = False) -> None:
 
 @command("bench 100")
 def bench(
-    steps: Annotated[int, typer.Argument(help="Steps of each run.", min=1)] = 100,
-    file: Annotated[Path | None, typer.Option(help="The text; without it, tales made on the spot.")] = None,
-    seq_len: Annotated[int, typer.Option(help="Characters that the model sees.")] = 32,
-    batch_size: Annotated[int, typer.Option(help="Sequences in a step.")] = 1,
+    steps: Annotated[int, typer.Argument(help="Training steps of each row.", min=1)] = 100,
+    file: Annotated[
+        Path | None, typer.Option(help="The text to train on.", show_default="tales made on the spot")
+    ] = None,
+    seq_len: Annotated[int, typer.Option(help="How many characters the model sees.")] = 32,
+    batch_size: Annotated[int, typer.Option(help="Sequences in each step.")] = 1,
     d_model: Annotated[int, typer.Option(help="Width of the model.")] = 64,
-    n_layers: Annotated[int, typer.Option(help="Layers.")] = 2,
+    n_layers: Annotated[int, typer.Option(help="Number of layers.")] = 2,
     d_ff: Annotated[int | None, typer.Option(help="Width of the MLP.", show_default="d_model")] = None,
-    heads: Annotated[str | None, typer.Option(help="One layout.", show_default="all")] = None,
+    heads: Annotated[str | None, typer.Option(help="One layout of heads.", show_default="all")] = None,
     backend: Annotated[str | None, typer.Option(help="One backend.", show_default="all usable")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads.", show_default="as train")] = None,
     roofline: Annotated[
         bool,
-        typer.Option("--roofline", help="One step kernel by kernel, and how near each is to its limit."),
+        typer.Option(
+            "--roofline", help="Instead one step, kernel by kernel, and how near each is to its limit."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:

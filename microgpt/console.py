@@ -21,10 +21,11 @@ from microgpt.terminal.streams import lost
 from microgpt.text.opening import text_name
 from microgpt.training.reporter import Result, Summary
 
-# off a terminal every so many reports are printed, of a hundred in a run, and a line at least so often
+# Off a terminal, one report in five is printed, of about a hundred in a run; where reports are further apart
+# than LINE_SECONDS, lines of how far the run is come between them.
 REPORTS_PER_LINE = 5
 LINE_SECONDS = 10.0
-# the bar leaves room for the figures and for the ^C that a terminal shows
+# columns: the bar leaves room for the figures, and for the ^C that a terminal shows
 NARROWEST_BAR, WIDEST_BAR = 8, 20
 
 
@@ -33,7 +34,7 @@ class Display:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, emoji=False)
-        # what a terminal shows can be written over, unless it is as simple as that of an editor
+        # a terminal can rewrite a line, unless it is as simple as the one in some editors
         self.live = sys.stderr.isatty() and not self.console.is_dumb_terminal
         self.as_json = as_json
         clean_up(self.close)
@@ -55,7 +56,7 @@ class Display:
         self.steps, self.uniform_entropy, self.line_at = s.steps, s.uniform_entropy, time.monotonic()
 
     def working(self, what: str, so_far: str) -> None:
-        """What takes a while: on a terminal a line that comes to an end, elsewhere one that says so once."""
+        """Show what takes a while: in a line that is rewritten on a terminal, and printed once elsewhere."""
         if not self.live:
             if what not in self.said:
                 self.said.add(what)
@@ -93,7 +94,7 @@ class Display:
         self.progress.update(self.task, completed=metrics["step"], figures=self._fitting(metrics))
 
     def _fitting(self, metrics: dict[str, Any]) -> str:
-        """As many of the figures as the terminal is wide for."""
+        """Those figures for which the terminal is wide enough."""
         figures = self._figures(metrics)
         room = self.console.width - NARROWEST_BAR - 4
         for least in ("speed", "validation", "smoothed", "loss", "left"):
@@ -123,13 +124,13 @@ class Display:
         self.n_reports += 1
         if self.as_json:
             print(json.dumps(metrics), flush=True)
-            self._say_if_nobody_listens()
+            self._say_if_output_is_lost()
         has_score = metrics["val_loss"] is not None
         due = self.n_reports % REPORTS_PER_LINE == 0 or metrics["step"] == self.steps
         if has_score or (due and not self.live):
             self._print_line(metrics)
 
-    def _say_if_nobody_listens(self) -> None:
+    def _say_if_output_is_lost(self) -> None:
         error = lost(sys.stdout)
         if error is not None and not self.said_so:
             self.said_so = True
@@ -144,14 +145,17 @@ class Display:
             self.note(f"--- sample at step {step}\n{text}\n---")
 
     def note(self, text: str, *, wrapped: bool = True) -> None:
-        """A line that stays; `wrapped` between words on a terminal, which a command to paste must not be."""
+        """Print a line that stays; with `wrapped`, a terminal gets it broken between words.
+
+        That would spoil a command to paste.
+        """
         is_terminal = self.console.is_terminal
         self.console.print(
             harmless(text) if is_terminal else text, markup=False, soft_wrap=not (wrapped and is_terminal)
         )
 
     def finished(self, result: Result) -> None:
-        """How it went, a sample, and the next command to type."""
+        """Print how it went, a sample, and the next command to type."""
         self.close()
         loss = "none yet" if result.loss is None else f"{result.loss:.4f}"
         self.note(
@@ -194,7 +198,7 @@ class Display:
 
 
 def _validation(result: Result) -> str:
-    """Of a model that has begun to learn its text by heart, the last weights are not the best."""
+    """The validation loss, and the best one if that was earlier: the model then learns its text by heart."""
     if result.val_loss is None:
         return ""
     said = f", validation loss {result.val_loss:.4f}"

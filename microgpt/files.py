@@ -14,9 +14,9 @@ from pathlib import Path
 
 from microgpt.errors import MicrogptError, shown_path
 
-# Whoever writes NAME does so in a directory .NAME.PID.tmp beside it; version 0.1 wrote a file of that name.
+# NAME is written in a directory .NAME.PID.tmp beside it; version 0.1 wrote a file of that name.
 TEMPORARY = re.compile(r"\..+\.(\d{1,9})\.tmp")
-# No writer leaves what it writes untouched for so long: then the number belongs to another process by now.
+# A writer that is alive touches its file more often than this. Later, its number belongs to another process.
 ABANDONED_SECONDS = 3600.0
 
 

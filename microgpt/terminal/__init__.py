@@ -1,1 +1,1 @@
-"""What stands between the program and whoever runs it: streams, Ctrl-C, and commands to paste."""
+"""Between the program and its user: streams, Ctrl-C, lines that fit, and commands to paste."""

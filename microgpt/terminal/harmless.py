@@ -1,4 +1,4 @@
-"""Texts as a terminal may show them, whatever control characters they hold."""
+"""Texts as a terminal can show them safely, whatever control characters they contain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ESCAPES = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for cod
 
 
 def harmless(text: str) -> str:
-    """A text as a terminal may show it: control characters become visible escapes like `\\x1b`.
+    """The text with visible escapes like `\\x1b` for its control characters.
 
     Newline and tab stay, and CR LF becomes a newline. Only terminals need it: files and pipes get the text.
     """
@@ -19,7 +19,7 @@ def harmless(text: str) -> str:
 
 
 def harmless_pieces(pieces: Iterable[str]) -> Iterator[str]:
-    """`harmless` for a text that comes in pieces, where the border of two may cut a CR LF."""
+    """`harmless` for a text in pieces, of which one may end between CR and LF."""
     held = ""
     for piece in pieces:
         text = held + piece

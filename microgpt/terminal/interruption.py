@@ -1,5 +1,5 @@
-"""Ctrl-C, SIGTERM and a lost terminal: the program ends at once while there is nothing to lose, and after the
-step that it is at when there is.
+"""Ctrl-C, SIGTERM and a lost terminal. A signal ends the program at once while there is nothing to lose, and
+during training after the current step.
 """
 
 from __future__ import annotations
@@ -21,19 +21,18 @@ SIGNALS = [
 ]
 INTERRUPTED = 130
 
-# Signals that are no further apart than this are one wish: a terminal that is closed sends SIGHUP more than
-# once.
-ONE_WISH_SECONDS = 0.5
+# Signals within this time count as one: a terminal that is closed sends SIGHUP more than once.
+TOGETHER_SECONDS = 0.5
 
 _asked_at: float | None = None
 _cleanups: list[Callable[[], None]] = []
 
 
 def leave_at_once() -> None:
-    """From now on a signal ends the program with one line, in whatever code it is.
+    """From now on a signal ends the program with one line, whatever code is running.
 
-    A KeyboardInterrupt would come up in the middle of an import or of a compiler's callback, and be a long
-    traceback, or be swallowed.
+    A KeyboardInterrupt would be raised in the middle of an import or of a compiler's callback, and end in a
+    long traceback, or be swallowed.
     """
     _install(_leave)
 
@@ -66,7 +65,7 @@ def finishing_the_step() -> Iterator[Callable[[], bool]]:
     def hear(signum: int, frame: FrameType | None) -> None:
         if _asked_at is None:
             ask()
-        elif signum == signal.SIGINT and time.monotonic() > _asked_at + ONE_WISH_SECONDS:
+        elif signum == signal.SIGINT and time.monotonic() > _asked_at + TOGETHER_SECONDS:
             before[signum](signum, frame)
 
     _asked_at = None
@@ -91,7 +90,7 @@ def is_asked() -> bool:
 
 
 def ignore() -> None:
-    """From now on signals do nothing: all is done, and Python is about to end."""
+    """From now on signals do nothing: everything is done, and Python is about to end."""
     _install(signal.SIG_IGN)
 
 
@@ -106,8 +105,8 @@ def _install(
 ) -> dict[int, Any]:
     """Install a handler in place of those for which `where` says so; returns these.
 
-    What whoever started the program ignores (`nohup`) stays ignored. Only the main thread can do this; in
-    others nothing is changed.
+    A signal that was ignored when the program was started (`nohup`) stays ignored. Only the main thread can
+    do this; in others nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         return {}
@@ -127,6 +126,6 @@ def _leave(signum: int, frame: FrameType | None) -> None:
     with contextlib.suppress(Exception):  # it may be in the middle of a write
         sys.stdout.flush()
     with contextlib.suppress(OSError, ValueError):
-        if os.name == "nt" or select.select([], [2], [], 0)[1]:  # or it would wait for somebody to read
+        if os.name == "nt" or select.select([], [2], [], 0)[1]:  # else it would wait for a reader
             os.write(2, b"microgpt: interrupted\n")
     os._exit(INTERRUPTED)  # threads that compile would keep the interpreter from ending

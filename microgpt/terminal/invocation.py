@@ -1,4 +1,4 @@
-"""Commands for the user to paste: each works as it is printed."""
+"""Commands for the user to paste, which work as they are printed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _word(word: object) -> str:
 
 
 def _program() -> list[str]:
-    """How the user can start this program again: by its name only where that finds this one."""
+    """The words that start this program again: its name alone only if a shell finds this program by it."""
     started = Path(sys.argv[0])
     if started.name == "__main__.py" and started.parent.name == "microgpt":
         return [

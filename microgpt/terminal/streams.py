@@ -1,5 +1,5 @@
-"""Standard output carries the product, standard error the talk. Either may be lost at any time: a pipe whose
-reader leaves, a full disk, a terminal that is gone. Whoever writes goes on, and finds out by asking `lost`.
+"""Standard output has results, standard error has messages. Either may be lost at any time: the reader of a
+pipe ends, the disk is full, the terminal is gone. Writing then goes on without effect, and `lost` tells why.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import IO, Any, TextIO
 
 from microgpt.terminal import interruption
 
-PIPE_BUFFER = 512  # POSIX promises at least that much
-# so often a reader who does not read is asked again, and whether the user still wants to wait
+PIPE_BUFFER = 512  # bytes: a pipe that takes anything takes this much, as POSIX promises
+# While a pipe takes nothing, this is how often it is tried again, and a signal noticed.
 WAIT_SECONDS = 0.1
 
 
-class Audience(io.FileIO):
-    """A file that can be lost: from the first error on it takes everything and keeps nothing."""
+class LosableFile(io.FileIO):
+    """A file that can be lost: from the first error on, what is written to it is dropped."""
 
     lost: OSError | None = None
 
     def write(self, data: Any) -> int | None:  # type: ignore[override]
-        # so much goes into a pipe that takes anything: nobody waits within a write, which hears no signal
+        # a longer write could wait within the system for a reader, and no signal would be noticed meanwhile
         data = memoryview(data).cast("B")[:PIPE_BUFFER]
         while self.lost is None:
             try:
@@ -45,11 +45,11 @@ class Audience(io.FileIO):
 
 
 def prepare() -> None:
-    """Make the standard streams of this process fit for a program that must not fall with them.
+    """Replace the standard streams of this process, so that losing them does not end the program.
 
-    A stream that whoever started the program has closed is nowhere, instead of the next file to be opened.
-    What its encoding cannot express is written as an escape, and line ends are left as they are: what is
-    generated is the same bytes on every system.
+    A stream that was closed when the program was started goes to the null device; otherwise the next file to
+    be opened would take its place. Characters that the encoding lacks are written as escapes, and line ends
+    are left as they are, so that a generated text is the same bytes on every system.
     """
     for number in range(3):
         try:
@@ -58,20 +58,21 @@ def prepare() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stdout = _audience(sys.stdout, 1)
-    sys.stderr = _audience(sys.stderr, 2)
+    sys.stdout = _losable(sys.stdout, 1)
+    sys.stderr = _losable(sys.stderr, 2)
 
 
 def lost(stream: TextIO | None) -> OSError | None:
-    """Why a stream of `prepare` takes nothing any more; None while it does."""
+    """The error by which a stream of `prepare` was lost; None while it works."""
     raw = _raw(stream)
-    return raw.lost if isinstance(raw, Audience) else None
+    return raw.lost if isinstance(raw, LosableFile) else None
 
 
 def finish(code: int) -> int:
-    """Hand over what is still to be written; the exit code of a program that would have left with `code`.
+    """Write what is still in the buffers; returns the exit code for a program that would end with `code`.
 
-    Whoever closes a pipe has seen enough. Whatever else takes no output makes the program fail.
+    A pipe that its reader has closed is no failure: the reader has seen enough. Any other loss of standard
+    output is one.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -91,7 +92,7 @@ _escaped = False
 
 
 def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What an encoding lacks, as escapes: nobody is told of each, but of the fact."""
+    """Replace what an encoding lacks by escapes; `finish` says once that there were some."""
     global _escaped
     _escaped = True
     return codecs.backslashreplace_errors(error)
@@ -102,12 +103,12 @@ def _raw(stream: TextIO | None) -> object:
     return getattr(buffer, "raw", buffer)  # with PYTHONUNBUFFERED there is nothing in between
 
 
-def _audience(stream: TextIO | None, number: int) -> IO[str]:
+def _losable(stream: TextIO | None, number: int) -> IO[str]:
     if stream is not None and not isinstance(_raw(stream), io.FileIO):
         return stream  # a Windows console, which has ways of its own
     codecs.register_error("microgpt", _escape)
     return io.TextIOWrapper(
-        io.BufferedWriter(Audience(number, "wb", closefd=False)),
+        io.BufferedWriter(LosableFile(number, "wb", closefd=False)),
         encoding=stream.encoding if stream is not None else "utf-8",
         errors="microgpt" if number == 1 else "backslashreplace",
         newline="\n",

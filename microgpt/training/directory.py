@@ -1,4 +1,4 @@
-"""The directory of a run: made and locked before anything slow begins, so that two runs never share one."""
+"""The directory of a run, made and locked before anything slow begins, so that two runs never share one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RunDirectory:
         self.path, self._lock, self._made = path, lock, made
 
     def release(self) -> None:
-        """Let others write it."""
+        """Let others write into it."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -74,7 +74,7 @@ def claim(out: str | None, default: Path) -> RunDirectory:
 
 
 def reopen(run: Path) -> RunDirectory:
-    """The directory of a run that goes on. Raises MicrogptError."""
+    """The directory of a run to resume. Raises MicrogptError."""
     with _sentences(run):
         if not (run / STATE_FILE).exists() and not (run / LOCK_FILE).exists():
             raise MicrogptError(
@@ -88,7 +88,7 @@ def reopen(run: Path) -> RunDirectory:
 
 
 def _try_to_claim(path: Path) -> RunDirectory | None:
-    """None where another run has been, or is just about to be."""
+    """The directory, or None if another run has used it, or is just about to."""
     with _sentences(path):
         made = [parent for parent in reversed([path, *path.parents]) if not parent.exists()]
         if made:
@@ -103,7 +103,7 @@ def _try_to_claim(path: Path) -> RunDirectory | None:
 
 
 def _is_empty(path: Path) -> bool:
-    """Whether nothing is in it, or just what a run leaves that was stopped before it had begun."""
+    """Whether it holds nothing but what a run leaves that was stopped before it had begun."""
     names = {entry.name for entry in path.iterdir()}
     ours = {LOCK_FILE, CONFIG_FILE} if LOCK_FILE in names else set()
     return all(name in ours or (ours and TEMPORARY.fullmatch(name)) for name in names)

@@ -26,7 +26,7 @@ class Logs:
     """Writes both files. A line that cannot be written does not end a run: `problem` says why it is missing.
 
     directory  the run's
-    tell       hears of the first problem at once
+    tell       is called with the first problem, in a sentence
     """
 
     def __init__(self, directory: Path, tell: Callable[[str], None]) -> None:

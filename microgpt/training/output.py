@@ -29,7 +29,7 @@ Host = Callable[[str], Array]
 
 
 class Output(Protocol):
-    """Takes everything that a run leaves behind."""
+    """Where everything goes that a run leaves behind."""
 
     @property
     def out(self) -> str | None:
@@ -40,33 +40,33 @@ class Output(Protocol):
         """What could not be written, apart from the checkpoint."""
 
     def begin(self, config: TrainConfig, step: int) -> float:
-        """The run begins, or goes on, at this step; returns the seconds that it has trained before.
+        """Called before the first step, with the step that the run begins or goes on at; returns how many
+        seconds it has trained before. Raises MicrogptError."""
 
-        Raises MicrogptError.
-        """
+    def report(self, metrics: dict[str, Any]) -> None:
+        """Keep a report."""
 
-    def report(self, metrics: dict[str, Any]) -> None: ...
-
-    def sample(self, step: int, text: str) -> None: ...
+    def sample(self, step: int, text: str) -> None:
+        """Keep a sample."""
 
     def save(self, state: SavedState, host: Host) -> None:
         """Keep the state to go on from. Raises MicrogptError, also for weights that are not finite."""
 
     def save_if_due(self, state: SavedState, host: Host) -> None:
-        """Save on the way, if the last time is long ago; a failure does not end the run."""
+        """Save if the last time was long ago. A failure does not end the run."""
 
     def save_best(self, model: SavedModel, host: Host) -> bool:
-        """Keep the weights with the lowest validation loss; whether that worked."""
+        """Keep the weights with the lowest validation loss; returns whether that has worked."""
 
     def rescue(self, state: SavedState, host: Host) -> str:
-        """Keep the state from before a step that failed; returns what has become of it and what may help."""
+        """Keep the state from before a step that failed; returns what became of it and what may help."""
 
 
 class FileOutput:
     """Writes into a directory, and into a new one when somebody has moved or removed that.
 
     directory  which this process has claimed
-    tell       hears at once of what cannot be written
+    tell       is called with a sentence as soon as something cannot be written
     """
 
     def __init__(self, directory: RunDirectory, tell: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""What a run tells whoever shows it: what it begins with, how far it is, and how it ended."""
+"""What a run reports: what it begins with, how far it is, and how it ended."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_ctrl_c_ends_a_run_in_memory_after_its_step():
 
 @pytest.mark.usefixtures("signals")
 def test_a_second_ctrl_c_is_what_it_is_without_a_run(monkeypatch):
-    monkeypatch.setattr("microgpt.terminal.interruption.ONE_WISH_SECONDS", -1.0)
+    monkeypatch.setattr("microgpt.terminal.interruption.TOGETHER_SECONDS", -1.0)
 
     class Impatient(Silent):
         def advanced(self, metrics):
