@@ -332,8 +332,9 @@ def train(
 
     Nothing is written, unless `out` names a directory for the run. An interruption (Ctrl-C, or the stop
     button of a notebook) ends the training after its current step and returns the model of that step; a
-    second one is a KeyboardInterrupt as usual. Only the main thread can be interrupted so; in others,
-    `progress` can end the training. One model is trained at a time: a second thread waits for the first.
+    second one, or one before the first step, is a KeyboardInterrupt as usual. Only the main thread can be
+    interrupted so; in others, `progress` can end the training. One model is trained at a time: a second
+    thread waits for the first.
 
     Raises MicrogptError; of its kinds, UsageError for options that cannot be meant, and NotFiniteError where
     the loss stops being a finite number.

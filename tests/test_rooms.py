@@ -46,6 +46,7 @@ TESTED_ELSEWHERE = {
     "model/steps.py": "the steps are those that training/test_trainer.py takes",
     "model/transformer.py": "test_gradients.py by finite differences, test_oracle.py by PyTorch",
     "terminal/interruption.py": "signals need processes: test_cli_process.py and faults/signals.py",
+    "terminal/usage.py": "the parser's errors in one line: test_cli.py",
     "training/reporter.py": "what a run tells a reporter: training/test_run.py",
     "training/start.py": "test_cli.py begins, resumes and continues runs in every way",
 }

@@ -13,6 +13,7 @@ from sentences import error_of
 from microgpt.errors import MicrogptError
 from microgpt.machine.budget import Budget
 from microgpt.text import reading as text_module
+from microgpt.text.opening import IN_MEMORY
 from microgpt.text.reading import encode_file, read_text
 from microgpt.text.vocabulary import Vocabulary
 
@@ -72,6 +73,23 @@ def test_a_given_vocabulary(write):
     text = encode_file(write("cab\né"), vocabulary)
     assert text.vocabulary is vocabulary
     assert text.ids.tolist() == [3, 1, 2, 0, 4]
+
+
+@pytest.mark.parametrize("content", [b"a cat\r\n", b"\xef\xbb\xbfcaf\xc3\xa9", "né\n".encode() * 9999])
+def test_bytes_in_memory_are_read_as_a_file_is(write, content):
+    in_memory, file = read_text(content), read_text(write(content))
+    assert in_memory.ids.tolist() == file.ids.tolist()
+    assert in_memory.ids.dtype == file.ids.dtype
+    assert (in_memory.vocabulary, in_memory.sha256) == (file.vocabulary, file.sha256)
+    assert in_memory.path == IN_MEMORY
+    again = encode_file(content, file.vocabulary)
+    assert again.ids.tolist() == file.ids.tolist()
+
+
+def test_bytes_in_memory_that_are_no_text():
+    assert error_of(read_text, b"ab\xff").startswith("the text is not UTF-8: byte 0xFF at offset 2")
+    assert error_of(read_text, b"") == "the text is empty: there is nothing to read"
+    assert "line 2, column 1" in error_of(encode_file, b"a\nX", Vocabulary("\na"))
 
 
 @pytest.mark.parametrize("block_size", [1, 4, 1 << 18])

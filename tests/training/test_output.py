@@ -11,6 +11,7 @@ from reporters import Silent
 from microgpt.checkpoint.saved import load_model
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError
+from microgpt.text.opening import IN_MEMORY
 from microgpt.text.reading import read_text
 from microgpt.training import run
 from microgpt.training.output import MemoryOutput
@@ -22,33 +23,33 @@ OPTIONS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def text(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text(TEXT)
-    return read_text(Path("text.txt"))
+    return tmp_path
 
 
-def in_memory(text, reporter, **options):
-    output = MemoryOutput()
-    config = TrainConfig(file="a text in memory", **{**OPTIONS, **options})
-    return output, run.train(config, reporter, text=text, output=output)
+def in_memory(reporter, output=None, **options):
+    output = output or MemoryOutput()
+    config = TrainConfig(file=str(IN_MEMORY), **{**OPTIONS, **options})
+    return output, run.train(config, reporter, content=TEXT.encode(), output=output)
 
 
-def test_a_run_in_memory_is_the_run_with_files(text, tmp_path):
+def test_a_run_in_memory_is_the_run_with_files(here):
     run.train(TrainConfig(file="text.txt", out="run", **OPTIONS), Silent())
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    output, result = in_memory(text, Silent())
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    assert np.array_equal(output.last.param, load_model(tmp_path / "run", last=True).param)
-    assert np.array_equal(output.best.param, load_model(tmp_path / "run").param)
-    assert output.last.model.vocabulary == text.vocabulary
+    before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    output, result = in_memory(Silent())
+    assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
+    assert np.array_equal(output.last.param, load_model(here / "run", last=True).param)
+    assert np.array_equal(output.best.param, load_model(here / "run").param)
+    assert output.last.model.vocabulary == read_text(Path("text.txt")).vocabulary
     assert output.best.model.notes["step"] == result.best_step
     assert (result.out, result.step, result.lost, result.interrupted) == (None, 60, None, False)
 
 
 @pytest.mark.usefixtures("signals")
-def test_ctrl_c_ends_a_run_in_memory_after_its_step(text):
+def test_ctrl_c_ends_a_run_in_memory_after_its_step():
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     during = []
 
@@ -57,7 +58,7 @@ def test_ctrl_c_ends_a_run_in_memory_after_its_step(text):
             during.append(signal.getsignal(signal.SIGTERM))
             super().advanced(metrics)
 
-    output, result = in_memory(text, Watching(stop_at=20))
+    output, result = in_memory(Watching(stop_at=20))
     assert result.interrupted
     assert 20 <= result.step < 60
     assert output.last.model.notes["step"] == result.step
@@ -67,7 +68,7 @@ def test_ctrl_c_ends_a_run_in_memory_after_its_step(text):
 
 
 @pytest.mark.usefixtures("signals")
-def test_a_second_ctrl_c_is_what_it_is_without_a_run(text, monkeypatch):
+def test_a_second_ctrl_c_is_what_it_is_without_a_run(monkeypatch):
     monkeypatch.setattr("microgpt.terminal.interruption.TOGETHER_SECONDS", -1.0)
 
     class Impatient(Silent):
@@ -76,18 +77,18 @@ def test_a_second_ctrl_c_is_what_it_is_without_a_run(text, monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        in_memory(text, Impatient())
+        in_memory(Impatient())
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_run_in_another_thread_leaves_signals_alone(text):
+def test_a_run_in_another_thread_leaves_signals_alone():
     handlers, results = [], []
 
     class Watching(Silent):
         def advanced(self, metrics):
             handlers.append(signal.getsignal(signal.SIGINT))
 
-    thread = threading.Thread(target=lambda: results.append(in_memory(text, Watching())))
+    thread = threading.Thread(target=lambda: results.append(in_memory(Watching())))
     before = signal.getsignal(signal.SIGINT)
     thread.start()
     thread.join()
@@ -96,16 +97,15 @@ def test_a_run_in_another_thread_leaves_signals_alone(text):
     assert set(handlers) == {before}
 
 
-def test_a_loss_that_is_not_finite_keeps_the_weights_from_before_it(text):
+def test_a_loss_that_is_not_finite_keeps_the_weights_from_before_it():
     output = MemoryOutput()
-    config = TrainConfig(file="a text in memory", **{**OPTIONS, "lr": 9e5, "clip": 0.0})
     with pytest.raises(NotFiniteError) as caught:
-        run.train(config, Silent(), text=text, output=output)
+        in_memory(Silent(), output, lr=9e5, clip=0.0)
     assert f"is not finite at step {output.last.model.notes['step'] + 1}: " in str(caught.value)
     assert str(caught.value).endswith("; a smaller learning rate may help")
     assert np.isfinite(output.last.param).all()
 
 
-def test_a_text_in_memory_counts_against_the_cap(text):
+def test_a_text_in_memory_counts_against_the_cap():
     with pytest.raises(MicrogptError, match="for the text do not fit"):
-        in_memory(text, Silent(), memory_cap="100B")
+        in_memory(Silent(), memory_cap="100B")
