@@ -1,7 +1,7 @@
 """The openblas backend: the linear maps by SciPy's BLAS, every other kernel borrowed from crystal.
 
-Attention is borrowed too, although it is made of matrix products: those of one head are so small that BLAS is
-no faster with them than crystal's tiles (docs/backends.md says more).
+Attention is borrowed too, although it is made of matrix products: those of one head are so small that BLAS
+takes longer for them than crystal's tiles (docs/backends.md has the figures).
 """
 
 from microgpt_kernels import crystal
