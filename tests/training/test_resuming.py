@@ -10,7 +10,7 @@ from saved_examples import TEXT, VOCABULARY, resume, state_of, train_of
 from microgpt.checkpoint.saved import STATE_FILE
 from microgpt.errors import MicrogptError
 from microgpt.text.reading import Text
-from microgpt.training.resuming import check_resumable
+from microgpt.training.resuming import check_resumable, from_weights
 
 
 def test_what_changes_no_number_may_change():
@@ -55,12 +55,22 @@ def test_what_changes_no_number_may_change():
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_what_changes_the_numbers_is_refused(options, message):
+    state = dataclasses.replace(state_of(), path=Path("runs/x") / STATE_FILE)
     with pytest.raises(MicrogptError) as error:
-        resume(dataclasses.replace(state_of(), path=Path("runs/x") / STATE_FILE), **options)
-    file = options.get("file", "tales.txt")
+        resume(state, **options)
+    given = {name: value for name, value in options.items() if name != "text"}
+    new_run = from_weights(dataclasses.replace(state.config, **given), Path("runs/x"))
     assert str(error.value) == (
         f"this run cannot be resumed exactly: {message}; resume it as it was, "
-        f"or begin a new run with its weights: microgpt train {file} --from runs/x/model.safetensors"
+        f"or begin a new run with its weights: {new_run}"
+    )
+
+
+def test_the_advice_keeps_what_was_given():
+    config = train_of(file="my tales.txt", lr=0.5, backend="openblas", positions="rope")
+    assert from_weights(config, Path("runs/x")) == (
+        "microgpt train 'my tales.txt' --from runs/x/model.safetensors --seq-len 4 "
+        "--backend openblas --lr 0.5"
     )
 
 
