@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from microgpt.errors import MicrogptError
 
 if TYPE_CHECKING:
-    from microgpt.api import Model as Model
-    from microgpt.api import load as load
-    from microgpt.api import train as train
+    from microgpt.api.model import Model as Model
+    from microgpt.api.model import load as load
+    from microgpt.api.training import train as train
 
 __version__ = "0.1.0"
 __all__ = ["MicrogptError", "Model", "__version__", "load", "train"]
@@ -27,9 +27,9 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is here
         """What needs NumPy and the kernels is imported at its first use."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from microgpt import api
+        from microgpt.api import model, training
 
-        return getattr(api, name)
+        return getattr(training if name == "train" else model, name)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

@@ -35,12 +35,12 @@ from microgpt.text.opening import STANDARD_INPUT
 from microgpt.text.prompt import read_prompt
 
 if TYPE_CHECKING:
-    from microgpt.api import Model
+    from microgpt.api.model import Model
 
 
 def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
     """The model of a run. Says which weights these are, where that is not plain."""
-    from microgpt.api import Model
+    from microgpt.api.model import Model
 
     saved = load_model(run, last=last)
     if run.is_dir() and saved.path.name == BEST_FILE:

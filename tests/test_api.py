@@ -21,7 +21,9 @@ from microgpt_kernels import reference
 from typer.testing import CliRunner
 
 import microgpt
-from microgpt import api
+from microgpt.api import model as models
+from microgpt.api import training
+from microgpt.api.log import Log
 from microgpt.checkpoint.saved import load_model
 from microgpt.cli import app
 from microgpt.config import TrainConfig
@@ -372,10 +374,10 @@ def test_numbers_may_be_those_of_numpy_and_paths_be_paths(here):
 def test_the_options_are_those_of_the_command_line():
     hints = typing.get_type_hints(TrainConfig)
     del hints["file"]
-    options = typing.get_type_hints(api.Options)
+    options = typing.get_type_hints(training.Options)
     assert list(options) == list(hints)
     for name, kind in hints.items():
-        wanted = api.Pathname | None if name in ("out", "weights") else kind
+        wanted = models.Pathname | None if name in ("out", "weights") else kind
         assert options[name] == wanted, name
 
 
@@ -488,7 +490,7 @@ def test_nothing_is_said_where_nothing_happens(capfd, caplog):
 
 
 def test_the_user_hears_once_that_something_takes_a_while(caplog):
-    log = api._Log()
+    log = Log()
     for n in range(3):
         log.working("compiling", f"function {n}")
         log.idle()
@@ -507,7 +509,7 @@ def test_importing_the_package_imports_nothing_heavy():
         "import sys, microgpt\n"
         "assert set(microgpt.__all__) <= set(dir(microgpt))\n"
         "microgpt.MicrogptError, microgpt.__version__\n"
-        "heavy = {'numpy', 'numba', 'scipy', 'rich', 'typer', 'microgpt.api'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'numba', 'scipy', 'rich', 'typer', 'microgpt.api.model'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "microgpt.load\n"
         "assert 'numpy' in sys.modules\n"
@@ -518,9 +520,9 @@ def test_importing_the_package_imports_nothing_heavy():
 
 
 def test_the_package_has_what_it_says():
-    assert microgpt.train is api.train
-    assert microgpt.load is api.load
-    assert microgpt.Model is api.Model
+    assert microgpt.train is training.train
+    assert microgpt.load is models.load
+    assert microgpt.Model is models.Model
     assert microgpt.__version__
     with pytest.raises(AttributeError, match="has no attribute 'trian'"):
         microgpt.trian  # noqa: B018
@@ -530,14 +532,16 @@ def test_the_package_has_what_it_says():
     }
     assert {"Model", "load", "train"} <= typed  # what a type checker sees
     assert (Path(microgpt.__file__).parent / "py.typed").exists()
-    for function in (api.train, api.load, *(f for _, f in inspect.getmembers(api.Model, inspect.isfunction))):
-        assert function.__name__.startswith("_") or function.__doc__
+    for function in (training.train, models.load, *vars(models.Model).values()):
+        if inspect.isfunction(function) and not function.__name__.startswith("_"):
+            assert function.__doc__
 
 
 def test_the_examples_in_the_docstrings_are_right():
-    results = doctest.testmod(api, optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
-    assert results.attempted >= 10
-    assert results.failed == 0
+    for module, n_examples in ((models, 5), (training, 5)):
+        results = doctest.testmod(module, optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
+        assert results.attempted >= n_examples
+        assert results.failed == 0
 
 
 def test_the_example_in_the_readme_prints_what_it_says(here, capsys):
@@ -545,9 +549,11 @@ def test_the_example_in_the_readme_prints_what_it_says(here, capsys):
     ((program, output),) = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", readme, re.DOTALL)
     exec(compile(program, "README.md", "exec"), {})
     printed = capsys.readouterr().out
-    number = r"\d+\.\d*"
-    assert re.sub(number, "x", printed).split() == re.sub(number, "x", output).split()
-    # another processor rounds otherwise
-    values, expected = ([float(each) for each in re.findall(number, text)] for text in (printed, output))
-    assert values == pytest.approx(expected, rel=0.3, abs=0.3)
+    # another processor rounds otherwise, and then learns and writes something else
+    for model, text, bits, losses in (printed.splitlines(), output.splitlines()):
+        assert re.sub(r"loss=0\.\d+", "", model) == re.sub(r"loss=0\.\d+", "", output.splitlines()[0])
+        assert len(text) == 35
+        assert 1 < float(bits) < 5
+        values = [float(loss) for loss in losses.strip("[]").split()]
+        assert values.index(max(values)) == 3 and max(values) > 3
     assert {path.name for path in here.iterdir()} == {"text.txt", "cat.safetensors"}

@@ -37,6 +37,7 @@ ABOVE = len(ORDER)  # where a file stands until ORDER names it
 # Files without a test file of their name, and where they are tested.
 TESTED_ELSEWHERE = {
     "__main__.py": "every test of test_cli_process.py starts it",
+    **{f"api/{name}.py": "test_api.py" for name in ("log", "model", "training", "words")},
     "commands.py": "what commands do is seen in test_cli.py",
     "console.py": "what it shows is seen in test_cli.py, and on a terminal in test_cli_process.py",
     "corpora/grammar.py": "the grammar and its probabilities are those of test_tales.py",
@@ -52,6 +53,7 @@ TESTED_ELSEWHERE = {
 }
 # Test files that are not about one file.
 ABOUT_MORE = {
+    "test_api.py": "the package from Python",
     "test_cli_process.py": "the program as its users start it",
     "test_rooms.py": "the tree itself",
     "test_tour.py": "docs/tour.md",
