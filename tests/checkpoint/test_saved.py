@@ -31,7 +31,7 @@ from microgpt.checkpoint.saved import (
     load_state,
 )
 from microgpt.checkpoint.writing import save_model, save_state
-from microgpt.config import TrainConfig
+from microgpt.config import SIZES, TrainConfig
 from microgpt.errors import MicrogptError, shown_path
 from microgpt.files import write_atomically
 from microgpt.model.parameters import count, table
@@ -777,10 +777,16 @@ def test_what_changes_the_numbers_is_refused(options, message):
     with pytest.raises(MicrogptError) as error:
         resume(dataclasses.replace(state_of(), path=Path("runs/x") / STATE_FILE), **options)
     file = options.get("file", "tales.txt")
-    assert str(error.value) == (
+    sentence, path, words = str(error.value).partition("runs/x/model.safetensors")
+    assert sentence + path == (
         f"this run cannot be resumed exactly: {message}; resume it as it was, "
         f"or begin a new run with its weights: microgpt train {file} --from runs/x/model.safetensors"
     )
+    # the weights have their sizes; all else is as it was before, or is given now
+    given = {name: value for name, value in options.items() if name not in {"file", "text", *SIZES}}
+    expected = {"lr": state_of().config.lr, **given}
+    pairs = zip(*[iter(words.split())] * 2, strict=True)
+    assert dict(pairs) == {f"--{name.replace('_', '-')}": str(value) for name, value in expected.items()}
 
 
 def test_every_difference_is_listed():
