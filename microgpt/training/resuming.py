@@ -53,7 +53,7 @@ def check_resumable(state: SavedState, architecture: Architecture, config: Train
     is something left to do."""
     old, new = state.config.resolved(), config.resolved()
     run = state.path.parent
-    new_run = from_weights(config, run)
+    new_run = from_weights(dataclasses.replace(config, positions=state.config.positions), run)
     constant = old.schedule == new.schedule == "constant"
     free = MAY_CHANGE | {"steps", "min_lr"} if constant else MAY_CHANGE
     different = []
