@@ -8,6 +8,7 @@ import pytest
 from saved_examples import TEXT, VOCABULARY, resume, state_of, train_of
 
 from microgpt.checkpoint.saved import STATE_FILE
+from microgpt.config import SIZES
 from microgpt.errors import MicrogptError
 from microgpt.text.reading import Text
 from microgpt.training.resuming import check_resumable, from_weights
@@ -55,15 +56,19 @@ def test_what_changes_no_number_may_change():
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_what_changes_the_numbers_is_refused(options, message):
-    state = dataclasses.replace(state_of(), path=Path("runs/x") / STATE_FILE)
     with pytest.raises(MicrogptError) as error:
-        resume(state, **options)
-    given = {name: value for name, value in options.items() if name != "text"}
-    new_run = from_weights(dataclasses.replace(state.config, **given), Path("runs/x"))
-    assert str(error.value) == (
+        resume(dataclasses.replace(state_of(), path=Path("runs/x") / STATE_FILE), **options)
+    file = options.get("file", "tales.txt")
+    sentence, path, words = str(error.value).partition("runs/x/model.safetensors")
+    assert sentence + path == (
         f"this run cannot be resumed exactly: {message}; resume it as it was, "
-        f"or begin a new run with its weights: {new_run}"
+        f"or begin a new run with its weights: microgpt train {file} --from runs/x/model.safetensors"
     )
+    # the weights have their sizes; all else is as it was before, or is given now
+    given = {name: value for name, value in options.items() if name not in {"file", "text", *SIZES}}
+    expected = {"lr": state_of().config.lr, **given}
+    pairs = zip(*[iter(words.split())] * 2, strict=True)
+    assert dict(pairs) == {f"--{name.replace('_', '-')}": str(value) for name, value in expected.items()}
 
 
 def test_the_advice_keeps_what_was_given():
