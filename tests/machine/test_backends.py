@@ -3,27 +3,29 @@
 import threading
 
 import pytest
-from microgpt_kernels import cache
+from microgpt_kernels.cache import reports
 from reporters import Silent
 
 from microgpt.errors import MicrogptError
 from microgpt.machine.backends import StoppedError, compiled, load_backend
 
 
-def test_what_the_cache_says_is_shown_by_the_listener_of_that_time():
-    before, listener, later = cache.tell, Silent(), Silent()
-    assert compiled(listener, lambda: cache.tell("damaged") or 7) == 7
-    assert compiled(later, lambda: cache.tell("not kept")) is None
+def test_what_the_cache_says_is_shown_by_the_listener_of_that_time(capsys):
+    listener, later = Silent(), Silent()
+    assert compiled(listener, lambda: reports.tell_once("damaged") or 7) == 7
+    assert compiled(later, lambda: reports.tell_once("not kept")) is None
     assert (listener.notes, later.notes) == (["damaged"], ["not kept"])
-    assert cache.tell is before
+    reports.tell_once("nobody listens")
+    assert capsys.readouterr().err == "nobody listens\n"
 
 
-def test_an_error_or_a_stop_gives_the_listener_back():
-    before = cache.tell
+def test_an_error_or_a_stop_gives_the_listener_back(capsys):
+    listener = Silent()
     with pytest.raises(MicrogptError, match="there is no backend 'blas'"):
-        load_backend("blas", Silent())
+        load_backend("blas", listener)
     never = threading.Event()
     with pytest.raises(StoppedError):
-        compiled(Silent(), never.wait, stop=lambda: True)
+        compiled(listener, never.wait, stop=lambda: True)
     never.set()
-    assert cache.tell is before
+    reports.tell_once("after both")
+    assert (listener.notes, capsys.readouterr().err) == ([], "after both\n")
