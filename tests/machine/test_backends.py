@@ -12,9 +12,9 @@ from microgpt.machine.backends import StoppedError, compiled, load_backend
 
 def test_what_the_cache_says_is_shown_by_the_listener_of_that_time(capsys):
     listener, later = Silent(), Silent()
-    assert compiled(listener, lambda: reports.tell_once("damaged") or 7) == 7
-    assert compiled(later, lambda: reports.tell_once("not kept")) is None
-    assert (listener.notes, later.notes) == (["damaged"], ["not kept"])
+    assert compiled(listener, lambda: reports.tell_once("heard by the first") or 7) == 7
+    assert compiled(later, lambda: reports.tell_once("heard by the second")) is None
+    assert (listener.notes, later.notes) == (["heard by the first"], ["heard by the second"])
     reports.tell_once("nobody listens")
     assert capsys.readouterr().err == "nobody listens\n"
 
