@@ -74,8 +74,8 @@ def _emit(builder, x, form):
     n = builder.fsub(rounded, rounder, flags=("nsz",))
     ln2_high, ln2_low = form.ln2
     r = muladd(builder, n, number(-ln2_low), muladd(builder, n, number(-ln2_high), x))
-    # From r^2 / 2! on, neighbouring terms are combined in pairs (Estrin's scheme), a shorter chain of operations
-    # than Horner's scheme, by which the two largest terms, 1 and r, are still added.
+    # From r^2 / 2! on, neighbouring terms are combined in pairs (Estrin's scheme), a shorter chain of
+    # operations than Horner's scheme, by which the two largest terms, 1 and r, are still added.
     terms, power_of_r = [number(1 / math.factorial(i)) for i in range(2, form.degree + 1)], r
     while len(terms) > 1:
         pairs = itertools.zip_longest(terms[::2], terms[1::2])

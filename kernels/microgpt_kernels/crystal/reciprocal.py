@@ -2,7 +2,7 @@
 
 The bits of a number, taken as an integer, are roughly its logarithm, so a constant minus them is roughly the
 logarithm of 1 / x. The well-known fast inverse square root uses the same idea. Each of Newton's steps then
-squares the error. In float64 more steps would be needed, and a division is faster; so float64 uses a division.
+squares the error. In float64 more steps would be needed than a division takes, so float64 divides.
 """
 
 from __future__ import annotations
