@@ -1,4 +1,4 @@
-"""The numerical kernels: they know arrays, and nothing of configurations or layers."""
+"""The numerical kernels. They work on arrays and know nothing about configurations or layers."""
 
 from microgpt_kernels.errors import BackendError
 from microgpt_kernels.loading import BACKENDS, Status, load, status

@@ -1,7 +1,7 @@
-"""The attention weights of a model, for whoever wants to look at them.
+"""The attention weights of a model, as an array to look at.
 
-What a backend's attention saves for its backward pass is laid out as that backend likes, and that pass may
-destroy it. Here the weights are computed once more, by the reference.
+Each backend chooses the layout in which its attention saves the weights for the backward pass, which may
+overwrite them. So this module computes them again, with the reference backend.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from microgpt_kernels import reference
 def attention_weights(
     qkv: npt.NDArray[Any], offsets: npt.NDArray[Any], n_sequences: int = 1
 ) -> npt.NDArray[np.float64]:
-    """How much of each position's value each query takes, in every sequence and head.
+    """The weight of each key's value for each query, in every sequence and head.
 
     Returns an array (B, H, T, T): [b, h, query, key] is between 0 and 1, and 0 for the keys after the query;
     the weights of a query sum to 1. A head of width 0 has only zeros.
 
     qkv          (N, 3C)       q, k and v as `attention_forward` reads them: after `rope_forward`, if there is
                                one; on the host, in any real type
-    offsets      (H+1,) int32  head h owns columns offsets[h]:offsets[h+1] of q, of k and of v
-    n_sequences                B, into which the N rows are cut: T = N / B
+    offsets      (H+1,) int32  head h has columns offsets[h]:offsets[h+1] of q, of k and of v
+    n_sequences                B, the number of sequences: each has T = N / B rows
 
-    Raises ValueError where the rows cannot be cut so.
+    Raises ValueError if N is not a multiple of B.
     """
     N, C = len(qkv), qkv.shape[1] // 3
     B, H = n_sequences, len(offsets) - 1

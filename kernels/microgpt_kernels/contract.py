@@ -9,25 +9,26 @@ An argument's mode says what a kernel does with it:
     written      every element is overwritten; what was there before does not matter
     accumulated  added to
     updated      read and overwritten
-    scratch      room to work in: it holds nothing before, and nothing of use after
-    saved        written by a forward kernel for the backward kernel of the same backend, and for nobody else:
-                 each backend lays it out as it likes, and its backward may destroy it. The tests judge the
-                 two kernels together, by the gradients that come out
+    scratch      working memory: its contents mean nothing before the call, and nothing after it
+    saved        written by a forward kernel, and read only by the backward kernel of the same backend. Each
+                 backend chooses the layout, and the backward kernel may overwrite it. The tests check the two
+                 kernels together, by the gradients that they compute
     read         not touched
 
-Arguments stand in this order: what is written, what a forward saves, what is accumulated or updated, scratch,
-what was saved for a backward, what is read (`dout` first), then scalars. A kernel finds all sizes in the
-shapes of its arrays. Gradients are written, not added to: the model uses each parameter once, and each shard
-of the batch has gradients of its own. Two arguments may share memory only where `may_share` says so.
+Arguments are in this order: those written, those that a forward kernel saves, those accumulated or updated,
+scratch, those that a backward kernel finds saved, those read (`dout` first), then scalars. A kernel takes all
+sizes from the shapes of its arrays. Gradients are written, not added to: the model uses each parameter once,
+and each shard of the batch has separate gradients. Two arguments may share memory only where `may_share` says
+so.
 
-A shape may begin with the kind of its numbers. Without one they are real: float32 or float64, the same in all
-arguments of a call. `int32` are ids of characters and places in arrays, `int64` counters, `float64` totals of
-many batches; `text` are the characters of a whole text as unsigned integers of 8, 16 or 32 bits, whichever is
-the smallest that can hold every id.
+A shape may begin with the type of its numbers. Without one the numbers are real: float32 or float64, the same
+in all arguments of a call. `int32` is for ids of characters and for indices, `int64` for counters, and
+`float64` for totals of many batches. `text` is for the characters of a whole text: unsigned integers of 8, 16
+or 32 bits, whichever is the smallest type that can hold every id.
 
-What a kernel costs at the least stands here, too. `products` are the multiplications of its matrix products.
-Every array is taken to pass through memory once or, where it is read and overwritten, twice (PASSES); `needs`
-gives the part of an array that has to pass, where that is not all of it.
+The contract also gives the least work that each kernel has to do. `products` gives the multiplications in its
+matrix products. Every array is assumed to be moved to or from memory once or, if it is read and overwritten,
+twice (PASSES); `needs` gives the fraction of an array that has to be moved, where that is not all of it.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ LETTERS = {
     "W": "lanes of a vector register",
 }
 
-# How often an array of each mode passes through memory.
+# How often an array of each mode is moved to or from memory.
 PASSES = {"written": 1, "accumulated": 2, "updated": 2, "scratch": 0, "saved": 1, "read": 1}
 
 # Added to the variance in layer normalisation, so that a row of equal numbers is not divided by 0.
@@ -74,9 +75,9 @@ LAYERNORM_EPS = 1e-5
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument: its name, write mode, shape as letters ('N 3C') and kind of number.
+    """One argument: its name, write mode, shape as letters ('N 3C') and type of number.
 
-    needed  the part of the array that a call has to read or write
+    needed  the fraction of the array that a call has to read or write
     """
 
     name: str
@@ -88,7 +89,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Products:
-    """The matrix products of a kernel: their sizes as letters, and all their multiplications as a formula."""
+    """The matrix products of a kernel: their sizes as letters, and a formula for their multiplications."""
 
     sizes: str
     multiplications: str
@@ -124,7 +125,7 @@ read = _arguments("read")
 
 
 def scalars(*names: str) -> tuple[Argument, ...]:
-    """Numbers handed over by value."""
+    """Arguments that are single numbers, passed by value."""
     return tuple(Argument(name, "scalar", "") for name in names)
 
 
@@ -135,7 +136,7 @@ def kernel(
     products: Products | None = None,
     needs: Mapping[str, float] | None = None,
 ) -> Kernel:
-    """An entry of the contract; `needs` by the names of arguments."""
+    """An entry of the contract. `needs` has the names of arguments as its keys."""
     parts = dict(needs or {})
     arguments = tuple(
         replace(argument, needed=parts.pop(argument.name, 1.0)) for group in groups for argument in group
@@ -153,7 +154,7 @@ KERNELS = (
         written(inputs="int32 B T", targets="int32 B T", n_targets="int64 1"),
         read(ids="text X", order="int64 Q", clock="int64 2"),
         scalars("stride"),
-        needs={"ids": 0, "order": 0},  # of which it reads a batch
+        needs={"ids": 0, "order": 0},  # only one batch of them is read
     ),
     # --- the model, in the order of its forward pass --------------------------------------------------
     # row n is the embedding of character ids[n]
@@ -169,7 +170,7 @@ KERNELS = (
         read(dout="N C", ids="int32 N"),
         needs={"dtable": 0},
     ),
-    # row n stands at position (start + n) mod T
+    # row n is at position (start + n) mod T
     kernel("position_forward", accumulated(out="N C"), read(table="T C"), scalars("start")),
     kernel("position_backward", written(dtable="T C"), read(dout="N C")),
     kernel(
@@ -196,7 +197,8 @@ KERNELS = (
         read(dout="N M", inp="N K", weight="K M"),
         products=Products("N K M", "2*N*K*M"),
     ),
-    # turns each head's pairs of columns in q and k by the angle of their row's position; v stays as it is
+    # rotates pairs of columns of each head in q and k by an angle that depends on the row's position; v is
+    # not changed
     kernel(
         "rope_forward",
         updated(qkv="N 3C"),
@@ -210,8 +212,8 @@ KERNELS = (
         read(cos="T C", sin="T C", offsets="int32 H+1"),
         needs={"dqkv": 2 / 3},
     ),
-    # With fewer rows in out than in qkv, the queries are the last rows of the one sequence there is, and
-    # att is not touched. The query at position t sees t + 1 keys: (T+1)/2 on the average.
+    # If out has fewer rows than qkv, there is one sequence, its last rows are the queries, and att is not
+    # touched. The query at position t attends to t + 1 keys, which is (T+1)/2 keys on average.
     kernel(
         "attention_forward",
         written(out="N C"),
@@ -227,7 +229,7 @@ KERNELS = (
         scratch(scratch="6*T*C+32*T"),
         saved(att="B H T*T"),
         read(dout="N C", out="N C", qkv="N 3C", offsets="int32 H+1"),
-        products=Products("B H N C", "2*N*C*T+2*N*C"),  # four
+        products=Products("B H N C", "2*N*C*T+2*N*C"),  # four products of that size
         needs={"att": 1 / 2},
     ),
     kernel("residual_forward", written(out="N C"), read(inp="N C", branch="N C")),
@@ -248,9 +250,9 @@ KERNELS = (
         may_share=(("dlogits", "probs"),),
     ),
     # --- the optimizer ----------------------------------------------------------------------------
-    # The shards' gradients lie tensor by tensor, the S copies of a tensor side by side; tensor j owns
-    # bounds[j]:bounds[j+1] of out; the copies are added in the order of the shards. A call writes one of S
-    # parts of each tensor, so that as many threads as there are shards can share the work.
+    # The gradients of the shards are stored tensor by tensor, with the S copies of a tensor one after the
+    # other. Tensor j is bounds[j]:bounds[j+1] of out. Its copies are added in the order of the shards. A call
+    # writes one of S parts of each tensor, so that S threads can share the work.
     kernel("shard_sum", written(out="P"), read(shards="S*P", bounds="int64 J+1"), scalars("part")),
     kernel("gradient_norm", written(norm="1"), read(grad="P")),
     # slot clock[0] mod R of the log receives loss and norm; if one is not finite, clock[1] becomes 1
@@ -258,16 +260,16 @@ KERNELS = (
         "step_record",
         updated(log="R 2", clock="int64 2"),
         read(losses="N", n_targets="int64 1", norm="1"),
-        needs={"log": 0},  # of which it writes a slot
+        needs={"log": 0},  # only one slot of it is written
     ),
-    # Nothing happens once clock[1] is 1; an empty decay means none. An m or v below 2^10 times the smallest
-    # normal number may become 0, so that it need not become denormal.
+    # Once clock[1] is 1, a call does nothing. An empty decay means no weight decay. An element of m or v
+    # below 2^10 times the smallest normal number may be set to 0, so that it never becomes a denormal number.
     kernel(
         "adam_step",
         updated(param="P", m="P", v="P"),
         read(grad="P", norm="1", lr="R", decay="P", clock="int64 2"),
         scalars("beta1", "beta2", "eps", "clip"),
-        needs={"lr": 0},  # of which it reads a slot
+        needs={"lr": 0},  # only one slot of it is read
     ),
     kernel("clock_advance", updated(clock="int64 2")),
     # --- evaluation and generation ----------------------------------------------------------------
@@ -277,7 +279,8 @@ KERNELS = (
         accumulated(total="float64 1", counted="int64 1"),
         read(losses="N", n_targets="int64 1"),
     ),
-    # draws a character from the last row of logits by the slot clock[2] of uniform, into window and output
+    # draws a character from the last row of logits by the random number in slot clock[2] of uniform, and
+    # writes it into window and output
     kernel(
         "sample",
         updated(window="int32 T", output="int32 R", clock="int64 3"),
@@ -287,36 +290,36 @@ KERNELS = (
     ),
 )
 
-# What a backend has besides its kernels, each verb with its arguments, by the file in which every backend
-# keeps it.
+# The functions that a backend has besides its kernels, called verbs, with their arguments. They are grouped
+# by the file in which every backend defines them.
 VERBS: Mapping[str, tuple[str, ...]] = {
     # --- memory.py --------------------------------------------------------------------------------
-    # a zeroed array that this backend's kernels can work on
+    # makes an array of zeros for this backend's kernels
     "zeros": ("shape", "dtype"),
-    # a NumPy array as one of this backend's; on a CPU that is the array itself
+    # a NumPy array as an array of this backend; on a CPU that is the same array
     "to_device": ("values",),
-    # the values of an array as a NumPy array; on a CPU that is the array itself
+    # the values of an array as a NumPy array; on a CPU that is the same array
     "to_host": ("array",),
-    # overwrite an array with the values of a NumPy array
+    # overwrites an array with the values of a NumPy array
     "from_host": ("array", "values"),
-    # bytes that the backend holds for itself, besides the arrays it is asked for
+    # the bytes that the backend allocates in addition to the arrays it is asked for
     "overhead": (),
     # --- compiling.py -----------------------------------------------------------------------------
-    # a function used inside a step
+    # compiles a function that is used inside a step
     "inline": ("function",),
-    # the same for one with a loop over `shards`, whose turns may run at the same time
+    # the same for a function with a loop over `shards`, whose iterations may run at the same time
     "parallel": ("function",),
-    # step(state) -> steps(n, state), which runs it n times as one unit
+    # turns step(state) into steps(n, state), which runs n steps in one call
     "compile": ("step",),
     # --- threads.py -------------------------------------------------------------------------------
-    # range over the shards of a batch, each of which may run in a thread of its own
+    # a `range` over the shards of a batch; each shard may run in a separate thread
     "shards": (),
-    # into how many shards a batch is cut at the most: the same on every machine, or its results would not be
+    # the largest number of shards in a batch: if it depended on the machine, so would the results
     "max_shards": (),
-    # how many threads a compiled step may use
+    # sets how many threads a compiled step may use
     "set_threads": ("n_threads",),
     # --- describe.py ------------------------------------------------------------------------------
-    # what the backend runs with: versions, threads, device
+    # describes what the backend runs with: versions, threads, device
     "describe": (),
 }
 
@@ -337,9 +340,9 @@ def shape_of(text: str, sizes: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def scratch_size(sizes: Mapping[str, int], linear_maps: Iterable[tuple[int, int]]) -> int:
-    """How many numbers of scratch a model needs (Z): as many as the kernel that asks for the most.
+    """How many numbers of scratch a model needs (Z): the largest size that any of its kernels asks for.
 
-    sizes        of the model, by letters: T, C and V
+    sizes        the model's T, C and V, by these letters
     linear_maps  (K, M) of every linear map in it
     """
     return max(
@@ -352,22 +355,22 @@ def scratch_size(sizes: Mapping[str, int], linear_maps: Iterable[tuple[int, int]
 
 
 def forward_of(backward: Kernel) -> Kernel | None:
-    """The forward kernel of a backward one, which has its name; None for a kernel that is no backward."""
+    """The forward kernel that belongs to a backward kernel; None if the kernel is not a backward one."""
     name = re.sub("_backward$", "_forward", backward.name)
     return next((kernel for kernel in KERNELS if kernel.name == name != backward.name), None)
 
 
 def borrowed(backend: ModuleType, own: Iterable[str]) -> dict[str, Any]:
-    """The kernels and verbs of a backend, by their names, for another that has only a few of its own.
+    """The kernels and verbs of a backend, by name, for another backend that defines only some itself.
 
-    own  the names of those, which are left out
+    own  the names that the other backend defines; they are left out
     """
     names = {kernel.name for kernel in KERNELS} | VERBS.keys()
     return {name: getattr(backend, name) for name in names - set(own)}
 
 
 def differences(backend: ModuleType) -> list[str]:
-    """What a backend module lacks of the contract, or has with other arguments; empty if it keeps it."""
+    """What a backend module lacks, or has with other arguments than the contract's; empty if all is right."""
     expected = {k.name: tuple(a.name for a in k.arguments) for k in KERNELS}
     wrong = []
     for name, arguments in expected.items() | VERBS.items():

@@ -2,4 +2,4 @@
 
 
 class BackendError(Exception):
-    """A backend cannot run here, or does not keep the contract; the message says what is missing."""
+    """A backend cannot run here, or does not fulfil the contract; the message says what is missing."""

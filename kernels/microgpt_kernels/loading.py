@@ -1,4 +1,4 @@
-"""From a backend's name to its module: its needs are checked before it is imported, the contract after."""
+"""Loads a backend by its name: checks its needs before the import, and the contract after it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BACKENDS = tuple(NEEDS)
 
 
 def load(name: str) -> ModuleType:
-    """The backend's module, checked against the contract. Never another one in its place.
+    """The backend's module, checked against the contract; never another backend in its place.
 
     Raises BackendError.
     """
@@ -45,7 +45,7 @@ def load(name: str) -> ModuleType:
 
 
 class Status(NamedTuple):
-    """Whether a backend can run here, and with what, or why not."""
+    """Whether a backend can run here, and what it runs with, or why it cannot."""
 
     name: str
     usable: bool
@@ -53,7 +53,7 @@ class Status(NamedTuple):
 
 
 def status(name: str) -> Status:
-    """What `load` would do, in a sentence."""
+    """Whether `load` would succeed; a sentence says what the backend runs with, or what is missing."""
     try:
         return Status(name, True, load(name).describe())
     except BackendError as error:

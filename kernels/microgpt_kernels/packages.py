@@ -8,7 +8,7 @@ def unusable_package(error: Exception) -> str | None:
 
     A mistake in an import of our own, such as a misspelt name, is a bug and no package's fault.
     """
-    import traceback  # it takes a while, and is seldom needed
+    import traceback  # slow to import and seldom needed
 
     if isinstance(error, ModuleNotFoundError) and error.name and "." not in error.name:
         return None if _is_ours(error.name) else f"the package {error.name!r}: pip install {error.name}"
@@ -22,12 +22,12 @@ def unusable_package(error: Exception) -> str | None:
     others = [module.partition(".")[0] for module in modules if not _is_ours(module)]
     if not others:
         return None
-    package = others[-1]  # the innermost: others fail only because of it
+    package = others[-1]  # the last to be imported: the others fail only because of it
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
-    installed = "numba" if package == "llvmlite" else package  # which brings the version that it can use
+    installed = "numba" if package == "llvmlite" else package  # which installs its llvmlite
     return (
         f"the package {package!r}, and the one that is installed cannot be imported "
         f"({reason.rstrip('.')}): pip install --force-reinstall {installed}"
@@ -35,5 +35,5 @@ def unusable_package(error: Exception) -> str | None:
 
 
 def _is_ours(module: str) -> bool:
-    """Whether a module is one of this project, or was meant to be: no other package's name begins so."""
+    """Whether a module belongs to this project, judged by its name, which may be misspelt."""
     return module.startswith("microgpt")

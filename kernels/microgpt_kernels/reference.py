@@ -1,7 +1,8 @@
-"""The reference backend: every kernel in plain NumPy, slow and obvious. Read this to learn what is computed.
+"""The reference backend: every kernel in plain NumPy, slow and simple. Read it to learn what is computed.
 
-It is meant for float64, where finite differences can check it, and works in float32 too. `contract.py` gives
-the shape of each argument, says whether a kernel writes, updates or reads it, and what the letters mean.
+It is meant for float64, in which finite differences can check its gradients, but works in float32 too.
+`contract.py` gives the shape of each argument, its mode (written, updated, read, ...) and the meaning of the
+letters.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def overhead():
 
 
 def set_threads(n_threads):
-    """Does nothing: NumPy has threads of its own."""
+    """Does nothing: NumPy chooses its number of threads itself."""
 
 
 def describe():
@@ -67,11 +68,11 @@ def describe():
 
 
 def batch_fill(inputs, targets, n_targets, ids, order, clock, stride):
-    """Row b walks through the chunks b*Q//B to (b+1)*Q//B of the text; chunk i starts at character i*stride.
+    """Row b goes through the chunks b*Q//B to (b+1)*Q//B of the text; chunk i starts at character i*stride.
 
-    Chunks overlap where the stride is below T. So only the last `stride` targets of a chunk count: those
-    before them belong to the previous chunk. In the first chunk all count. An empty `order` means the order
-    of the text.
+    Chunks overlap if the stride is below T. So only the last `stride` targets of a chunk are used: those
+    before them belong to the previous chunk. In the first chunk all targets are used. An empty `order` means
+    the order of the text.
     """
     B, T = inputs.shape
     length = len(ids)
@@ -145,15 +146,15 @@ def linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight):
 
 
 def rope_forward(qkv, cos, sin, offsets, start):
-    """Turn columns (2j, 2j+1) of each head by position * 10000^(-2j/D) (Su et al. 2021, equation 34).
+    """Rotate columns (2j, 2j+1) of each head by position * 10000^(-2j/D) (Su et al. 2021, equation 34).
 
-    A head of odd width leaves its last column as it is.
+    The last column of a head of odd width is not changed.
     """
     _rotate(qkv, cos, sin, offsets, start, 1)
 
 
 def rope_backward(dqkv, cos, sin, offsets):
-    """The gradient of a rotation is the rotation back."""
+    """The gradient of a rotation is the rotation by the opposite angle."""
     _rotate(dqkv, cos, sin, offsets, 0, -1)
 
 
@@ -201,8 +202,8 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
         datt = dout v^T,  dscores = att * (datt - sum_D(dout * out)) / sqrt(D)
         dq = dscores k,  dk = dscores^T q,  dv = att^T dout
 
-    The gradient of a softmax needs sum_keys(att * datt) of each query, which is sum_D(dout * out) (Dao et al.
-    2022, B.2).
+    The gradient of a softmax needs sum_keys(att * datt) for each query. That equals sum_D(dout * out), which
+    is cheaper to compute (Dao et al. 2022, appendix B.2).
     """
     B, C = len(att), dout.shape[1]
     T = len(dout) // B
@@ -311,12 +312,12 @@ def loss_sum(total, counted, losses, n_targets):
 def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, top_p):
     """Draw the next character and put it into the window.
 
-    clock holds how many characters the window has, how many of their rows are computed, and how many
-    characters have been drawn. Temperature 0 takes the likeliest character. top_k 0 and top_p 1 exclude none,
-    and both count with the probabilities of all characters; of equally likely ones the one with the lower
-    id counts as the likelier. A random number in [0, 1) picks the character: probabilities are summed up in
-    the order of ids until the sum is above it. A full window is halved: its newer half moves to the front,
-    and its rows are computed anew.
+    clock holds three numbers: how many characters the window has, how many of their rows are computed, and
+    how many characters have been drawn. Temperature 0 takes the likeliest character. top_k 0 and top_p 1
+    exclude no character; both are applied to the probabilities of all characters. Of equally likely
+    characters the one with the lower id counts as the likelier. A random number in [0, 1) picks the
+    character: the probabilities are summed in the order of ids until the sum is above that number. If the
+    window is full, its newer half moves to the front, and the rows of that half are computed again.
     """
     T, V = len(window), logits.shape[1]
     row = logits[-1].astype(np.float64)

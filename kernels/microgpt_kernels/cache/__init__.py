@@ -1,5 +1,4 @@
-"""How machine code is kept between runs: in a folder that nobody but its user may write, or nowhere.
+"""How machine code is kept between runs: in a folder that only its user may write, or not at all.
 
-`store.py` keeps it, `numba_code.py` lets Numba's functions use the store, and `reports.py` is what users
-hear.
+`store.py` keeps it, `numba_code.py` makes Numba use the store, and `reports.py` informs the user.
 """

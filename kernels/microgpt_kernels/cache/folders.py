@@ -38,7 +38,7 @@ def name_for(versions: tuple[str, ...]) -> str:
 
 
 def _sources() -> Iterator[tuple[str, Path]]:
-    """The package's modules. Editors' locks and temporaries have names that no import could mean."""
+    """The package's modules. Temporary files of editors are left out: no import can name them."""
     package = Path(microgpt_kernels.__file__).parent
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package).with_suffix("").parts
@@ -47,7 +47,7 @@ def _sources() -> Iterator[tuple[str, Path]]:
 
 
 def prepared(name: str) -> Path:
-    """The folder of this name, which is there and which nobody but its user may write. Raises OSError."""
+    """The folder of this name, made if need be, which only its user may write. Raises OSError."""
     folder = Path(os.path.realpath(_root() / name))
     if private_folder.make(folder):
         _remove_old(folder)
@@ -57,7 +57,7 @@ def prepared(name: str) -> Path:
 
 
 def _root() -> Path:
-    """The user's choice, else where caches are kept on this system. Raises OSError."""
+    """NUMBA_CACHE_DIR if it is set, else this system's folder for caches. Raises OSError."""
     root = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("microgpt")
     root = os.path.expanduser(root)
     if root.startswith("~"):
@@ -66,7 +66,7 @@ def _root() -> Path:
 
 
 def _remove_old(new: Path) -> None:
-    """Of the folders beside a new one, for other versions of the kernels, keep the last few used."""
+    """Remove the folders of other versions beside a new one, except the few that were used last."""
     with suppress(OSError):
         others = [
             (place.stat().st_mtime, place)
@@ -81,7 +81,7 @@ def _remove_old(new: Path) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Note that a folder is in use, and remove what dead processes have left there."""
+    """Mark a folder as used now, and remove the unfinished files of processes that have died."""
     with suppress(OSError):
         os.utime(folder)
         for file in folder.glob("*.tmp"):

@@ -1,8 +1,8 @@
-"""How Numba gets the machine code of a function from the store, and puts it there.
+"""How Numba reads the machine code of functions from the store, and writes it there.
 
 Numba's own cache keeps an index beside its files, which is wrong after processes have compiled at the same
-time; and where it cannot write a folder it takes another one without a word. So Numba is given this cache
-instead.
+time; and if it cannot write a folder, it uses another one without saying so. So Numba is given this
+cache instead.
 
 Private names of Numba used here, the same from 0.61 to 0.68: the attribute `_cache` of dispatchers and CFunc,
 whose class is `_Cache`; `CompileResult._reduce` and `_rebuild`; `FunctionIdentity._unique_ids`.
@@ -35,24 +35,24 @@ from microgpt_kernels.cache.reports import count_compiled
 from microgpt_kernels.cache.store import Store
 
 STORE = Store(numba.__version__, llvmlite.__version__, np.__version__)
-# settings of Numba that change no machine code
+# settings of Numba that do not change machine code
 HARMLESS_SETTINGS = ("NUMBA_CACHE_DIR=", "NUMBA_NUM_THREADS=", "NUMBA_THREADING_LAYER=")
 
-# Numba tells functions of one name apart by a number, which it counts from 1 in every process. A third
-# process can load the code of two others, and the linker would then take the first function of a name for all
-# of them. So the count begins at random here.
+# Numba distinguishes functions of the same name by a number, which it counts from 1 in every process. A
+# process may load code that two others have compiled, and the linker would then use the first function of a
+# name and number for both. So the count begins at a random number here.
 FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "little"))
 
 
 def stored(dispatcher):
-    """A function of Numba's that looks for its machine code in the store before it is compiled."""
+    """Makes a dispatcher of Numba look for machine code in the store before it compiles."""
     if not numba.config.DISABLE_JIT:
         dispatcher._cache = Stored(dispatcher.py_func)
     return dispatcher
 
 
 def stored_cfunc(function, signature, options):
-    """A C callback, compiled or loaded now."""
+    """A C callback, which is loaded from the store or compiled now."""
     compiled = CFunc(function, normalize_signature(signature), locals={}, options=options)
     compiled._cache = Stored(function)
     compiled.compile()
@@ -60,7 +60,7 @@ def stored_cfunc(function, signature, options):
 
 
 class Stored(_Cache):
-    """What a dispatcher asks for the machine code of its function."""
+    """The cache that a dispatcher uses: it finds and saves the machine code of one function."""
 
     def __init__(self, function):
         self._function = function
@@ -106,7 +106,7 @@ class Stored(_Cache):
 
     @functools.cached_property
     def _code(self):
-        """The function itself, and whatever it has from the functions around it."""
+        """The function's bytecode, and the values that it captures from the functions around it."""
         cells = tuple(cell.cell_contents for cell in self._function.__closure__ or ())
         # version 0 of marshal is the same in every process
         code = marshal.dumps(self._function.__code__, 0)
@@ -125,8 +125,8 @@ class Stored(_Cache):
 def _spelled(kind):
     """A type with the names of its fields.
 
-    Machine code finds a field by its place. When two fields of one type have changed places, the name of the
-    tuple's type is the same as before, and the machine code is wrong.
+    Machine code finds a field by its position. If two fields of the same type are swapped, the name of the
+    tuple's type stays the same, but the old machine code would be wrong.
     """
     if isinstance(kind, types.BaseNamedTuple):
         cls = kind.instance_class
@@ -137,7 +137,7 @@ def _spelled(kind):
 
 
 def _machine():
-    """What the kernels ask of the processor when they are compiled, and the user's settings of Numba."""
+    """The properties of the processor that kernels are compiled for, and the user's settings of Numba."""
     settings = [f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_")]
     chosen = sorted(setting for setting in settings if not setting.startswith(HARMLESS_SETTINGS))
     return _features(), chosen

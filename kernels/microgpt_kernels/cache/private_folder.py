@@ -1,4 +1,4 @@
-"""A folder that nobody but its user may write, because what lies in it is run."""
+"""A folder that only its user may write, because the code in it is run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def make(folder: Path) -> bool:
-    """Make a folder that only this user may enter, unless it is there; True if it was made.
+    """Make a folder that only this user may enter, unless it exists; True if it was made.
 
     Raises OSError, also for a folder that others may write.
     """
@@ -19,14 +19,14 @@ def make(folder: Path) -> bool:
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     for place in reversed(missing):
         place.mkdir(0o700, exist_ok=True)
-    _check(folder)  # another user may have made one of them first
+    _check(folder)  # another user may have made one of its parents first
     return True
 
 
 def _check(folder: Path) -> None:
-    """Raises PermissionError where another user could put code that would then run as this user's.
+    """Raises PermissionError if another user could put code there, which would then run as this user.
 
-    A folder that is not there yet is as safe as the one in which it will be made.
+    A folder that does not exist yet is as safe as the one in which it will be made.
     """
     if os.name == "nt":
         return
@@ -39,7 +39,7 @@ def _check(folder: Path) -> None:
         if nearest and status.st_uid not in (0, os.geteuid()):
             why = f"it belongs to user {status.st_uid}, whose code would run as yours"
             raise PermissionError(EPERM, why, str(place))
-        # in a sticky folder, such as /tmp, users can remove and rename only what is their own
+        # in a sticky folder, such as /tmp, users can remove and rename only their own files
         if _others_may_write(status) and (place == folder or not status.st_mode & stat.S_ISVTX):
             why = "others may write there, and their code would run as yours (chmod go-w ends that)"
             raise PermissionError(EPERM, why, str(place))
@@ -53,7 +53,7 @@ def _others_may_write(status: os.stat_result) -> bool:
 
 
 def _is_our_own_group(gid: int) -> bool:
-    """Many systems give each user a group of the same name, to which nobody else belongs."""
+    """Whether it is the group that many systems make for each user, to which nobody else belongs."""
     import grp
     import pwd
 

@@ -1,4 +1,4 @@
-"""What the user hears of compiled kernels: how many there are, and a line where they cannot be kept."""
+"""What the user is told about compiled kernels: their number, and a line if they cannot be kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def n_compiled() -> int:
 
 
 def count_compiled() -> None:
-    """Count a function that is going to be compiled."""
+    """Count a function that is about to be compiled."""
     global _n_compiled
     _n_compiled += 1
 
@@ -30,7 +30,7 @@ _tell: Callable[[str], None] = _print
 
 @contextlib.contextmanager
 def told_to(listener: Callable[[str], None]) -> Iterator[None]:
-    """Within this block the listener gets each line; outside of one, standard error does."""
+    """Within this context each line goes to the listener, and otherwise to standard error."""
     global _tell
     before, _tell = _tell, listener
     try:
@@ -40,7 +40,7 @@ def told_to(listener: Callable[[str], None]) -> Iterator[None]:
 
 
 def tell_once(line: str) -> None:
-    """Pass a line on to the user, unless the user has seen it already."""
+    """Tell the user a line, unless the same line was told before."""
     if line not in _told:
         _told.add(line)
         _tell(line)

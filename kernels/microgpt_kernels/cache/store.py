@@ -1,6 +1,6 @@
-"""A store of machine code, whichever compiler made it: each piece has a key, and a file of its own.
+"""A store of machine code from any compiler: each piece has a key and is kept in a separate file.
 
-Nothing that goes wrong with the store stops a run: one line says so, and the kernels are compiled again.
+An error in the store never stops a run: one line tells the user, and the kernels are compiled again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Store:
     key. So processes that write at the same time, or die, leave whole files or none, and a damaged file is
     never run.
 
-    versions  of everything that makes the code: the name of the folder depends on them and on the sources
+    versions  of all programs that make the code: the name of the folder depends on them and on the sources
     """
 
     def __init__(self, *versions: str) -> None:
@@ -35,7 +35,7 @@ class Store:
 
     @functools.cached_property
     def folder(self) -> Path | None:
-        """The folder, or None where none can be had or trusted."""
+        """The folder, or None if it cannot be made or trusted."""
         try:
             name = folders.name_for(self._versions)
         except OSError as error:
@@ -47,7 +47,7 @@ class Store:
             return self._not_kept(error, error.filename)
 
     def get(self, key: str) -> bytes | None:
-        """What was kept under a key, or None."""
+        """The machine code that was kept under a key, or None."""
         if self.folder is None:
             return None
         file = self.folder / _name(key)
@@ -70,7 +70,7 @@ class Store:
             return
         body = key.encode() + code
         try:
-            private_folder.make(self.folder)  # it may have been removed meanwhile
+            private_folder.make(self.folder)  # the folder may have been removed meanwhile
             _write(self.folder / _name(key), hashlib.sha256(body).digest() + body)
         except OSError as error:
             self._not_kept(error, self.folder)
@@ -101,7 +101,7 @@ def _name(key: str) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file that is there as a whole or not at all. Raises OSError."""
+    """Write a file, which then exists as a whole or not at all. Raises OSError."""
     handle, temporary = tempfile.mkstemp(".tmp", dir=path.parent)
     try:
         with open(handle, "wb") as file:

@@ -1,4 +1,4 @@
-"""The crystal backend: every kernel a Numba loop or a register tile of our own, no BLAS anywhere."""
+"""The crystal backend: every kernel is a Numba loop or uses our own register tiles; BLAS is not used."""
 
 from microgpt_kernels.crystal.adam import adam_step, gradient_norm, shard_sum
 from microgpt_kernels.crystal.attention import attention_backward, attention_forward

@@ -1,4 +1,4 @@
-"""From gradients to new parameters: the sum over the shards, the norm, and Adam."""
+"""From gradients to new parameters: the sum over the shards, the norm of the gradient, and Adam."""
 
 from math import sqrt
 
@@ -10,11 +10,11 @@ from microgpt_kernels.crystal.reciprocal import reciprocal
 
 @kernel
 def shard_sum(out, shards, bounds, part):
-    """Adds up the shards' gradients in the order of the shards: the number of threads changes nothing.
+    """Adds up the gradients of the shards in their order, so the number of threads does not change the sum.
 
-    out     (P,)           written; of each tensor only this one of S parts
-    shards  (S*P,)         read; tensor by tensor, the S copies of a tensor side by side
-    bounds  (J+1,)  int64  read; tensor j owns bounds[j]:bounds[j+1] of out
+    out     (P,)           written; each tensor is cut into S parts, and only part number `part` is written
+    shards  (S*P,)         read; tensor by tensor, the S copies of a tensor one after the other
+    bounds  (J+1,)  int64  read; tensor j is bounds[j]:bounds[j+1] of out
     """
     S = len(shards) // len(out)
     for j in range(len(bounds) - 1):
@@ -48,10 +48,10 @@ def adam_step(param, m, v, grad, norm, lr, decay, clock, beta1, beta2, eps, clip
         m = beta1 m + (1 - beta1) grad,  v = beta2 v + (1 - beta2) grad^2
         param -= lr * (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay * param)
 
-    Moments that are almost denormal become 0.
+    Moments that are almost denormal numbers are set to 0.
 
-    param, m, v  (P,)         updated; untouched once clock[1] is 1
-    grad         (P,)         read; scaled down to the norm `clip` first, unless clip is 0
+    param, m, v  (P,)         updated; not changed once clock[1] is 1
+    grad         (P,)         read; scaled down to the norm `clip` first if it is larger, unless clip is 0
     norm         (1,)         read; the norm of grad
     lr           (R,)         read; slot clock[0] mod R is this step's learning rate
     decay        (P,)         read; each parameter's weight decay; empty for none
@@ -79,18 +79,18 @@ def adam_step(param, m, v, grad, norm, lr, decay, clock, beta1, beta2, eps, clip
         v_i = keep2 * v[i] + new2 * g * g
         m[i] = m_i
         v[i] = v_i
-        # roots and divisions share one slow unit of the processor: only the root is left to it
+        # roots and divisions share one slow unit of the processor, so only the root is left to that unit
         param[i] -= step_size * m_i * reciprocal(sqrt(v_i * correction) + tiny)
 
 
-# Each moment is looked at once in this many steps. Meanwhile m shrinks by a factor of 0.9 ** 64 = 2 ** -9.7
-# at the most, so a moment that was above the margin is no denormal number yet.
+# Each moment is checked once in TURNS steps. In that time m shrinks by a factor of 0.9 ** 64 = 2 ** -9.7 at
+# most, so a moment that was above the margin has not become a denormal number.
 TURNS, MARGIN = 64, 2.0**10
 
 
 @inlined
 def _drop_smallest(moments, step):
-    """Moments below MARGIN times the smallest normal number become 0, before they are denormal.
+    """Sets moments below MARGIN times the smallest normal number to 0, before they become denormal numbers.
 
     The moments of a rare character shrink to denormal numbers and stay there: 0.9 times the smallest of them
     rounds to itself. Processors compute with such numbers slowly, some a hundred times as slowly. With an eps
@@ -100,4 +100,4 @@ def _drop_smallest(moments, step):
     zero, least = moments.dtype.type(0.0), moments.dtype.type(MARGIN) * np.finfo(moments.dtype).tiny
     part = moments[turn * P // TURNS : (turn + 1) * P // TURNS]
     for i in range(len(part)):
-        part[i] = zero if abs(part[i]) < least else part[i]  # NaN is not below, and stays
+        part[i] = zero if abs(part[i]) < least else part[i]  # NaN compares false, and stays NaN

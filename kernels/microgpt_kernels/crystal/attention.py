@@ -1,8 +1,8 @@
 """Causal attention, one head at a time, for heads of any width (Vaswani et al. 2017, equation 1).
 
-Attention is kept transposed, keys by queries: the queries lie side by side along the lanes of a vector, and
-the keys below each other. So the softmax goes down the columns and never across the lanes, and products with
-the few columns of a narrow head fill whole vectors all the same.
+Attention weights are stored transposed, with keys as rows and queries as columns, so each lane of a vector
+belongs to one query. Then the softmax goes down the columns and never across the lanes, and the products of a
+head of only a few columns fill whole vectors, too.
 """
 
 from math import sqrt
@@ -16,7 +16,8 @@ from microgpt_kernels.crystal.softmax import softmax_row
 from microgpt_kernels.crystal.vector import filled, from_lane, lanes, load, maximum, store, sum_lanes
 
 # How many queries are computed and saved together, as the columns of a panel; the last panel may have fewer.
-# A panel is contiguous memory that stays in the first-level cache; it has no rows for the keys after it.
+# A panel is contiguous in memory and stays in the first-level cache. It has no rows for the keys after its
+# last query.
 PANEL = 32
 
 
@@ -28,12 +29,12 @@ def attention_forward(out, att, scratch, qkv, offsets):
         out = att.T @ v
 
     out      (N, C)         written; the heads side by side
-    att      (B, H, T*T)    saved; panels of queries, one after the other, each keys by queries
+    att      (B, H, T*T)    saved; the weights in panels, with keys as rows and queries as columns
     scratch  (2*T*C,)       scratch
     qkv      (N, 3C)        read
-    offsets  (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1] of q, of k and of v
+    offsets  (H+1,)  int32  read; head h has columns offsets[h]:offsets[h+1] of q, of k and of v
 
-    With fewer rows in out than in qkv there is one sequence, the queries are its last rows, and nothing is
+    If out has fewer rows than qkv, there is one sequence, its last rows are the queries, and nothing is
     saved. Heads of width 0 are skipped.
     """
     B = att.shape[0]
@@ -64,15 +65,15 @@ def attention_forward(out, att, scratch, qkv, offsets):
 
 @inlined
 def _softmax(weights, first, scale):
-    """Scores of the keys by n queries, from the first on, become weights."""
+    """Turns a panel of scores into weights: rows are keys, columns are n queries from `first` on."""
     real = weights.dtype.type
     n_keys, n = weights.shape
     W = lanes(weights)
     for i in range(0, n, W):
-        # how many keys the first of these queries sees, and how many any of them sees
+        # keys before all_see are seen by all of these queries, keys from seen on by none
         all_see, seen = first + i, min(first + i + W, n_keys)
         highest = filled(-np.inf, weights)
-        for j in range(0, all_see, 2):  # an even number; two at once, as each maximum waits for the last
+        for j in range(0, all_see, 2):  # all_see is even; two rows at a time are faster
             highest = maximum(highest, maximum(load(weights, j, i, n), load(weights, j + 1, i, n)))
         for j in range(all_see, seen):
             score = from_lane(load(weights, j, i, n), j - all_see, -np.inf)
@@ -93,7 +94,7 @@ def _softmax(weights, first, scale):
 
 @inlined
 def _one_query(out, t, scratch, qkv, offsets):
-    """The last row's query alone, as in generation: there is no column of queries to fill the lanes."""
+    """Attention of the last row's query alone, as in generation. The lanes are columns of q, k and v here."""
     T, C = len(qkv), out.shape[1]
     W = lanes(out)
     weights = scratch[:T].reshape(1, T)
@@ -125,15 +126,15 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
         dv      = att @ dout
 
     dqkv     (N, 3C)         written
-    scratch  (6*T*C+32*T,)   scratch; six transposed matrices, and a panel of at most PANEL = 32 queries
-    att      (B, H, T*T)     saved; not changed
+    scratch  (6*T*C+32*T,)   scratch; for six transposed matrices, and a panel of at most PANEL = 32 queries
+    att      (B, H, T*T)     saved; not overwritten
     dout     (N, C)          read
-    out      (N, C)          read; what the forward has written
+    out      (N, C)          read; as written by the forward kernel
     qkv      (N, 3C)         read
     offsets  (H+1,)  int32   read
 
-    A softmax's gradient needs sum_keys(att * datt) of each query. That is sum_D(dout * out), which is shorter
-    (Dao et al. 2022, appendix B.2).
+    The gradient of a softmax needs sum_keys(att * datt) for each query. That equals sum_D(dout * out), which
+    is cheaper to compute (Dao et al. 2022, appendix B.2).
     """
     B = att.shape[0]
     C = dout.shape[1]
@@ -176,14 +177,14 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
 
 @inlined
 def _add_products(out, weights, queries, first):
-    """Adds weights @ queries to out; the keys from the first on have no sum yet, and get their first."""
+    """Adds weights @ queries to out; rows of out from `first` on have no sum yet and are overwritten."""
     gemm(out[:first], weights[:first], queries, out[:first])
     gemm(out[first:], weights[first:], queries, 0.0)
 
 
 @inlined
 def _add_dots(out_T, queries_T, weights, first):
-    """The same, all but the weights transposed: for a narrow head, whose products would be too thin."""
+    """The same with all matrices but the weights transposed: faster for a head with few columns."""
     W = lanes(weights)
     for j in range(0, weights.shape[0], W):
         dots(out_T[:, j : j + W], queries_T, weights[j : j + W], j < first)
@@ -191,7 +192,10 @@ def _add_dots(out_T, queries_T, weights, first):
 
 @inlined
 def _softmax_backward(dweights, weights, dout_T, out_T, first, scale):
-    """Gradients of weights, keys by n queries from the first on, become those of scores."""
+    """Turns the gradient of a panel of attention weights into the gradient of its scores, in place.
+
+    Rows are keys, columns are n queries from `first` on.
+    """
     n_keys, n = dweights.shape
     W = lanes(weights)
     for i in range(0, n, W):

@@ -1,19 +1,19 @@
-"""The batch of a step. Each of its rows walks through a part of the text, one chunk a step."""
+"""The batch of a step. Each row of it goes through a part of the text, one chunk at each step."""
 
 from microgpt_kernels.crystal.jit import kernel
 
 
 @kernel
 def batch_fill(inputs, targets, n_targets, ids, order, clock, stride):
-    """Row b walks through the chunks b*Q//B to (b+1)*Q//B of the text; chunk i starts at character i*stride.
+    """Row b goes through the chunks b*Q//B to (b+1)*Q//B of the text; chunk i starts at character i*stride.
 
-    Chunks overlap where the stride is below T. So only the last `stride` targets of a chunk count: those
-    before them belong to the previous chunk. In the first chunk all count.
+    Chunks overlap if the stride is below T. So only the last `stride` targets of a chunk are used: those
+    before them belong to the previous chunk. In the first chunk all targets are used.
 
     inputs, targets  (B, T) int32  written; 0 and -1 where there is no character
     n_targets        (1,)   int64  written; how many targets there are
     ids              (X,)          read; the text, in unsigned integers of 8, 16 or 32 bits
-    order            (Q,)   int64  read; the chunks in the order of the walk; empty for the order of the text
+    order            (Q,)   int64  read; the order of the chunks; empty for the order of the text
     clock            (2,)   int64  read; clock[0] is the step
     """
     B, T = inputs.shape

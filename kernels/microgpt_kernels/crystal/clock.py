@@ -1,4 +1,4 @@
-"""The clock of a run: how many steps are done, what each of them came to, and whether the run has stopped."""
+"""The clock of a run, which counts its steps and stops it, and the log of these steps."""
 
 from math import isfinite
 
@@ -9,7 +9,7 @@ from microgpt_kernels.crystal.jit import kernel
 def step_record(log, clock, losses, n_targets, norm):
     """Writes the mean loss and the norm into slot clock[0] mod R of the log.
 
-    If one of them is not finite, the run has stopped, and clock[1] becomes 1.
+    If one of them is not finite, clock[1] becomes 1: the run has stopped.
 
     log        (R, 2)       updated
     clock      (2,)  int64  updated; the step, and whether the run has stopped
@@ -32,7 +32,7 @@ def step_record(log, clock, losses, n_targets, norm):
 
 @kernel
 def clock_advance(clock):
-    """The next step, unless the run has stopped.
+    """Counts a step, unless the run has stopped.
 
     clock  (2,)  int64  updated
     """

@@ -1,4 +1,4 @@
-"""The loss: softmax and cross-entropy in one, in nats."""
+"""The loss: softmax and cross-entropy in one kernel, in nats."""
 
 from math import log
 
@@ -27,9 +27,9 @@ def cross_entropy_backward(dlogits, probs, targets, n_targets):
     """dlogits = (probs - 1[target]) / n_targets, and 0 where the target is -1.
 
     dlogits    (N, V)         written; may share memory with probs
-    probs      (N, V)         read, as saved by the forward
+    probs      (N, V)         read, as written by the forward kernel
     targets    (N,)    int32  read
-    n_targets  (1,)    int64  read; over the whole batch, of which these rows may be a shard
+    n_targets  (1,)    int64  read; counted over the whole batch, while these rows may be only a shard of it
     """
     N, V = probs.shape
     real = probs.dtype.type

@@ -1,4 +1,4 @@
-"""What the backend runs with, in a line for `microgpt backends`."""
+"""Describes what the backend runs with, in one line for `microgpt backends`."""
 
 import numba
 
@@ -6,6 +6,6 @@ from microgpt_kernels.crystal.jit import MACHINE
 
 
 def describe():
-    """What compiles the kernels, and for what."""
+    """The versions of Numba and LLVM, and the processor that they compile for."""
     bits, n_threads = 8 * MACHINE.vector_bytes, numba.config.NUMBA_NUM_THREADS
     return f"Numba {numba.__version__}, {bits}-bit vectors, {n_threads} threads"

@@ -1,4 +1,4 @@
-"""Characters and positions as vectors that are learned."""
+"""The learned embeddings of characters and positions."""
 
 from microgpt_kernels.crystal.jit import kernel
 

@@ -1,9 +1,9 @@
-"""e^x, for which LLVM has no vector code: a polynomial, whose exponent bits are then raised.
+"""e^x, for which LLVM has no vector code: e^x = 2^n e^r, with a polynomial for e^r.
 
-The error is below one unit in the last place, in float32 and float64, for one number and for a vector of
-them, and below 1.3 on a processor without fused multiply-add (tests/kernels/test_arithmetic.py goes over the
-whole range); infinities and NaN are right too. What would be denormal becomes 0: some processors are a
-hundred times as slow with such numbers, and nothing here needs them.
+In float32 and float64, for a number and for a vector, the error is below one unit in the last place, or below
+1.3 units on a processor without fused multiply-add (tests/kernels/test_arithmetic.py checks the whole range).
+Infinities and NaN are handled too. A result that would be a denormal number becomes 0: some processors are a
+hundred times as slow with such numbers, and no kernel needs them.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ def exp(x):
 
 @dataclass(frozen=True)
 class _Format:
-    """A floating-point format, and what e^x needs to know of it."""
+    """A floating-point format, with the numbers about it that e^x needs."""
 
     real: type
     integer: ir.IntType
     mantissa: int  # bits
-    degree: int  # of the Taylor series: what is left out is below a tenth of the last place
-    lowest: float  # below, e^x is denormal
-    highest: float  # above, it is infinite
+    degree: int  # of the Taylor polynomial: its error is below a tenth of a unit in the last place
+    lowest: float  # below it, e^x is a denormal number
+    highest: float  # above it, e^x is infinite
 
     @property
     def rounder(self) -> float:
-        """Added to a small number it leaves no room for a fraction: its last bits are the nearest integer."""
+        """A constant so large that adding a small number rounds it to an integer, in the last bits."""
         return 1.5 * 2.0**self.mantissa
 
     @property
     def ln2(self) -> tuple[float, float]:
-        """ln 2 in two parts, the first with clear last bits, so that a whole number times it is exact."""
+        """ln 2 in two parts; the last bits of the first are 0, so its product with an integer is exact."""
         kept = 2.0 ** (self.mantissa - 12)
         high = math.floor(math.log(2) * kept) / kept
         return high, float(Decimal(2).ln() - Decimal(high))
@@ -70,23 +70,23 @@ def _emit(builder, x, form):
 
     rounder = number(form.rounder)
     rounded = muladd(builder, x, number(1 / math.log(2)), rounder)
-    # an operation with a flag of its own gets none of Numba's: reassoc would undo the rounding
+    # an operation with an explicit flag gets none of Numba's flags, of which reassoc would undo the rounding
     n = builder.fsub(rounded, rounder, flags=("nsz",))
     ln2_high, ln2_low = form.ln2
     r = muladd(builder, n, number(-ln2_low), muladd(builder, n, number(-ln2_high), x))
-    # From r^2 / 2! on, neighbouring terms are joined again and again (Estrin's scheme): a shorter chain than
-    # Horner's, which the two terms that matter most keep
+    # From r^2 / 2! on, neighbouring terms are combined in pairs (Estrin's scheme), a shorter chain of
+    # operations than Horner's scheme, by which the two largest terms, 1 and r, are still added.
     terms, power_of_r = [number(1 / math.factorial(i)) for i in range(2, form.degree + 1)], r
     while len(terms) > 1:
         pairs = itertools.zip_longest(terms[::2], terms[1::2])
         terms = [low if high is None else muladd(builder, high, power_of_r, low) for low, high in pairs]
         power_of_r = builder.fmul(power_of_r, power_of_r)
     power = muladd(builder, muladd(builder, terms[0], r, number(1)), r, number(1))
-    # times 2^n: n, which is in the last bits of `rounded`, is added to the exponent
+    # multiply by 2^n: n, which is in the last bits of `rounded`, is added to the exponent
     exponent = builder.shl(builder.bitcast(rounded, whole), constant(form.mantissa, whole))
     power = builder.bitcast(builder.add(builder.bitcast(power, whole), exponent), real)
     power = builder.select(builder.fcmp_ordered("<", x, number(form.lowest)), number(0), power)
-    # asked so that NaN does not pass for a number
+    # the comparison is written so that NaN stays NaN
     beyond = builder.fadd(x, number(math.inf), flags=("nsz",))
     return builder.select(builder.fcmp_ordered("<=", x, number(form.highest)), power, beyond)
 

@@ -1,6 +1,6 @@
 """The matrix product, made of register tiles. The other files here call `gemm`, `transpose` and `dots`.
 
-In plain Python these do the same in a few lines of NumPy, so that a debugger can follow.
+Called from plain Python, these functions do the same in a few lines of NumPy, for debugging.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from microgpt_kernels.crystal.vector import lanes
 
 
 def gemm(out, a, b, start):
-    """out = start + a @ b, where start is 0.0, a row (a bias) or an array as large as out (out itself).
+    """out = start + a @ b, where start is 0.0, a row (such as a bias) or an array as large as out.
 
     out    (N, M)  written; rows contiguous
     a      (N, K)  read; any strides: pass `x.T` for a transposed factor
@@ -27,18 +27,18 @@ def gemm(out, a, b, start):
 
 
 def transpose(out, inp):
-    """out = inp.T, copied: both have contiguous rows."""
+    """out = inp.T, as a copy. Both have contiguous rows."""
     out[...] = inp.T
 
 
 def dots(out, a, b, add):
-    """out = a @ b.T where all have contiguous rows, out as many columns as a vector has lanes.
+    """out = a @ b.T, where out has W columns, one for each lane of a vector. All rows are contiguous.
 
     out    (N, W)  written, or added to
     a      (N, K)  read; K is a multiple of W
     b      (W, K)  read
 
-    For few rows this is faster than `gemm`, which would want a copy of b.T and fill few lanes of its tiles.
+    For few rows this is faster than `gemm`, which would need a copy of b.T and leave most of its tile empty.
     """
     out[...] = out + a @ b.T if add else a @ b.T
 
@@ -48,7 +48,7 @@ DEPTH = 256
 
 
 def _make_columns(n_vectors, masked):
-    """One strip of columns, top to bottom, by the tallest tiles that fit."""
+    """A function that computes one strip of columns from top to bottom, with the tallest tiles that fit."""
     # for more than eight rows of a there are not enough registers to hold their addresses
     tall = min(8, SUMS // n_vectors)
     half, quarter = tall // 2, tall // 4
@@ -121,8 +121,8 @@ def _panels(c, c_row, a, a_row, a_col, b, b_row, start, start_row, N, M, K):
                 j += W
 
 
-# Compiled on its own and called by address: as part of each kernel, the tiles would be optimised again with
-# every product of the model, and a cold start would take three times as long.
+# The tiles are compiled separately and called by address. As part of each kernel they would be optimised
+# again for every product of the model, and a cold start would take three times as long.
 _SYMBOLS = {
     dtype: external_function(_panels, f"microgpt_gemm_{dtype}", _signature(dtype))
     for dtype in (types.float32, types.float64)
@@ -132,7 +132,7 @@ _SYMBOLS = {
 @overload(gemm, jit_options=INNER)
 def _gemm(out, a, b, start):
     panels = _SYMBOLS[out.dtype]
-    # where the tiles begin: at a matrix as large as out, at one row again and again, or at zero
+    # the sums start from a matrix as large as out, from the same row for each row of out, or from zero
     if isinstance(start, types.Array):
         matrix = start.ndim == 2
 

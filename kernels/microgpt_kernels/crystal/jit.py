@@ -1,4 +1,4 @@
-"""How a kernel is compiled: one decorator for all of them, and the machine that they are compiled for."""
+"""How kernels are compiled: the decorators for them, and the machine that they are compiled for."""
 
 from __future__ import annotations
 
@@ -12,35 +12,37 @@ from numba.extending import register_jitable
 
 from microgpt_kernels.cache.numba_code import stored, stored_cfunc
 
-# reassoc lets sums be split over the lanes of a vector, contract fuses a*b+c, arcp and nsz are cheap.
-# Never nnan or ninf: isfinite would stop working. Not a set: it goes into the cache's keys, and the order of
-# a set of strings is a new one in every process.
+# reassoc allows a sum to be split over the lanes of a vector, contract allows a*b+c to be fused, arcp allows
+# a division to become a multiplication by the reciprocal, and nsz allows the sign of zero to be ignored. nnan
+# and ninf must not be used, because isfinite would stop working. This is not a set, since it is part of the
+# cache's keys, and the order of a set of strings differs from process to process.
 FASTMATH = {"reassoc": True, "contract": True, "arcp": True, "nsz": True}
 OPTIONS: dict[str, Any] = {
-    # a division that could raise is not vectorised
+    # a division that could raise an exception would not be vectorised
     "error_model": "numpy",
     "fastmath": FASTMATH,
     "nogil": True,
-    # No reference counts: every array belongs to whoever calls, for as long as the call lasts. A step would
-    # count up and down a thousand times. And what allocates an array does not compile: a promise, checked.
+    # No reference counts: the caller keeps every array alive during the call, and a step would change counts
+    # about a thousand times. Without them a function that allocates an array does not compile, so this also
+    # checks that no kernel allocates.
     "_nrt": False,
     "no_cfunc_wrapper": True,
 }
 
-# what only compiled code calls needs no door for Python, and compiles faster without
+# a function that only compiled code calls needs no Python wrapper, and compiles faster without one
 INNER = {**OPTIONS, "no_cpython_wrapper": True}
 inlined = register_jitable(**INNER)
 
 
 def kernel(function):
-    """A function of arrays, compiled for the types that it is called with, or loaded from the cache."""
+    """Compiles a function of arrays for the types that it is called with, or loads it from the cache."""
     return stored(njit(**OPTIONS)(function))
 
 
 def external_function(function, symbol, signature):
-    """A function compiled on its own, for other compiled code to call by the name of a symbol.
+    """Compiles a function separately, so that other compiled code can call it by the name of a symbol.
 
-    The cache keeps the names of symbols, never their addresses.
+    The cache holds the names of symbols, never their addresses.
     """
     if not numba.config.DISABLE_JIT:
         compiled = stored_cfunc(function, signature, OPTIONS)
@@ -49,16 +51,16 @@ def external_function(function, symbol, signature):
 
 
 class Machine(NamedTuple):
-    """The vector registers that code is written for: how wide they are, and how many."""
+    """The vector registers of the target machine: how wide they are, and how many there are."""
 
     vector_bytes: int
     n_registers: int
 
 
 def machine(triple: str, features: str) -> Machine:
-    """What a processor has, by LLVM's names: 'arm64-apple-darwin', '+avx,-avx512f'.
+    """The vector registers of a processor, given by LLVM's names: 'arm64-apple-darwin', '+avx,-avx512f'.
 
-    On ARM that is NEON. The vectors of SVE have a width that only the running program learns.
+    On ARM they are those of NEON. The width of SVE's vectors is known only while a program runs.
     """
     if triple.startswith(("aarch64", "arm64")):
         return Machine(16, 32)
@@ -69,7 +71,7 @@ def machine(triple: str, features: str) -> Machine:
 
 
 def target() -> tuple[str, str]:
-    """The triple and the features that Numba compiles for: those of this machine, or NUMBA_CPU_FEATURES."""
+    """LLVM's triple and features for which Numba compiles: this machine's, or NUMBA_CPU_FEATURES."""
     triple, _, features = cpu_target.target_context.codegen().magic_tuple()
     return triple, features
 

@@ -9,7 +9,7 @@ from microgpt_kernels.crystal.vector import below_lane, filled, lanes, load, sto
 
 @kernel
 def layernorm_forward(out, mean, rstd, inp, weight, bias):
-    """Subtracts its mean from each row and divides it by its standard deviation, then scales and shifts it.
+    """Normalises each row to mean 0 and variance 1, then scales it by the weight and adds the bias.
 
         out = weight * (inp - mean) * rstd + bias,   rstd = 1 / sqrt(avg_C((inp - mean)^2) + eps)
 
@@ -57,7 +57,7 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     dweight, dbias  (C,)    written
     dout, inp       (N, C)  read
     weight          (C,)    read
-    mean, rstd      (N,)    read, as saved by the forward
+    mean, rstd      (N,)    read, as written by the forward kernel
     """
     N, C = inp.shape
     inv_C = inp.dtype.type(1.0 / C)
@@ -69,12 +69,12 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     for n in range(N):
         row_mean, row_rstd = mean[n], rstd[n]
 
-        # mean and rstd depend on the whole row, so each dinp needs two averages over it first
+        # mean and rstd depend on the whole row, so dinp needs two averages over the row first
         g_sums = filled(0.0, inp)
         gx_sums = filled(0.0, inp)
         for c in range(0, C, W):
             xhat = (load(inp, n, c, C) - row_mean) * row_rstd
-            d = load(dout, n, c, C)  # 0 beyond the row's end, and so are all products with it
+            d = load(dout, n, c, C)  # 0 beyond the end of the row, and so is every product with it
             g = d * load(scale, 0, c, C)
             g_sums += g
             gx_sums += g * xhat
@@ -82,7 +82,7 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
             store(load(dshift, 0, c, C) + d, dshift, 0, c, C)
         g_avg, gx_avg = sum_lanes(g_sums) * inv_C, sum_lanes(gx_sums) * inv_C
 
-        # xhat is recomputed: cheaper than saving another (N, C) array in the forward
+        # recomputing xhat is cheaper than saving another (N, C) array in the forward kernel
         for c in range(0, C, W):
             xhat = (load(inp, n, c, C) - row_mean) * row_rstd
             g = load(dout, n, c, C) * load(scale, 0, c, C)

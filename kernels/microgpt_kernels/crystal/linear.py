@@ -33,7 +33,7 @@ def linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight):
     weight   (K, M)  read
     """
     K, M = weight.shape
-    # a tile reads rows of its second factor: to copy the small weight is cheaper than to stride through it
+    # a tile reads rows of its second factor: copying the small weight is cheaper than strided reads
     weight_T = scratch[: K * M].reshape(M, K)
     transpose(weight_T, weight)
     gemm(dinp, dout, weight_T, 0.0)

@@ -1,4 +1,4 @@
-"""Arrays on the CPU are NumPy's own; what is made here starts on a cache line, for whole-vector loads."""
+"""Arrays on the CPU are NumPy arrays. New ones begin on a cache line, for aligned vector loads."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def zeros(shape, dtype):
 
 
 def overhead():
-    """No memory worth counting."""
+    """Zero: the memory that the backend itself uses is negligible."""
     return 0
 
 

@@ -1,8 +1,8 @@
-"""1 / x by multiplications and additions, where a division would wait for the processor's one divider.
+"""1 / x by multiplications and additions, because a processor has only one unit for divisions.
 
 The bits of a number, taken as an integer, are roughly its logarithm, so a constant minus them is roughly the
-logarithm of 1 / x: the trick of the well-known fast inverse square root. Each of Newton's steps then squares
-the error. In float64 there would be so many steps that a division is faster, and is used.
+logarithm of 1 / x. The well-known fast inverse square root uses the same idea. Each of Newton's steps then
+squares the error. In float64 more steps would be needed than a division takes, so float64 divides.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numba.extending import lower_builtin, type_callable
 
 from microgpt_kernels.crystal.vector import I32, muladd
 
-# the bits of a number whose mantissa makes the largest error of the first guess, 1/8.5, as small as it gets
+# the bits of a constant for which the largest relative error of the first guess is smallest: 1/8.5
 MAGIC = 0x7EF311C3
 STEPS = 3
 

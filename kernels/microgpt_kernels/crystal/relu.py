@@ -1,4 +1,4 @@
-"""The rectifier, the MLP's nonlinearity."""
+"""The rectifier (ReLU), the nonlinearity of the MLP."""
 
 from microgpt_kernels.crystal.jit import kernel
 from microgpt_kernels.crystal.vector import above_zero, lanes, load, maximum, store
@@ -14,7 +14,7 @@ def relu_forward(out, inp):
     N, F = out.shape
     for n in range(N):
         for f in range(0, F, lanes(out)):
-            # no comparison with NaN is true, so NaN stays NaN and a run that has gone wrong is noticed
+            # every comparison with NaN is false, so NaN stays NaN, and the run stops as it should
             store(maximum(0.0, load(inp, n, f, F)), out, n, f, F)
 
 
@@ -24,7 +24,7 @@ def relu_backward(dinp, dout, out):
 
     dinp  (N, F)  written; may share memory with dout
     dout  (N, F)  read
-    out   (N, F)  read, as written by the forward
+    out   (N, F)  read, as written by the forward kernel
     """
     N, F = out.shape
     for n in range(N):

@@ -1,4 +1,4 @@
-"""The residual connection: what a branch computed, added to what went in."""
+"""The residual connection: the output of a branch is added to its input."""
 
 from microgpt_kernels.crystal.jit import kernel
 
@@ -18,7 +18,7 @@ def residual_forward(out, inp, branch):
 
 @kernel
 def residual_backward(dinp, dbranch):
-    """Adds the gradient that has come back through the branch to the one that has come past it.
+    """dinp += dbranch: the gradient through the branch is added to the gradient that bypasses it.
 
     dinp     (N, C)  accumulated
     dbranch  (N, C)  read

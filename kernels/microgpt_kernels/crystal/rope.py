@@ -1,4 +1,4 @@
-"""Rotary positions (Su et al. 2021): pairs of columns of q and k are turned by the position of their row."""
+"""Rotary positions (Su et al. 2021): pairs of columns of q and k are rotated by the position of their row."""
 
 from microgpt_kernels.crystal.jit import inlined, kernel
 
@@ -11,7 +11,7 @@ def _rotate(qkv, cos, sin, offsets, start, direction):
         t = (start + n) % T
         for first in (0, C):  # q, then k
             for h in range(len(offsets) - 1):
-                # a head of odd width leaves its last column as it is
+                # the last column of a head of odd width is not changed
                 for c in range(offsets[h], offsets[h + 1] - 1, 2):
                     x, y = qkv[n, first + c], qkv[n, first + c + 1]
                     turn = direction * sin[t, c]
@@ -21,18 +21,18 @@ def _rotate(qkv, cos, sin, offsets, start, direction):
 
 @kernel
 def rope_forward(qkv, cos, sin, offsets, start):
-    """Turns columns (2j, 2j+1) of each head of q and k by position * 10000^(-2j/D) (equation 34).
+    """Rotates columns (2j, 2j+1) of each head of q and k by position * 10000^(-2j/D) (equation 34).
 
-    qkv       (N, 3C)        updated; row n stands at position (start + n) mod T
-    cos, sin  (T, C)         read; of the angle of the pair to which a column belongs
-    offsets   (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1]
+    qkv       (N, 3C)        updated; row n is at position (start + n) mod T
+    cos, sin  (T, C)         read; cosine and sine of the angle by which the pair of each column is rotated
+    offsets   (H+1,)  int32  read; head h has columns offsets[h]:offsets[h+1]
     """
     _rotate(qkv, cos, sin, offsets, start, qkv.dtype.type(1.0))
 
 
 @kernel
 def rope_backward(dqkv, cos, sin, offsets):
-    """Gradient of `rope_forward` for whole sequences: the rotation back.
+    """Gradient of `rope_forward` for whole sequences: the rotation by the opposite angle.
 
     dqkv      (N, 3C)        updated
     cos, sin  (T, C)         read

@@ -1,4 +1,4 @@
-"""Drawing the next character."""
+"""Draws the next character of a text."""
 
 from microgpt_kernels.crystal.exponential import exp
 from microgpt_kernels.crystal.jit import inlined, kernel
@@ -13,11 +13,11 @@ def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, 
     clock    (3,)     int64  updated; characters in the window, rows of it computed, characters drawn
     scratch  (2*V,)          scratch
     logits   (N, V)          read
-    uniform  (R,)            read; slot clock[2] is this draw's number in [0, 1)
+    uniform  (R,)            read; slot clock[2] is the random number in [0, 1) for this draw
 
-    Temperature 0 takes the likeliest character. top_k 0 and top_p 1 exclude none; of equally likely
-    characters the one with the lower id counts as the likelier. A full window is halved: its newer half moves
-    to the front, and its rows are computed anew.
+    Temperature 0 takes the likeliest character. top_k 0 and top_p 1 exclude no character. Of equally likely
+    characters the one with the lower id counts as the likelier. If the window is full, its newer half
+    moves to the front, and the rows of that half are computed again.
     """
     T, V = len(window), logits.shape[1]
     row = logits[logits.shape[0] - 1]

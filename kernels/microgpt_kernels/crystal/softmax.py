@@ -18,9 +18,9 @@ from microgpt_kernels.crystal.vector import (
 
 @inlined
 def softmax_row(out, inp, n, scale):
-    """out[n] = softmax(scale * inp[n]), for scale > 0; the two may be the same array.
+    """out[n] = softmax(scale * inp[n]), for scale > 0. out and inp may be the same array.
 
-    Returns highest and total, with which out[n] = e^(scale * inp[n] - highest) / total.
+    Returns (highest, total), for which out[n] = e^(scale * inp[n] - highest) / total.
     """
     C = inp.shape[1]
     W = lanes(inp)

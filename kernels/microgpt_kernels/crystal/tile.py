@@ -1,7 +1,7 @@
-"""The insides of a matrix product, written as LLVM vector instructions, so that every register is used.
+"""The inner loops of a matrix product, written as LLVM vector instructions, so that every register is used.
 
-`make_tile` makes the register tile of a product, `dot_block` multiplies rows by rows, `transpose_block`
-transposes a square. They work on addresses: `pointer` and `shift`.
+`make_tile` makes the register tile of a product, `dot_block` multiplies rows by rows, and `transpose_block`
+transposes a square. They work on addresses, which `pointer` and `shift` compute.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def pointer(typingctx, array):
 
 @intrinsic
 def shift(typingctx, address, elements):
-    """The address of the element that is `elements` further on."""
+    """The address of the element that comes `elements` after the one at this address."""
 
     def codegen(context, builder, signature, args):
         return builder.gep(args[0], [args[1]])
@@ -49,19 +49,20 @@ def shift(typingctx, address, elements):
 # --- the register tile ----------------------------------------------------------------------------
 
 
-# How many vectors of sums are kept in registers, with room for vectors of b and a number of a.
+# How many vectors of sums are kept in registers; the other registers hold vectors of b and a number of a.
 SUMS = 16 if MACHINE.n_registers == 32 else 12
 
 
 def make_tile(height: int, n_vectors: int, masked: bool):
     """A tile of `height` rows by `n_vectors` vectors of c = start + a @ b, held in registers.
 
-    tile(c, c_row, a, a_row, a_col, b, b_row, k, start, start_row, columns) walks k once. Rows of b and c are
-    contiguous; a may have any strides, so a transposed a costs nothing. Strides count elements. A negative
-    start_row means to start from zero. A masked tile touches only the first `columns` columns.
+    tile(c, c_row, a, a_row, a_col, b, b_row, k, start, start_row, columns) goes through k once. Rows of b
+    and c are contiguous; a may have any strides, so a transposed a costs nothing. Strides count elements. A
+    negative start_row means that the sums start from zero. A masked tile touches only the first `columns`
+    columns.
 
-    Each addition to a sum waits for the one before. So a small tile, which has few sums, takes several steps
-    of k at once, each with sums of its own.
+    Each addition to a sum has to wait for the one before it. So a small tile, which has few sums, handles
+    several values of k at once, with separate sums for each.
     """
     n_steps = min(4, SUMS // (height * n_vectors))
 
@@ -75,7 +76,7 @@ def make_tile(height: int, n_vectors: int, masked: bool):
             vector = ir.VectorType(context.get_data_type(dtype), lanes)
             mask = first_lanes(builder, columns, lanes) if masked else None
             places = [(i, j) for i in range(height) for j in range(n_vectors)]
-            # variables on the stack, zero to begin with, which LLVM moves to registers
+            # variables on the stack, initially zero, which LLVM moves to registers
             sums = [
                 {place: cgutils.alloca_once_value(builder, vector([0.0] * lanes)) for place in places}
                 for _ in range(n_steps)
@@ -124,10 +125,10 @@ def make_tile(height: int, n_vectors: int, masked: bool):
 
 @intrinsic
 def dot_block(typingctx, out, a, a_row, b, k, add):
-    """out[i] (+)= sum_k a[i, k] * b[k] for as many rows of a as a vector has lanes; k is a multiple of that.
+    """out[i] (+)= sum_k a[i, k] * b[k] for W rows of a, as many as a vector has lanes; k is a multiple of W.
 
-    Each row has a vector of sums. At the end neighbouring lanes are added, two vectors becoming one, until
-    a single vector holds the sum of each row.
+    Each row has a vector of sums. At the end pairs of neighbouring lanes are added, which makes one vector of
+    two, until a single vector is left that holds the sum of each row.
     """
     lanes = lanes_of(out.dtype)
 
@@ -172,9 +173,9 @@ def dot_block(typingctx, out, a, a_row, b, k, add):
 
 @intrinsic
 def transpose_block(typingctx, out, out_row, inp, inp_row):
-    """A block as wide and high as a vector has lanes, transposed in registers.
+    """Transposes a square block, with as many rows and columns as a vector has lanes, in registers.
 
-    Interleaving row i with row i + n/2, for all i, log2(n) times over, is a transposition.
+    Interleaving row i with row i + n/2 for all i, and doing so log2(n) times, transposes the n rows.
     """
     lanes = lanes_of(out.dtype)
 

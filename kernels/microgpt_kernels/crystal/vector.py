@@ -1,17 +1,17 @@
-"""Vectors for kernels: a register full of numbers as one value. This is explicit SIMD for Numba.
+"""Vectors for kernels: the numbers in a vector register as one value. This is explicit SIMD for Numba.
 
-    x = load(matrix, row, column, end)    matrix[row, column:end], as many numbers as a register has lanes
-    x * y + 0.5, maximum(x, y), exp(x)    on all lanes at once; a number beside a vector is one for each lane
+    x = load(matrix, row, column, end)    matrix[row, column:end], up to the number of lanes
+    x * y + 0.5, maximum(x, y), exp(x)    on all lanes at once; a plain number is used in every lane
     store(x, matrix, row, column, end)
 
-Most kernels are loops that LLVM turns into vector code by itself. Those that work on the columns of a matrix,
-or on rows of a few vectors, say with these what they mean, and LLVM need not guess how to sum over the lanes,
-how to end a loop, or which arrays may share memory. LLVM splits a vector where the machine's registers are
-narrower.
+Most kernels are loops that LLVM turns into vector code by itself. Kernels that work on the columns of a
+matrix, or on rows of a few vectors, use these functions instead, so that LLVM need not find out how to sum
+over the lanes, how to end a loop, or which arrays may share memory. If the machine's registers are narrower
+than a vector, LLVM splits the vector.
 
-Lanes from `end` on, as in the last vector of a row, are 0 and are not stored. A loop hands the same end to
-all its loads and stores, so that it asks only once how much of a row is left: when the matrices themselves
-were the bounds, the loops of layer normalisation had up to three times as many branches.
+Lanes for columns from `end` on, as in the last vector of a row, are loaded as 0 and are not stored. A loop
+passes the same end to all its loads and stores, so that it checks only once how much of a row is left. With
+the widths of the matrices as bounds, the loops of layer normalisation had up to three times as many branches.
 
 In plain Python a vector is a NumPy array, and everything here works on it.
 """
@@ -32,7 +32,7 @@ I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 class Vector(types.Type):
-    """The type of a vector: as many numbers of one type as fill a register."""
+    """The Numba type of a vector: the numbers of one dtype that fill a vector register."""
 
     def __init__(self, dtype: types.Float) -> None:
         self.dtype = dtype
@@ -52,7 +52,7 @@ def lanes_of(dtype: types.Float) -> int:
 
 
 def declared(builder, name, result, arguments):
-    """An LLVM function; only the first call for a name declares it in the module."""
+    """The LLVM function of this name. The first call for a name declares it in the module."""
     module = builder.module
     if name in module.globals:
         return module.globals[name]
@@ -69,15 +69,15 @@ def suffix(kind: ir.Type) -> str:
 def muladd(builder, x, y, z):
     """x * y + z of numbers or vectors, rounded once where the machine has an instruction for it.
 
-    LLVM's fma would round once on every machine: without such an instruction, by calling a function for each
-    number.
+    LLVM's fma rounds once on every machine, but on one without such an instruction it calls a function for
+    each number.
     """
     name = f"llvm.fmuladd.{suffix(x.type)}"
     return builder.call(declared(builder, name, x.type, [x.type] * 3), [x, y, z])
 
 
 def splat(builder, value, vector):
-    """The value in every lane."""
+    """A vector with the value in every lane."""
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(I32, 0))
     return builder.shuffle_vector(
@@ -86,14 +86,14 @@ def splat(builder, value, vector):
 
 
 def first_lanes(builder, n, count):
-    """The mask of the lanes below n."""
+    """The mask of the lanes before lane n."""
     numbers = ir.VectorType(I32, count)
     n = builder.trunc(n, I32)
     return builder.icmp_signed("<", ir.Constant(numbers, list(range(count))), splat(builder, n, numbers))
 
 
 def read(builder, address, vector, mask=None):
-    """A vector from memory, aligned to its numbers; 0 in the lanes that a mask leaves out."""
+    """Reads a vector that is aligned to its numbers; the lanes outside the mask are 0."""
     address = builder.bitcast(address, ir.PointerType(vector))
     if mask is None:
         loaded = builder.load(address)
@@ -107,7 +107,7 @@ def read(builder, address, vector, mask=None):
 
 
 def write(builder, value, address, mask=None):
-    """A vector to memory; only the lanes of a mask."""
+    """Writes a vector to memory; with a mask, only the lanes in it."""
     vector = value.type
     address = builder.bitcast(address, ir.PointerType(vector))
     if mask is None:
@@ -122,11 +122,11 @@ def _size(vector):
     return 4 if isinstance(vector.element, ir.FloatType) else 8
 
 
-# --- how many lanes, and a number in each -----------------------------------------------------------
+# --- the number of lanes, and filling them -----------------------------------------------------------
 
 
 def lanes(array):
-    """How many lanes a vector of the array's numbers has; compiled code may ask by an address too."""
+    """How many lanes a vector of the array's numbers has. Compiled code may also pass an address."""
     return MACHINE.vector_bytes // array.itemsize
 
 
@@ -142,7 +142,7 @@ def _lower_lanes(context, builder, signature, args):
 
 
 def filled(value, array):
-    """A vector for the array's numbers with the same value in each lane."""
+    """A vector of the array's dtype with the same value in each lane."""
     return np.full(lanes(array), value, array.dtype)
 
 
@@ -157,7 +157,7 @@ def _lower_filled(context, builder, signature, args):
 
 
 def _as_vector(context, builder, value, of_type, vector):
-    """The value itself, or a number in every lane."""
+    """The value itself if it is a vector, or a vector with the number in every lane."""
     if of_type == vector:
         return value
     real = context.cast(builder, value, of_type, vector.dtype)
@@ -168,7 +168,7 @@ def _as_vector(context, builder, value, of_type, vector):
 
 
 def load(matrix, row, column, end):
-    """The numbers of a row from a column on; 0 in the lanes that would be columns from the end on."""
+    """A vector of the numbers in a row from a column on; lanes for columns from `end` on are 0."""
     loaded = np.zeros(lanes(matrix), matrix.dtype)
     n = min(end - column, len(loaded))
     loaded[:n] = matrix[row, column : column + n]
@@ -176,7 +176,7 @@ def load(matrix, row, column, end):
 
 
 def store(vector, matrix, row, column, end):
-    """The lanes into a row, from a column on, but none into a column from the end on."""
+    """Writes the lanes into a row from a column on, but not into columns from `end` on."""
     n = min(end - column, len(vector))
     matrix[row, column : column + n] = vector[:n]
 
@@ -192,7 +192,7 @@ def _type_store(context):
 
 
 def _place(context, builder, signature, args, first):
-    """The address of matrix[row, column], rows being contiguous; how many columns there are to the end."""
+    """The address of matrix[row, column], for contiguous rows, and the number of columns up to `end`."""
     matrix_type = signature.args[first]
     matrix = context.make_array(matrix_type)(context, builder, args[first])
     row, column, end = (
@@ -205,7 +205,7 @@ def _place(context, builder, signature, args, first):
 
 
 def _whole_or_part(builder, n, count):
-    """A branch that nearly always goes the same way: cheaper than a mask, which some machines do not have."""
+    """A branch that is nearly always taken the same way: cheaper than a mask, which some machines lack."""
     return builder.if_else(builder.icmp_signed(">=", n, I64(count)), likely=True)
 
 
@@ -240,7 +240,7 @@ def _lower_store(context, builder, signature, args):
 
 
 def maximum(x, y):
-    """The larger of each two lanes; y where one of them is NaN."""
+    """The larger of x and y in each lane; y if one of them is NaN."""
     return np.where(x > y, x, y)
 
 
@@ -294,12 +294,12 @@ for _function, _emit in {
 
 
 def from_lane(x, n, other):
-    """x in the lanes from n on, another number in those before."""
+    """x in the lanes from lane n on, and the other number in the lanes before it."""
     return np.where(np.arange(len(x)) < n, x.dtype.type(other), x)
 
 
 def below_lane(x, n, other):
-    """x in the lanes before n, another number in those from there on."""
+    """x in the lanes before lane n, and the other number in the lanes from it on."""
     return np.where(np.arange(len(x)) < n, x, x.dtype.type(other))
 
 
@@ -312,7 +312,7 @@ type_callable(below_lane)(_type_lane)
 
 
 def _parted(context, builder, signature, args):
-    """x, the other number as a vector, and the mask of the lanes before n."""
+    """x, the other number as a vector, and the mask of the lanes before lane n."""
     vector, n_type, other_type = signature.args
     other = _as_vector(context, builder, args[2], other_type, vector)
     n = context.cast(builder, args[1], n_type, types.intp)

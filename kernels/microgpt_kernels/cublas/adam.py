@@ -7,7 +7,7 @@ from numba import cuda
 from microgpt_kernels.cublas.block import THREADS, WARPS, array_sum, block_sum, blocks
 from microgpt_kernels.cublas.jit import kernel
 
-# enough blocks to fill any GPU: with more, each would begin and end for less work
+# enough blocks to fill any GPU: with more, each block would start for less work
 BLOCK_LIMIT = 1024
 
 
@@ -15,8 +15,8 @@ def shard_sum(out, shards, bounds, part):
     """Adds up the shards' gradients, always in the same order.
 
     out     (P,)           written; each tensor is cut into S parts, and only part number `part` is written
-    shards  (S*P,)         read; tensor by tensor, the S copies of a tensor side by side
-    bounds  (J+1,)  int64  read; tensor j owns bounds[j]:bounds[j+1] of out
+    shards  (S*P,)         read; tensor by tensor, the S copies of a tensor one after the other
+    bounds  (J+1,)  int64  read; tensor j is bounds[j]:bounds[j+1] of out
     """
     _shard_sum_kernel.launch(len(bounds) - 1, THREADS, out, shards, bounds, part)
 
@@ -70,7 +70,7 @@ def adam_step(param, m, v, grad, norm, lr, decay, clock, beta1, beta2, eps, clip
         m = beta1 m + (1 - beta1) grad,  v = beta2 v + (1 - beta2) grad^2
         param -= lr * (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay * param)
 
-    param, m, v  (P,)         updated; untouched once clock[1] is 1
+    param, m, v  (P,)         updated; not changed once clock[1] is 1
     grad         (P,)         read; scaled down to the norm `clip` first if it is larger, unless clip is 0
     norm         (1,)         read; the norm of grad
     lr           (R,)         read; slot clock[0] mod R is this step's learning rate
@@ -97,7 +97,7 @@ def _adam_step_kernel(
         return
     real = param.dtype.type
     t = real(clock[0] + 1)
-    # 1 - beta^t, whose digits would cancel in a float32 difference
+    # 1 - beta^t: as a difference in float32 it would lose digits
     correction1, correction2 = -expm1(t * log_beta1), -expm1(t * log_beta2)
     scale = clip / norm[0] if clip > real(0.0) and norm[0] > clip else real(1.0)
     rate = lr[clock[0] % len(lr)]

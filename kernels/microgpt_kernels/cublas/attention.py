@@ -1,7 +1,7 @@
 """Causal attention for heads of any width (Vaswani et al. 2017, equation 1), all heads in one launch.
 
 A block computes one panel: PANEL queries of one head, in one sequence. So a wide head takes longer, and a
-narrow one needs no launch of its own. All products are made of tiles (tile.py). Attention weights are kept
+narrow one needs no separate launch. All products are computed in tiles (tile.py). Attention weights are kept
 transposed, with keys as rows and queries as columns. A head's weights in `att` are its panels, one after the
 other; a panel has a row for each key, and the keys beyond its last query are not computed.
 """
@@ -48,9 +48,9 @@ def attention_forward(out, att, scratch, qkv, offsets):
     att      (B, H, T*T)    saved; the weights, in panels
     scratch  (2*T*C,)       scratch; not used
     qkv      (N, 3C)        read
-    offsets  (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1] of q, of k and of v
+    offsets  (H+1,)  int32  read; head h has columns offsets[h]:offsets[h+1] of q, of k and of v
 
-    Where out has fewer rows than qkv, there is one sequence, the queries are its last rows, and nothing is
+    If out has fewer rows than qkv, there is one sequence, the queries are its last rows, and nothing is
     saved. Heads of width 0 are skipped.
     """
     (B, H, _), C = att.shape, out.shape[1]
@@ -132,10 +132,10 @@ def _weigh_keys(
 
 @inlined
 def _place(offsets, T):
-    """The part of the work that is this block's: blocks count through panels, then heads, then sequences.
+    """The part of the work that this block does: block numbers go through panels, then heads, then sequences.
 
-    Returns the number of the panel and how many there are, the first row of the sequence, and of the head its
-    first column, its width and where it begins in att.
+    Returns the number of the panel and the number of panels, the first row of the sequence, and the first
+    column of the head, its width, and the index at which it begins in att.
     """
     n_panels = (T + PANEL - 1) // PANEL
     head, panel = divided(cuda.blockIdx.x, n_panels)  # the head's number among those of all sequences
@@ -180,7 +180,7 @@ def _attention_forward_kernel(out, att, qkv, offsets, T, C):
 
 @inlined
 def _softmax(att, panel, n, n_keys, shared):
-    """The scores of a panel, (n_keys, n), become weights. A lane has a query, whose keys the warps share."""
+    """The scores of a panel, (n_keys, n), become weights. A lane has one query; the warps share its keys."""
     query, warp = lane(), cuda.threadIdx.x // WARP
     first, end, step = panel + warp * n + query, panel + n_keys * n if query < n else 0, TILE_WARPS * n
     real = att.dtype.type
@@ -255,7 +255,7 @@ def _weigh_queries_kernel(out, column, att, x, x_stride, offsets, T, C):
     """out = weights @ x: for each key of a head D columns of sums over the queries that see it.
 
     A block has a panel of keys. out is the head's D columns of dqkv, in the third that begins at `column`;
-    the weights are those that att holds; and x has rows of x_stride numbers.
+    the weights are those in att; x has rows of x_stride numbers.
     """
     a = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
     b = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)

@@ -1,4 +1,4 @@
-"""The batch of a step: each of its rows walks through its own part of the text."""
+"""The batch of a step: each row of it goes through a different part of the text."""
 
 from numba import cuda
 
@@ -7,15 +7,15 @@ from microgpt_kernels.cublas.jit import inlined, kernel
 
 
 def batch_fill(inputs, targets, n_targets, ids, order, clock, stride):
-    """Row b walks through the chunks from b*Q//B to (b+1)*Q//B of the text, one at each step.
+    """Row b goes through the chunks from b*Q//B to (b+1)*Q//B of the text, one at each step.
 
-    Chunk i starts at character i*stride. Only the last `stride` targets of a chunk count, since the previous
-    chunk has the others; of chunk 0 all of them count.
+    Chunk i starts at character i*stride. Only the last `stride` targets of a chunk are used, since the
+    previous chunk has the others; of chunk 0 all targets are used.
 
     inputs, targets  (B, T) int32  written; 0 and -1 where there is no character
     n_targets        (1,)   int64  written; how many targets there are
     ids              (X,)          read; the text, as unsigned integers of any width
-    order            (Q,)   int64  read; the chunks in the order of the walk; empty for the order of the text
+    order            (Q,)   int64  read; the order of the chunks; empty for the order of the text
     clock            (2,)   int64  read; clock[0] is the step
     """
     _batch_fill_kernel.launch(
@@ -46,7 +46,7 @@ def _batch_fill_kernel(inputs, targets, n_targets, ids, order, clock, stride):
 
 @inlined
 def _bounds(b, inputs, ids, order, clock, stride):
-    """Where in the text row b begins, where its first target's character stands, and where the row ends."""
+    """Three indices into the text: where row b begins, its first target's character, and its end."""
     B, T = inputs.shape
     n_chunks = 1 + max(0, (len(ids) - 2 - T + stride) // stride)
     place = b * n_chunks // B + clock[0] % ((n_chunks + B - 1) // B)

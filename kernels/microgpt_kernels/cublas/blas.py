@@ -1,6 +1,7 @@
 """The cuBLAS library, called through ctypes.
 
-Calls through compiled bindings would be faster, but a graph replays its products without a call.
+Calls through compiled bindings would be faster, but that hardly matters: a graph repeats its products without
+such calls.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ WORKSPACE_BYTES = 32 << 20
 
 
 def load() -> Cublas:
-    """The library, which was found before the backend was imported. Raises BackendError where it fails."""
+    """Opens the library, which was found before the backend was imported. Raises BackendError if it fails."""
     from cuda import pathfinder
 
     return Cublas(ctypes.CDLL(pathfinder.load_nvidia_dynamic_lib("cublas").abs_path))
@@ -64,7 +65,7 @@ class Cublas:
         return found.value
 
     def set_stream(self, stream: int) -> None:
-        """From now on, all products are work of this stream."""
+        """From now on, all products are computed on this stream."""
         self._call("cublasSetStream_v2", self._handle, stream)
 
     def set_workspace(self, workspace: int, n_bytes: int) -> None:
@@ -93,7 +94,7 @@ class Cublas:
 
 
 def _factors(real: Any) -> tuple[Any, Any]:
-    # cuBLAS takes them by their addresses
+    # cuBLAS takes alpha and beta by their addresses
     return ctypes.byref(real(1.0)), ctypes.byref(real(0.0))
 
 

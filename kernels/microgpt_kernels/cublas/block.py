@@ -1,4 +1,4 @@
-"""What the threads of a block do together. A warp is 32 threads that run in step; a block is some warps."""
+"""What the threads of a block do together. A warp is 32 threads that run in step; a block has several."""
 
 import numpy as np
 from numba import cuda
@@ -12,7 +12,7 @@ WARPS = THREADS // WARP
 
 
 def blocks(n: int, per_block: int = THREADS) -> int:
-    """How many blocks it takes for n threads, or for n of anything of which a block takes `per_block`."""
+    """How many blocks are needed for n threads, or for n items if a block handles `per_block` of them."""
     return -(-n // per_block)
 
 
@@ -31,7 +31,7 @@ def lane():
 
 @inlined
 def warp_row():
-    """The row of this warp, where each warp of all blocks works on a row of its own."""
+    """The row that this warp works on, if each warp of all blocks works on a different row."""
     return cuda.blockIdx.x * WARPS + cuda.threadIdx.x // WARP
 
 

@@ -33,7 +33,7 @@ def _step_record_kernel(log, clock, losses, n_targets, norm):
 
 
 def clock_advance(clock):
-    """The next step, unless the run has stopped.
+    """Counts a step, unless the run has stopped.
 
     clock  (2,)  int64  updated
     """

@@ -25,10 +25,10 @@ def compile(step):
 
 
 class Steps:
-    """n times a step. The first is run as it is, which loads what it needs; the others replay its graph.
+    """Runs a step n times. The first runs kernel by kernel, which loads them; the others replay its graph.
 
     Launching a kernel costs the host more time than a short kernel takes; a whole graph is one launch. A step
-    that reads numbers of the GPU into the host, as generation does, cannot be recorded and is run as it is.
+    that reads numbers from the GPU, as generation does, cannot be recorded and always runs kernel by kernel.
     With n = 0 all kernels of the step are compiled and loaded, and nothing is launched.
     """
 
@@ -54,12 +54,12 @@ class Steps:
             self._graph.replay()
 
     def eager(self, n: int, state: Any) -> None:
-        """The same kernel by kernel: what the graph is tested against."""
+        """The same without a graph, kernel by kernel, for comparison in tests."""
         for _ in range(n):
             self._step(state)
 
     def _first(self, state: Any) -> None:
-        """Run a step, and record it unless the host has read a number of the GPU's meanwhile."""
+        """Run a step, and record it unless the host has read a number from the GPU meanwhile."""
         gpu = device.current()
         n_reads = gpu.n_reads
         self._step(state)

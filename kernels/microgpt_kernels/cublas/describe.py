@@ -1,8 +1,8 @@
-"""What runs the kernels."""
+"""Describes what runs the kernels, in one line for `microgpt backends`."""
 
 from microgpt_kernels.cublas import device
 
 
 def describe():
-    """The GPU and the versions of what drives it."""
+    """The name of the GPU, and the versions of the driver and of CUDA's packages."""
     return device.current().describe()

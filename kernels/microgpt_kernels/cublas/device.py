@@ -15,14 +15,14 @@ from microgpt_kernels.cublas import jit
 from microgpt_kernels.cublas.array import Array
 from microgpt_kernels.errors import BackendError
 
-# memory for what a kernel leaves to the next: the sums of parts of an array, the order of rows
+# memory for what one kernel computes for the next: the sums of parts of an array, the order of rows
 PARTIAL_BYTES = 16 << 20
 # the most blocks that a launch can have, in its one dimension
 GRID_LIMIT = 2**31 - 1
 
 
 class Device:
-    """One GPU. It does its work one piece after the other, in the order in which it is asked.
+    """One GPU. It does its work one piece after the other, in the order of the requests.
 
     core, driver  the modules cuda.core and cuda.bindings.driver
     blas          a handle of cuBLAS (blas.Cublas)
@@ -32,18 +32,18 @@ class Device:
         self.core, self.driver, self.blas = core, driver, blas
         self.gpu = core.Device()
         self.gpu.set_current()
-        self.stream = self.gpu.create_stream()  # one that waits for no other
+        self.stream = self.gpu.create_stream()  # a stream that waits for no other stream
         blas.set_stream(int(self.stream.handle))
-        # without this one, cuBLAS would allocate its workspace while a graph is recorded
+        # without this memory, cuBLAS would allocate its workspace while a graph is recorded
         self._blas_workspace = self.zeros((cublas.WORKSPACE_BYTES,), np.uint8)
         blas.set_workspace(self._blas_workspace.pointer, cublas.WORKSPACE_BYTES)
         self._partial = self.zeros((PARTIAL_BYTES,), np.uint8)
         self._loaded: dict[tuple[jit.Kernel, jit.Signature], Any] = {}
-        # while it is true, kernels are compiled and loaded, and none is launched
+        # while this is true, kernels are compiled and loaded, but not launched
         self.rehearsing = False
-        # how often the host has waited for a number of the GPU's: a step that does so cannot be a graph
+        # how often the host has waited for a number on the GPU: a step that does so cannot be a graph
         self.n_reads = 0
-        # how many kernels and matrix products were asked for
+        # how many kernels and matrix products were requested
         self.n_asked = 0
 
     @property
@@ -54,11 +54,11 @@ class Device:
     # --- memory -----------------------------------------------------------------------------------
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """A zeroed array. Raises BackendError where the GPU has no room for it."""
+        """An array of zeros. Raises BackendError if the GPU has too little memory for it."""
         n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if n_bytes == 0:
             return Array(self, None, 0, shape, dtype)
-        # the driver's count of free memory leaves out what its pool holds: only the request itself can tell
+        # the driver does not count memory in its pool as free: only a request shows whether there is enough
         try:
             buffer = self.gpu.allocate(n_bytes, stream=self.stream)
             buffer.fill(0, stream=self.stream)
@@ -70,9 +70,9 @@ class Device:
         return Array(self, buffer, int(buffer.handle), shape, dtype)
 
     def partial(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """An array for what a kernel leaves to the next. All of them share the same PARTIAL_BYTES of memory.
+        """An array for what one kernel computes for the next. All such arrays share PARTIAL_BYTES of memory.
 
-        Raises ValueError for an array that is larger than these.
+        Raises ValueError for an array that is larger than that.
         """
         room = Array(self, self._partial.buffer, self._partial.pointer, shape, dtype)
         if room.nbytes > PARTIAL_BYTES:
@@ -90,10 +90,10 @@ class Device:
                     array.pointer, values.ctypes.data, values.nbytes, self.stream.handle
                 )
             )
-            self._wait()  # or `values` might be gone before it is read
+            self._wait()  # else `values` might be freed before it is read
 
     def download(self, array: Array) -> np.ndarray:
-        """The values of an array once all work asked for so far is done."""
+        """The values of an array, once all work requested so far is done."""
         values = np.empty(array.shape, array.dtype)
         if values.nbytes:
             self._checked(
@@ -110,14 +110,14 @@ class Device:
         return self.download(array)[()]
 
     def _wait(self) -> None:
-        """Wait until all work asked for is done. Errors that kernels have made are reported here."""
+        """Wait until all requested work is done. Errors of kernels are reported here."""
         try:
             self.stream.sync()
         except Exception as error:
             raise lost(error) from error
 
     def _checked(self, answer: tuple[Any, ...]) -> Any:
-        """What a function of the driver has answered, without its error code."""
+        """What a function of the driver has returned, without its error code."""
         error, *values = answer
         if int(error) != 0:
             raise BackendError(f"the GPU's driver fails with {error}")
@@ -126,7 +126,7 @@ class Device:
     # --- work -------------------------------------------------------------------------------------
 
     def launch(self, kernel: jit.Kernel, n_blocks: int, n_threads: int, arguments: tuple[Any, ...]) -> None:
-        """Ask for a kernel: n_blocks blocks of n_threads threads. With no blocks, nothing is launched.
+        """Launch a kernel with n_blocks blocks of n_threads threads. With no blocks, nothing is launched.
 
         Raises BackendError; for too many blocks it does so in a rehearsal, too.
         """
@@ -149,7 +149,7 @@ class Device:
             raise BackendError(f"the GPU has refused the kernel {kernel.name}: {error}") from error
 
     def multiply(self, math_mode: int, *arguments: Any) -> None:
-        """Ask for a matrix product: what `Cublas.gemm` takes, in this math mode."""
+        """Compute a matrix product in this math mode, with the arguments of `Cublas.gemm`."""
         if self.rehearsing:
             return
         self.n_asked += 1
@@ -158,8 +158,8 @@ class Device:
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """A block in which kernels are compiled and loaded, and nothing is launched."""
-        self.gpu.set_current()  # each thread has a current GPU of its own, and this may be another thread
+        """A context in which kernels are compiled and loaded, but not launched."""
+        self.gpu.set_current()  # each thread has its own current GPU, and this may be a new thread
         self.rehearsing = True
         try:
             yield
@@ -167,7 +167,7 @@ class Device:
             self.rehearsing = False
 
     def describe(self) -> str:
-        """The GPU and the versions of what drives it."""
+        """The name of the GPU, and the versions of the driver and of CUDA's packages."""
         _, total = self._checked(self.driver.cuMemGetInfo())
         major, minor = self.capability
         version = self.blas.version()
@@ -178,13 +178,13 @@ class Device:
 
 
 def lost(error: Exception) -> BackendError:
-    """The error of a kernel, of which the host only hears when it asks the GPU for something else."""
+    """The error of a kernel, which the host learns only from a later call to the GPU."""
     return BackendError(f"the GPU has failed, and what it held is lost: {error}")
 
 
 @functools.cache
 def current() -> Device:
-    """The GPU of this process: the first that CUDA_VISIBLE_DEVICES leaves."""
+    """The GPU of this process: the first one that CUDA_VISIBLE_DEVICES allows."""
     import cuda.core
     from cuda.bindings import driver
 

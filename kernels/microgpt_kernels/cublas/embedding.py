@@ -45,7 +45,7 @@ def embedding_backward(dtable, dout, ids):
     and then N * C additions. Searching would take N * V comparisons for each of the C columns.
     """
     V, _ = dtable.shape
-    # as many parts as there is room to sort at a time, which are millions of rows
+    # sort as many parts at a time as there is memory for, which is enough for millions of rows
     n_parts = PARTIAL_BYTES // (ids.dtype.itemsize * (SORTED_ROWS + V + 1))
     for low in range(0, len(ids), n_parts * SORTED_ROWS):
         rows = slice(low, min(len(ids), low + n_parts * SORTED_ROWS))
@@ -80,7 +80,7 @@ def _sort_kernel(order, starts, ids):
     is_row = i < n_rows
     if part >= n_parts or (is_row and begin + i >= end):
         return
-    # of the rows of its own character, the earlier ones come before a row, and none before the beginning
+    # a row comes after the earlier rows of its character, and the character's beginning before all of them
     character, before = (ids[begin + i], begin + i) if is_row else (i - n_rows, begin)
     n, place = begin + lane(), 0
     while n < before:
@@ -102,7 +102,7 @@ def _embedding_backward_kernel(dtable, dout, order, starts, accumulate):
     """Each block adds up 32 columns of one character, whose rows its rows of threads take in turn."""
     shared = cuda.shared.array((THREAD_ROWS, WARP), dtable.dtype)
     V, C = dtable.shape
-    n_blocks, _ = divided(cuda.gridDim.x, V)  # of a character
+    n_blocks, _ = divided(cuda.gridDim.x, V)  # blocks for each character
     v, columns = divided(cuda.blockIdx.x, n_blocks)
     c = columns * WARP + lane()
     total = dtable.dtype.type(0.0)

@@ -4,7 +4,7 @@ from microgpt_kernels.cublas.blas import DEFAULT_MATH, NO_TRANSPOSE, TF32_MATH, 
 
 
 def gemm(out, a, b, transpose_a=False, transpose_b=False, accumulate=False, tf32=False):
-    """out = op(a) @ op(b), where op transposes or not; with `accumulate`, out += op(a) @ op(b).
+    """out = op(a) @ op(b), where op transposes or does nothing; with `accumulate`, out += op(a) @ op(b).
 
     out   (N, M)            written or accumulated
     a     (N, K) or (K, N)  read
@@ -13,7 +13,7 @@ def gemm(out, a, b, transpose_a=False, transpose_b=False, accumulate=False, tf32
     """
     N, M = out.shape
     K = a.shape[0] if transpose_a else a.shape[1]
-    # a row-major array is its own transpose to BLAS, which is asked for out.T = op(b).T @ op(a).T
+    # BLAS sees a row-major array as its transpose, so it is asked for out.T = op(b).T @ op(a).T
     out.device.multiply(
         TF32_MATH if tf32 else DEFAULT_MATH, out.dtype,
         TRANSPOSE if transpose_b else NO_TRANSPOSE, TRANSPOSE if transpose_a else NO_TRANSPOSE,

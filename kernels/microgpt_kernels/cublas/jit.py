@@ -1,8 +1,8 @@
 """How a kernel written for numba.cuda becomes machine code for a kind of GPU, and how it gets its arguments.
 
-numba.cuda compiles the kernel to PTX, NVIDIA's linker turns that into a cubin, and the cubin is kept in a
-cache: a later start compiles nothing. All of this works without a GPU, so tests can examine every kernel's
-machine code.
+numba.cuda compiles the kernel to PTX, NVIDIA's linker turns the PTX into a cubin, and the cubin is kept in
+a cache, so that a later start compiles nothing. All of this works without a GPU, so tests can examine every
+kernel's machine code.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from microgpt_kernels.cublas.array import Array
 # 'float32[2]' for an array of two dimensions, 'int64' for a number
 Signature = tuple[str, ...]
 
-# a function that kernels use, merged into each of them
+# decorates a function that kernels use; it is merged into each of them
 inlined = cuda.jit(device=True, inline="always")
 
 
 class Kernel:
-    """A function that each thread of a launch runs; `cuda.threadIdx` and `cuda.blockIdx` say which it is."""
+    """A function that each thread of a launch runs; `cuda.threadIdx` and `cuda.blockIdx` tell which."""
 
     def __init__(self, function: Callable[..., None]) -> None:
         functools.update_wrapper(self, function)
@@ -66,7 +66,7 @@ def _spelled(argument: Any) -> str:
 def packed(arguments: tuple[Any, ...]) -> list[Any]:
     """The arguments as numba.cuda's kernels expect them.
 
-    An array is handed over as numbers of eight bytes: two zeros where its owner could stand, its size, the
+    An array is passed as numbers of eight bytes: two zeros where its owner could stand, its size, the
     size of an element, its address, its shape and its strides.
     """
     numbers: list[Any] = []

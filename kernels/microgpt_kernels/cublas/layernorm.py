@@ -72,7 +72,7 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     """
     N, C = inp.shape
     dweights, dbiases = in_parts(N, dweight, dbias)
-    # these come first, because dinp may overwrite dout
+    # the sums are computed first, because dinp may overwrite dout
     n_blocks = blocks(C, WARP) * len(dweights)
     _layernorm_sums_kernel.launch(n_blocks, SUM_THREADS, dweights, dbiases, dout, inp, mean, rstd)
     add_up(dweight, dweights)

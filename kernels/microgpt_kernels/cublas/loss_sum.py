@@ -7,9 +7,9 @@ from microgpt_kernels.cublas.jit import kernel
 
 
 def loss_sum(total, counted, losses, n_targets):
-    """Adds up a text's loss over its batches.
+    """Adds the losses of a batch, and the number of its targets, to the totals of an evaluation.
 
-    total      (1,)  float64  accumulated; float32 would lose the last batches of a long text
+    total      (1,)  float64  accumulated; in float32 the last batches of a long text would be rounded away
     counted    (1,)  int64    accumulated
     losses     (N,)           read
     n_targets  (1,)  int64    read

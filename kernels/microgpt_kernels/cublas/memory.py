@@ -1,4 +1,4 @@
-"""Arrays on the GPU, and their way there and back."""
+"""Arrays on the GPU, and copies between the host and the GPU."""
 
 from microgpt_kernels.cublas import device
 from microgpt_kernels.cublas.blas import WORKSPACE_BYTES
@@ -6,7 +6,7 @@ from microgpt_kernels.cublas.device import PARTIAL_BYTES
 
 
 def zeros(shape, dtype):
-    """A zeroed array on the GPU."""
+    """An array of zeros on the GPU."""
     return device.current().zeros(shape, dtype)
 
 
@@ -18,7 +18,7 @@ def to_device(values):
 
 
 def to_host(array):
-    """A copy of an array as a NumPy array, once all work asked for so far is done."""
+    """A copy of an array as a NumPy array, once all work requested so far is done."""
     return array.device.download(array)
 
 

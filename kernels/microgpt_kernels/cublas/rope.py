@@ -1,4 +1,4 @@
-"""Rotary positions (Su et al. 2021): pairs of columns of q and k are turned by the position of their row."""
+"""Rotary positions (Su et al. 2021): pairs of columns of q and k are rotated by the position of their row."""
 
 from numba import cuda
 
@@ -7,17 +7,17 @@ from microgpt_kernels.cublas.jit import kernel
 
 
 def rope_forward(qkv, cos, sin, offsets, start):
-    """Turns columns (2j, 2j+1) of each head of q and k by position * 10000^(-2j/D) (equation 34).
+    """Rotates columns (2j, 2j+1) of each head of q and k by position * 10000^(-2j/D) (equation 34).
 
-    qkv       (N, 3C)        updated; row n stands at position (start + n) mod T
-    cos, sin  (T, C)         read; cosine and sine of the angle by which a column's pair is turned
-    offsets   (H+1,)  int32  read; head h owns columns offsets[h]:offsets[h+1]
+    qkv       (N, 3C)        updated; row n is at position (start + n) mod T
+    cos, sin  (T, C)         read; cosine and sine of the angle by which the pair of each column is rotated
+    offsets   (H+1,)  int32  read; head h has columns offsets[h]:offsets[h+1]
     """
     _rotate(qkv, cos, sin, offsets, start, 1.0)
 
 
 def rope_backward(dqkv, cos, sin, offsets):
-    """Gradient of `rope_forward` for whole sequences: the pairs are turned back.
+    """Gradient of `rope_forward` for whole sequences: the rotation by the opposite angle.
 
     dqkv      (N, 3C)        updated
     cos, sin  (T, C)         read
@@ -33,13 +33,13 @@ def _rotate(qkv, cos, sin, offsets, start, direction):
 
 @kernel
 def _rotate_kernel(qkv, cos, sin, offsets, start, direction):
-    """Each block turns some rows of one head: each warp one row, each lane some pairs of its columns."""
+    """Each block rotates some rows of one head: each warp one row, each lane some pairs of its columns."""
     T, C = cos.shape
     rows, h = divided(cuda.blockIdx.x, len(offsets) - 1)
     n = rows * WARPS + cuda.threadIdx.x // WARP
     if n < len(qkv):
         t = (start + n) % T
-        # a head of odd width leaves its last column as it is
+        # the last column of a head of odd width is not changed
         for c in range(offsets[h] + 2 * lane(), offsets[h + 1] - 1, 2 * WARP):
             for first in (0, C):  # q, then k
                 x, y = qkv[n, first + c], qkv[n, first + c + 1]

@@ -20,10 +20,10 @@ def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, 
 
     Temperature 0 takes the likeliest character. With top_k 0 and top_p 1 every character can be drawn. Of two
     equally likely characters the one with the lower id counts as the likelier. When the window is full, its
-    newer half moves to the front, and the rows of that half are computed anew.
+    newer half moves to the front, and the rows of that half are computed again.
     """
     real, V = logits.dtype.type, logits.shape[1]
-    # a temperature of 0 leaves the likeliest character alone
+    # at temperature 0 only the likeliest character can be drawn
     n_kept = 1 if temperature == 0 else top_k or V
     inverse = real(1.0 / temperature) if temperature > 0 else real(1.0)
     _sample_kernel.launch(
@@ -43,7 +43,7 @@ def _sample_kernel(window, output, clock, scratch, row, uniform, inverse, n_kept
     highest = real(-inf)
     for v in range(cuda.threadIdx.x, V, THREADS):
         highest = row[v] if row[v] > highest else highest
-        probs[v] = real(0.0)  # for a row with a NaN, whose characters have no rank of their own
+        probs[v] = real(0.0)  # for a row with a NaN, in which several characters have the same rank
     highest = block_max(highest, cuda.shared.array(WARPS, row.dtype))
     for v in range(cuda.threadIdx.x, V, THREADS):
         rank = 0

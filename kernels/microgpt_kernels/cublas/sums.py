@@ -1,7 +1,7 @@
 """Sums over the rows of a matrix, in parts: each block sums some rows, and then the parts are added up.
 
 The parts are always added in the same order, so that two runs agree bit for bit; atomic additions would come
-in any order. Inner loops are written as in tile.py: with a constant number of turns, and unsigned indices.
+in any order. As in tile.py, inner loops have a constant number of iterations and unsigned indices.
 """
 
 import numpy as np
@@ -15,12 +15,12 @@ from microgpt_kernels.cublas.jit import inlined, kernel
 # of the matrix, and each thread stays in one column.
 THREAD_ROWS = 8
 SUM_THREADS = WARP * THREAD_ROWS
-# how many numbers a thread asks for before it waits for the first of them
+# how many numbers a thread requests before it waits for the first of them
 LOADS = 8
 # The number of rows in a part. It comes from arithmetic for an H200, not from a measurement. Up to this
 # number there is one launch, whose threads wait for memory 8 times, about as long as a second launch would
-# take. With 16,384 rows of 384 columns there are 384 blocks, which have asked for 3 MB at any time. That is
-# what memory of 4.8 TB/s delivers in the 0.6 us that an answer takes: smaller parts would gain nothing, and
+# take. With 16,384 rows of 384 columns there are 384 blocks, which have requested 3 MB at any time. That is
+# what memory of 4.8 TB/s delivers in its latency of 0.6 us: smaller parts would gain nothing, and
 # larger ones would leave the memory idle.
 ROWS_PER_PART = 512
 
@@ -28,8 +28,8 @@ ROWS_PER_PART = 512
 def in_parts(n_rows, *totals):
     """Arrays for the sums over parts of n_rows rows: for each total one of shape (n_parts, M).
 
-    There are at most as many parts as there is room for. If there is one, its array is the total itself, and
-    nothing is left to add up.
+    The number of parts is limited by the memory for them. If there is only one, its array is the total
+    itself, and nothing is left to add up.
 
     totals  (M,) each, of one dtype
     """
@@ -87,8 +87,8 @@ def _sum_rows_kernel(parts, rows):
 
 @inlined
 def share_of_rows(N, n_parts):
-    """The column of this thread, and the part of its block: its number, its first row, and where it ends."""
-    n_blocks, _ = divided(cuda.gridDim.x, n_parts)  # for each part
+    """The column of this thread, and the part of its block: its number, its first row, and its end."""
+    n_blocks, _ = divided(cuda.gridDim.x, n_parts)  # blocks for each part
     part, columns = divided(cuda.blockIdx.x, n_blocks)
     return columns * WARP + lane(), part, part * N // n_parts, (part + 1) * N // n_parts
 

@@ -1,12 +1,12 @@
-"""The insides of attention's matrix products: tiles of PANEL by PANEL numbers in shared memory.
+"""The inner loops of attention's matrix products: tiles of PANEL by PANEL numbers in shared memory.
 
 A block of TILE_THREADS threads computes one tile of a product, and each thread a square of PER_THREAD by
-PER_THREAD numbers of it. Matrices lie in arrays of one dimension: `begin` says where a matrix begins, and
-`stride` how far its rows are apart.
+PER_THREAD numbers of it. Matrices lie in arrays of one dimension: `begin` is the index of a matrix's
+first number, and `stride` the distance between its rows.
 
-What limits these products on a GPU are the instructions beside the multiply-adds. So inner loops have a
-constant number of turns: the compiler unrolls them, and a thread asks for many numbers before it waits for
-one. Indices are unsigned: with signed ones each access would ask whether it counts from the array's end.
+On a GPU the instructions other than multiply-adds limit the speed of these products. So inner loops have a
+constant number of iterations: the compiler unrolls them, and a thread loads many numbers before it waits for
+one. Indices are unsigned: with signed ones each access would check whether it counts from the array's end.
 """
 
 import numpy as np
@@ -15,16 +15,16 @@ from numba import cuda
 from microgpt_kernels.cublas.block import WARP, lane
 from microgpt_kernels.cublas.jit import inlined
 
-# how many queries a block of attention computes together: the side of a tile
+# the number of queries that a block of attention computes together, which is the side of a tile
 PANEL = 32
-# the side of the square of sums that a thread holds, and how many such squares are side by side in a tile
+# the side of the square of sums that a thread holds, and the number of such squares along a side of a tile
 PER_THREAD = 4
 SIDE = PANEL // PER_THREAD
 TILE_THREADS = SIDE * SIDE
 TILE_WARPS = TILE_THREADS // WARP
-# the length of a tile's rows in memory: each begins at a multiple of 16 bytes, so that 4 numbers are one load
+# the length of a tile's rows in memory: each begins at a multiple of 16 bytes, so one load reads 4 numbers
 ROW_LENGTH = PANEL + 4
-# rows of both tiles that are multiplied in a turn of the innermost loop
+# rows of both tiles that are multiplied in one iteration of the innermost loop
 ROWS_PER_TURN = 4
 
 
@@ -59,7 +59,7 @@ def load_transposed(tile, values, begin, stride, n_rows, n_columns):
 def corner():
     """The row and the column of a tile at which this thread's square begins.
 
-    With & in place of %, which would ask for the sign, the compiler sees that four numbers are aligned.
+    It uses & and not %, which would check the sign, so that the compiler knows that four numbers are aligned.
     """
     return cuda.threadIdx.x // SIDE * PER_THREAD, (cuda.threadIdx.x & (SIDE - 1)) * PER_THREAD
 
@@ -75,12 +75,13 @@ def clear(sums):
 def add_product(sums, a, b, depth):
     """sums += this thread's square of a.T @ b, over the first `depth` rows of both tiles and some zeros.
 
-    It begins once all threads have written their parts of a and b, and ends once all have read them.
+    All threads of the block wait for each other at the beginning, until a and b are written, and at the end,
+    until both have been read.
     """
     i, j = corner()
     cuda.syncthreads()
     for d in range(0, depth, ROWS_PER_TURN):
-        row = d & (PANEL - ROWS_PER_TURN)  # d itself, but so the compiler knows that it is not negative
+        row = d & (PANEL - ROWS_PER_TURN)  # equal to d, but known to the compiler as not negative
         _add_row_product(sums, a, b, row, i, j)
         _add_row_product(sums, a, b, row + 1, i, j)
         _add_row_product(sums, a, b, row + 2, i, j)

@@ -1,6 +1,6 @@
 """The cublas backend with TF32: cuBLAS may round the factors of float32 products to 10 bits of mantissa.
 
-Tensor cores then multiply, several times as fast. float64 is not rounded.
+Tensor cores then compute the products, several times as fast. float64 is not rounded.
 """
 
 from microgpt_kernels import cublas
@@ -8,7 +8,7 @@ from microgpt_kernels.contract import borrowed
 from microgpt_kernels.cublas_tf32.describe import describe
 from microgpt_kernels.cublas_tf32.linear import linear_backward, linear_forward
 
-# its own names; all others are borrowed from cublas
+# the names that this backend defines; all others are borrowed from cublas
 __all__ = ["describe", "linear_backward", "linear_forward"]
 
 globals().update(borrowed(cublas, own=__all__))

@@ -1,8 +1,8 @@
-"""What runs the kernels, and how exactly."""
+"""Describes what runs the kernels, in one line for `microgpt backends`."""
 
 from microgpt_kernels.cublas import device
 
 
 def describe():
-    """The GPU, and what TF32 means for the results."""
+    """The name of the GPU and the versions, and how TF32 rounds."""
     return f"{device.current().describe()}; products of float32 in TF32, which keeps 3 digits"

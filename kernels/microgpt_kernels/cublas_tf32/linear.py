@@ -24,7 +24,7 @@ def linear_backward(dinp, dweight, dbias, scratch, dout, inp, weight):
     dinp     (N, K)  written
     dweight  (K, M)  written
     dbias    (M,)    written
-    scratch  (K*M,)  scratch; not used: BLAS reads a transposed factor as it lies
+    scratch  (K*M,)  scratch; not used, because BLAS reads transposed factors without a copy
     dout     (N, M)  read
     inp      (N, K)  read
     weight   (K, M)  read

@@ -1,4 +1,4 @@
-"""What backends need of a machine: a module for each need, whose `check(backend)` raises BackendError.
+"""What backends need on a machine: a module for each need, whose `check(backend)` raises BackendError.
 
-`loading.py` says which backend needs what. Nothing heavy is imported here: the answer is there in a moment.
+`loading.py` lists the needs of each backend. Nothing heavy is imported here, so the checks are fast.
 """

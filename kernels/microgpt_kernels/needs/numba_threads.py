@@ -1,4 +1,4 @@
-"""A number of threads for Numba, which reads one as it is imported, and does not explain a wrong one."""
+"""NUMBA_NUM_THREADS, which Numba reads when it is imported, with an unclear error if it is wrong."""
 
 from __future__ import annotations
 

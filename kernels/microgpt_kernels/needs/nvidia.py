@@ -10,16 +10,16 @@ from importlib.util import find_spec
 
 from microgpt_kernels.errors import BackendError
 
-# the modules that do the work, and the package that brings each
+# the modules that the backend imports, and the package that contains each
 PACKAGES = {"numba_cuda": "numba-cuda", "cuda.core": "cuda-core", "cuda.pathfinder": "cuda-pathfinder"}
 OLDEST_CAPABILITY_OF_CUDA_13 = (7, 5)  # the oldest GPUs that CUDA 13 compiles for
 OLDEST_CUDA = 12  # the oldest version for which there is an extra
-NO_DEVICE = 100  # the driver's error code where it finds no GPU
+NO_DEVICE = 100  # the driver's error code if it finds no GPU
 REMEDY = "pip install 'microgpt-numba[cuda{}]'"
 
 
 def open_driver() -> ctypes.CDLL:
-    """The driver's library. Raises OSError where there is none."""
+    """The driver's library. Raises OSError if there is none."""
     return ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
 
 
@@ -81,7 +81,7 @@ def _missing_version(library: ctypes.CDLL) -> str | None:
 
 
 def _missing_cublas() -> str | None:
-    """It comes with the extra, but also with NVIDIA's toolkit or as a package of its own."""
+    """What is missing of cuBLAS, or None; it may come with the extra, the CUDA toolkit or another package."""
     from cuda import pathfinder
 
     try:

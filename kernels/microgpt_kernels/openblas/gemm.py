@@ -1,7 +1,7 @@
 """The matrix product by SciPy's BLAS. Only this file knows that BLAS is column-major.
 
-Compiled code calls the routine that `scipy.linalg.cython_blas` exports, by the name of a symbol; called from
-plain Python, `gemm` uses the same routine through `scipy.linalg.blas`.
+Compiled code calls the routine that `scipy.linalg.cython_blas` exports, by the name of a symbol. When it is
+called from plain Python, `gemm` uses the same routine through `scipy.linalg.blas`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ ROUTINES = {types.float32: "sgemm", types.float64: "dgemm"}
 
 
 def gemm(out, a, b, transpose_a, transpose_b, beta):
-    """out = beta * out + op(a) @ op(b), where op transposes or not; all have contiguous rows.
+    """out = beta * out + op(a) @ op(b), where op transposes or does nothing. All rows are contiguous.
 
     out  (N, M)            written; accumulated with beta 1
     a    (N, K) or (K, N)  read
     b    (K, M) or (M, K)  read
     """
     routine = scipy.linalg.blas.sgemm if out.dtype == "float32" else scipy.linalg.blas.dgemm
-    # a row-major array is its own transpose to BLAS, which is asked for out.T = op(b).T @ op(a).T
+    # BLAS sees a row-major array as its transpose, so it is asked for out.T = op(b).T @ op(a).T
     out.T[...] = routine(1.0, b.T, a.T, beta, out.T, trans_a=transpose_b, trans_b=transpose_a)
 
 
 @intrinsic
 def _by_address(typingctx, value):
-    """The address of a copy on the stack: Fortran takes every argument so."""
+    """The address of a copy on the stack, since Fortran takes every argument by its address."""
 
     def codegen(context, builder, signature, args):
         return cgutils.alloca_once_value(builder, args[0])
@@ -42,7 +42,7 @@ def _by_address(typingctx, value):
 
 
 def _external(dtype):
-    """SciPy's routine for this dtype as something that compiled code can call."""
+    """SciPy's routine for this dtype, as a function that compiled code can call."""
     symbol = f"microgpt_blas_{ROUTINES[dtype]}"
     binding.add_symbol(symbol, get_cython_function_address("scipy.linalg.cython_blas", ROUTINES[dtype]))
     flag, n, real = (types.CPointer(t) for t in (types.uint8, types.int32, dtype))

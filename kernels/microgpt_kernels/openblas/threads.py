@@ -1,4 +1,4 @@
-"""How many threads there are: shards take them, and BLAS keeps to the thread that calls it."""
+"""The number of threads: shards run in threads, and each BLAS call stays in the thread that makes it."""
 
 from threadpoolctl import threadpool_limits
 
@@ -6,9 +6,9 @@ from microgpt_kernels.crystal import threads
 
 
 def set_threads(n_threads):
-    """How many threads may take shards. Raises BackendError where Numba can start none.
+    """Sets how many threads may run shards. Raises BackendError if Numba cannot start any.
 
-    NumPy and SciPy each bring an OpenBLAS with threads of its own. Products this small only lose by them.
+    NumPy and SciPy each include an OpenBLAS with its own threads, which make products this small slower.
     """
     threadpool_limits(limits=1, user_api="blas")
     threads.set_threads(n_threads)
