@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-# Until there is something to say, Ctrl-C is silent: an exception would come up in the middle of an import.
+# During the first imports Ctrl-C ends the program silently: an exception would be a traceback from an import.
 # Only the program itself imports this module.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -16,7 +16,7 @@ def main() -> None:
 
     interruption.leave_at_once()
     streams.prepare()
-    # Products this small lose to BLAS's own threads, which take memory too. The user's word goes first.
+    # BLAS's own threads make products this small slower, and take memory. What the user has set is kept.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     from microgpt.cli import app

@@ -1,4 +1,4 @@
-"""The least and the most that an option can be, and the words of those that have a choice."""
+"""The smallest and largest value of each option, and checks of options that have a list of choices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from microgpt.errors import MicrogptError, shown
 # far beyond any model for a CPU; it keeps a mistyped d_model from filling the memory with heads of width 1
 MAX_D_MODEL = 65_536
 MAX_LAYERS = 1000
-# The least and the most that an option can be: far beyond any use. A real number stays below its most.
+# The smallest and the largest value of each option, far beyond any use. Real numbers stay below the largest.
 BOUNDS: dict[str, tuple[float, float]] = {
     "steps": (1, 10**12),
     "seq_len": (1, 1 << 20),

@@ -1,4 +1,4 @@
-"""The command line: what can be said, and what runs then. The commands import what is heavy themselves."""
+"""The command line: the commands and their options. Heavy modules are imported only within the commands."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
-    """The model of a run. Says which weights these are, where that is not plain."""
+    """The model of a run. Says which weights these are, if they are not the last ones."""
     from microgpt.api.model import Model
 
     saved = load_model(run, last=last)
@@ -71,7 +71,7 @@ def generate(
 ) -> None:
     """Stream `length` characters after the prompt to standard output, or as many as come before `stop`.
 
-    Sample i has the seed seed + i: each of them can be had alone.
+    Sample i has the seed `seed + i`, so that each of them can be written alone.
     """
     from microgpt.use.generate import Sampling
 
@@ -166,7 +166,7 @@ def info(run: Path, *, as_json: bool) -> None:
 
 
 def runs(directory: Path, *, as_json: bool) -> None:
-    """What runs there are below a directory, the latest last."""
+    """A table of the runs below a directory, the latest last."""
     rows = []
     for file in directory.rglob(STATE_FILE):
         try:
@@ -190,7 +190,7 @@ def runs(directory: Path, *, as_json: bool) -> None:
         print("  ".join(f"{cells[name]:<{widths[name]}}" for name in names).rstrip())
 
 
-# What a narrow terminal has no room for, in this order.
+# The columns that are left out, in this order, where a terminal is too narrow.
 LEAST = ("parameters", "at_step", "heads", "text", "best", "saved", "val_loss")
 
 

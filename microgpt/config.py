@@ -1,4 +1,4 @@
-"""What a model is and how a run goes: frozen dataclasses that check themselves, and their TOML form."""
+"""The options of a run: a frozen dataclass that checks itself, and its TOML form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from microgpt.model.heads import format_layout, parse_layout
 ORDERS = ("sequential", "shuffled")
 SCHEDULES = ("constant", "cosine")
 
-# What an option is called elsewhere.
+# The names that options have in other programs.
 ELSEWHERE = {
     "lr": ("learning_rate",),
     "steps": ("epochs", "iterations", "max_steps", "max_iters", "n_steps"),
@@ -112,7 +112,7 @@ class TrainConfig:
         )
 
     def resolved(self) -> TrainConfig:
-        """The same run with everything written out that was left open, to follow other options."""
+        """The same run, with a value for every option that was left open to follow others."""
         return dataclasses.replace(
             self,
             heads=format_layout(parse_layout(self.heads, self.d_model, self.n_layers)),
@@ -129,7 +129,7 @@ class TrainConfig:
         return Path("runs") / (name.strip(".") or "text")
 
     def n_shards(self, most: int) -> int:
-        """Into how many shards the batch is cut by a backend that makes `most` at the most.
+        """The number of shards into which a backend that allows `most` shards cuts the batch.
 
         Nothing else decides it, so that one seed gives one loss curve whatever the number of threads.
         """
@@ -151,7 +151,7 @@ class TrainConfig:
         return lowest + 0.5 * (1 + math.cos(math.pi * progress)) * (self.lr - lowest)
 
 
-# The options that decide what model it is: they belong to its weights and cannot change later.
+# The options that decide the shapes of the weights, so they cannot change later.
 SIZES = frozenset(field.name for field in dataclasses.fields(Architecture)) - {"vocabulary_size"}
 
 
@@ -193,8 +193,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def to_toml(config: TrainConfig) -> str:
-    """The configuration as TOML, for other runs to begin with: whatever was left open stays so, to follow the
-    options that it depends on, and the run's own directory is no part of it."""
+    """The configuration as TOML, for other runs to begin with. Options that were left open stay open, and
+    follow the options that they depend on; the run's own directory is left out."""
     import tomli_w
 
     options = dataclasses.asdict(dataclasses.replace(config, out=None))

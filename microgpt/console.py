@@ -1,4 +1,4 @@
-"""How a run looks: a progress bar on a terminal, plain lines elsewhere. All of it on standard error."""
+"""Shows a run on standard error: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Display:
         self.progress.update(self.task, completed=metrics["step"], figures=self._fitting(metrics))
 
     def _fitting(self, metrics: dict[str, Any]) -> str:
-        """Those figures for which the terminal is wide enough."""
+        """The figures for which the terminal is wide enough."""
         figures = self._figures(metrics)
         room = self.console.width - NARROWEST_BAR - 4
         for least in ("speed", "validation", "smoothed", "loss", "left"):

@@ -8,7 +8,7 @@ class MicrogptError(Exception):
 
 
 class UsageError(MicrogptError):
-    """The command line asks for something that cannot be meant."""
+    """The options are wrong, or make no sense together."""
 
     exit_code = 2
 

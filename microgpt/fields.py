@@ -1,4 +1,4 @@
-"""Dataclasses from foreign mappings: every name and every type is checked against the annotations."""
+"""Dataclasses from mappings that may hold anything: names and types are checked against the annotations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def checked(
 ) -> dict[str, Any]:
     """The values by the names of a dataclass's fields; a dash may stand for an underscore.
 
-    hints  what to say of names that are no field's
+    hints  advice for names that are not those of a field
 
     A value must be of just the type that the field is annotated with; but an int is taken for a float, and a
     list for a tuple. Raises MicrogptError for other types, and for unknown names, with the nearest.

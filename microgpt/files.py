@@ -28,11 +28,11 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Where to write what shall stand at `path`: at any instant the old file is there or the new one, whole.
+    """The path to write the new content to: at any instant the old file is at `path` or the new one, whole.
 
     Missing directories are made. A symbolic link stays one, and a file keeps its permissions. What writers
     that were killed have left in the directory is removed. Raises MicrogptError, which names the file, for
-    every OSError, also of whoever writes, and then leaves what was there.
+    every OSError, also one within the block, and then leaves what was there.
     """
     try:
         target = Path(os.path.realpath(path))
@@ -76,7 +76,7 @@ def _flush(path: Path) -> None:
 
 
 def remove_abandoned(directory: Path) -> None:
-    """Remove what writers have left that are no more."""
+    """Remove the temporary files of writers that have ended."""
     with os.scandir(directory) as entries:
         found = [(entry, match) for entry in entries if (match := TEMPORARY.fullmatch(entry.name))]
     for entry, match in found:
@@ -92,7 +92,7 @@ def _is_running(process: int) -> bool:
     # this process writes one file at a time, and asks before it begins
     if process == os.getpid():
         return False
-    if os.name != "posix":  # elsewhere the question would end the process
+    if os.name != "posix":  # on Windows os.kill would end the process
         return True
     try:
         os.kill(process, 0)

@@ -1,6 +1,6 @@
-"""What a user should know meanwhile: it goes to the logger `microgpt`.
+"""Messages for the user while something runs: they go to the logger `microgpt`.
 
-Python shows that on standard error, unless `logging` is set up otherwise.
+Python shows them on standard error, unless `logging` is set up otherwise.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ LOG = logging.getLogger("microgpt")
 
 
 class Log:
-    """Tells the logger what a user should know, and that something takes a while once."""
+    """Sends messages to the logger; that something takes a while is said once."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()

@@ -1,4 +1,4 @@
-"""A trained model, as Python sees it: made by `train` and `load`."""
+"""A trained model for use from Python, made by `train` and `load`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Model:
     config        the options that it was trained with; None where a file does not say them
     notes         what is known of its training: "step", "smoothed_loss", "val_loss", "text" and others
     path          the file that it was read from; None for one that is in memory only
-    backend       what computes
+    backend       the name of the backend that computes
 
     Losses are in nats per character: to compare, a model that knows nothing has ln V.
 
@@ -110,11 +110,11 @@ class Model:
         """The text that follows a prompt: `length` characters, or fewer where `stop` comes up before.
 
         prompt       is no part of the result; the model sees its last seq_len characters at the most
-        temperature  0 takes the likeliest character each time; 1 draws as the model says
+        temperature  0 takes the likeliest character each time; 1 draws with the model's probabilities
         top_k        draw from the k likeliest characters only; 0 for all
         top_p        draw from the fewest likeliest characters that have this probability together
         seed         the same seed writes the same text
-        stop         a text to end at, and itself left out; "" for none
+        stop         a text to end before; "" for none
 
         Raises MicrogptError, for a prompt with characters that the model does not know among others.
         """
@@ -156,7 +156,7 @@ class Model:
         return generator
 
     def _pieces(self, generator: Generator, drawn: Iterator[IdArray]) -> Iterator[str]:
-        """A generator writes one text at a time: it is no other stream's before this one has ended."""
+        """A generator writes one text at a time: another stream can use it only after this one has ended."""
         try:
             yield from map(self.vocabulary.decode, drawn)
         finally:
@@ -214,7 +214,7 @@ class Model:
             return logits
 
     def _encode(self, text: str | os.PathLike[str], *, skip_unknown: bool | None = None) -> Text:
-        # what a file begins with may be a byte order mark, and what a text begins with is a character
+        # U+FEFF at the start of a file is a byte order mark, but at the start of a `str` it is a character
         source = codecs.BOM_UTF8 + in_memory(text) if isinstance(text, str) else Path(text)
         otherwise = "leave them out" if skip_unknown is None else "skip_unknown=True leaves them out"
         return encode_file(source, self.vocabulary, skip_unknown=bool(skip_unknown), otherwise=otherwise)

@@ -91,7 +91,7 @@ def train(
     interrupted so; in others, `progress` can end the training. One model is trained at a time: a second
     thread waits for the first.
 
-    Raises MicrogptError; of its kinds, UsageError for options that cannot be meant, and NotFiniteError where
+    Raises MicrogptError; of its kinds, UsageError for options that make no sense, and NotFiniteError where
     the loss stops being a finite number.
 
     >>> import microgpt

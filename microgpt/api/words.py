@@ -1,4 +1,4 @@
-"""Errors in the words of Python: an option is a name, and not a flag of the command line."""
+"""Errors as Python users need them: an option is a keyword argument, not a flag of the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microgpt.errors import MicrogptError
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Errors in the words of Python: `--seq-len 128` is `seq_len=128`, but what is to be pasted stays."""
+    """Write options in errors as `seq_len=128`, not `--seq-len 128`; commands to paste stay as they are."""
 
     def rename(match: re.Match[str]) -> str:
         if match["option"] is None:

@@ -1,1 +1,1 @@
-"""Files that a crash, a full disk or a foreign hand cannot turn into a wrong result."""
+"""Checkpoints: files that are written as a whole, and checked when they are read."""

@@ -1,4 +1,4 @@
-"""A checkpoint file: a header that is not believed, tensors that are read in blocks, a checksum over both."""
+"""A checkpoint file: a header that is checked before it is used, tensors read in blocks, and a checksum."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def to_json(values: Mapping[str, Any]) -> str:
 
 
 def tensor_title(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """What the SHA-256 takes of a tensor before its values."""
+    """The bytes by which a tensor enters the SHA-256 before its values."""
     return json.dumps([name, str(dtype), shape]).encode()
 
 
@@ -47,10 +47,10 @@ class StoredTensor(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What stands before the tensors, parsed but not believed."""
+    """What comes before the tensors, parsed but not yet checked."""
 
     description: dict[str, Any]  # as in a file of format 2 or 3
-    hashed: bytes  # what of it the SHA-256 takes
+    hashed: bytes  # the bytes of the header that enter the SHA-256
     sha256: str
     tensors: dict[str, StoredTensor]  # by the names that they have in the file
 
@@ -124,9 +124,9 @@ def read_tensors(
     k: ModuleType | None = None,
     buffers: Mapping[str, Array] | None = None,
 ) -> None:
-    """Read all tensors in blocks, into a backend's flat buffers where there is one of their prefix.
+    """Read all tensors in blocks, into a backend's flat buffers where `buffers` has their prefix.
 
-    Raises MicrogptError unless they are finite and what the SHA-256 is of.
+    Raises MicrogptError unless they are finite and match the SHA-256.
     """
     digest = hashlib.sha256(header.hashed)
     rows = {row.name: row for row in table(architecture.sizes)}

@@ -1,4 +1,4 @@
-"""What older files have that is otherwise today: those of format 1, and names of tensors in 1 and 2."""
+"""How older files differ: progress and options in format 1, names of tensors in formats 1 and 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: files that a crash, a full disk or a foreign hand cannot turn into a wrong result.
+"""What the checkpoint files of a run hold, and reading them.
 
     model.safetensors      the weights by name; in its metadata the vocabulary, the sizes and some notes, so
                            that it needs no other file to generate
@@ -8,8 +8,8 @@
 
 A file is written under another name and renamed when it is whole. Its metadata are one JSON object under the
 key `microgpt`, with a SHA-256 of all the rest: a damaged file is noticed, whatever byte it is that changed.
-Equal runs write equal files: nothing in them tells the time or the place. Arrays are written from where they
-lie, and read in blocks to where they shall lie, so that neither takes memory.
+Equal runs write equal files: no time and no path is in them. Arrays are written without a copy, and read in
+blocks to their place, so that neither takes memory.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MODEL_FILE, STATE_FILE, BEST_FILE = "model.safetensors", "optimizer.safetensors"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SavedModel:
-    """What a file says of its model; raises MicrogptError if it does not fit together.
+    """What a file says of its model; raises MicrogptError for contradictions.
 
     notes   JSON: the step, the losses, and of the text its name, `text_sha256` and `text_characters`
     path    the file that it was read from, and the SHA-256 of what that holds
@@ -109,9 +109,11 @@ class SavedState(SavedModel):
 
 
 def load_model(run: Path, *, last: bool = False) -> SavedModel:
-    """The model of a checkpoint file; or of a run directory, the best of its validation if there is one.
+    """The model of a checkpoint file, or of a run directory.
 
-    last  whether to take the last one of a directory all the same
+    Of a directory it is the model with the lowest validation loss, or without validation the last one.
+
+    last  take the last model of a directory in any case
 
     What was taken is in `path` and `notes["step"]`. Raises MicrogptError, which names the file, for whatever
     is not a whole checkpoint of this program.

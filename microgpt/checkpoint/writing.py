@@ -30,7 +30,8 @@ def save_model(path: Path, model: SavedModel, param: Array) -> None:
 def save_state(directory: Path, state: SavedState, param: Array, m: Array, v: Array) -> None:
     """Write optimizer.safetensors and model.safetensors. Raises MicrogptError like `save_model`."""
     # The state holds the weights too, so it never depends on model.safetensors. A crash between the two
-    # renames leaves a model that is newer than the state; the run goes on from that, and comes to it again.
+    # renames leaves a model that is newer than the state; the run resumes from the state,
+    # and computes that model again.
     buffers = {"": param, "m.": m, "v.": v}
     check_buffers(state.architecture, buffers)
     model = SavedModel(architecture=state.architecture, vocabulary=state.vocabulary, notes=state.notes)
@@ -79,7 +80,7 @@ def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
 
 
 def check_buffers(architecture: Architecture, buffers: Mapping[str, Array]) -> None:
-    """What could not be loaded is not saved: raises MicrogptError."""
+    """Raises MicrogptError for values that could not be loaded again."""
     for prefix, buffer in buffers.items():
         if buffer.shape != (count(table(architecture.sizes)),) or buffer.dtype != architecture.dtype:
             what = f"{buffer.dtype} {buffer.shape}"

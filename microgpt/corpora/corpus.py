@@ -72,7 +72,7 @@ def _write(path: Path, content: bytes) -> None:
         try:
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
-        except BrokenPipeError:  # who stops reading has seen enough
+        except BrokenPipeError:  # a reader that stops reading is no error
             raise
         except OSError as error:
             raise MicrogptError(f"cannot write to standard output: {error.strerror or error}") from None

@@ -210,7 +210,7 @@ class Grammar:
     # Proof that no text has two derivations
 
     def clashes(self) -> list[str]:
-        """Each pair of alternatives of which one could begin like the whole other; none: no ambiguity.
+        """The pairs of alternatives of which one could begin with the whole other; no pair: no ambiguity.
 
         If no text of one alternative is the beginning of a text of another, at most one fits at any place,
         whatever follows, and reading from left to right never has a choice. What is remembered counts as

@@ -1,7 +1,8 @@
 """The tales that ship with microgpt: a grammar of small stories (grammar.py says how to read it).
 
-Much of a tale is decided long before it shows: who the hero is, and whether it is a she, a he or an it; what
-was found or stolen, what was wished for, who left the clue, and which magic word has to be said once more.
+Much of a tale is decided long before the text shows it: who the hero is, and whether it is a she, a he or an
+it; what was found or stolen, what was wished for, who left the clue, and which magic word has to be said once
+more.
 A model that has learned all this has an average loss of `entropy_rate()`, and no model has less.
 """
 
@@ -393,7 +394,7 @@ def grammar() -> Grammar:
 
 
 def write(n_characters: int, seed: int) -> str:
-    """Tales until there are at least so many characters; the last one is whole."""
+    """Tales with at least this many characters together; the last one is whole."""
     # of all generators in `random`, only random() promises the same numbers in each version of Python
     draw = random.Random(seed).random
     tales: list[str] = []
@@ -412,7 +413,7 @@ def entropy_rate() -> float:
 
 
 def information(text: str) -> float:
-    """What `text` says, -log of its probability, in nats; ValueError if it is not a series of tales."""
+    """The information of `text`, -log of its probability, in nats; ValueError if it is no series of tales."""
     nats, at = 0.0, 0
     while at < len(text):
         at, more = grammar().read(text, at)

@@ -1,1 +1,1 @@
-"""What the program takes from this machine: a backend, cores and memory."""
+"""The resources of this machine that a run uses: a backend, cores and memory."""

@@ -1,7 +1,7 @@
 """Whether `ulimit -v` and `ulimit -d` leave enough memory to start in.
 
 With too little of it OpenBLAS and LLVM do not raise errors: they end the process, or try again for ever. So
-this is asked before they are imported.
+the limits are checked before these libraries are imported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The backend of a run, loaded and compiled while the user can see how far that is."""
+"""The backend of a run, loaded and compiled, with its progress shown to the user."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from microgpt_kernels.cache import reports
 
 from microgpt.errors import MicrogptError
 
-# how often a compilation is looked at: for Ctrl-C, and to show how far it is
+# how often a compilation is checked for Ctrl-C, and its progress shown
 LOOK_SECONDS = 0.1
 
-# LLVM calls itself deeply, and some systems give a second thread little room for that
+# LLVM's recursion is deep, and some systems give a second thread a small stack
 STACK_BYTES = 16 << 20
 COMPILING = "compiling the kernels for this machine; later starts skip this"
 T = TypeVar("T")
 
 
 class Listener(Protocol):
-    """Whoever shows the user what is going on."""
+    """Shows the user what is going on."""
 
     def note(self, text: str) -> None:
         """A line that stays."""
@@ -40,7 +40,7 @@ class StoppedError(Exception):
 
 
 def load_backend(name: str, listener: Listener | None = None) -> ModuleType:
-    """The backend of this name. Raises MicrogptError, and never takes another one."""
+    """The backend of this name. Raises MicrogptError, and never chooses another one."""
     try:
         if listener is None:
             return microgpt_kernels.load(name)
@@ -52,7 +52,7 @@ def load_backend(name: str, listener: Listener | None = None) -> ModuleType:
 def compiled(listener: Listener, function: Callable[[], T], stop: Callable[[], bool] = lambda: False) -> T:
     """Call a function that compiles what is not in the cache, and show how far that is.
 
-    It is called in a thread of its own: an interruption is heard at once, and never comes up within the
+    It is called in a separate thread: an interruption is noticed at once, and is never raised within the
     compiler, which would end in a long traceback. Raises StoppedError if `stop` says so before the function
     is done; the thread then goes on, and the process should end.
     """

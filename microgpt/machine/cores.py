@@ -1,4 +1,4 @@
-"""How many threads a run takes, of the cores that this process may use."""
+"""How many threads a run uses, and how many cores this process may use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORTH_SHARING = 10_000_000
 
 
 def choose_threads(wanted: int | None, flop_per_step: int, n_shards: int) -> int:
-    """The wanted number of threads, else all cores if a step is worth it; at the most one for each shard.
+    """The wanted number of threads, else all cores if a step is large enough; at the most one for each shard.
 
     Raises MicrogptError where more are wanted than this process has cores.
     """

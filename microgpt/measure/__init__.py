@@ -1,1 +1,1 @@
-"""How fast it is, and how near to what the machine can do."""
+"""How fast training is, and how near that is to what the machine can do."""

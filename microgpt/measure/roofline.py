@@ -2,10 +2,10 @@
 
 The limit of a kernel is the longer of two times, both measured on one thread beside it: what its matrix
 products take at the rate that OpenBLAS reaches on large matrices, and what a copy of as many bytes takes.
-Both are yardsticks and no walls: small products stay in the caches, and a kernel that only reads does less
-than a copy. Neither counts exponentials, roots or sums, so a kernel full of them stays far below its limit. A
-kernel is repeated on the same arrays, which stay in the caches; in a step other kernels displace them, so the
-whole step is timed as well.
+A kernel can be faster than its limit: small products stay in the caches, and a kernel that only reads does
+less than a copy. Neither time counts exponentials, roots or sums, so a kernel full of them stays far below
+its limit. A kernel is repeated on the same arrays, which stay in the caches; in a step other kernels
+displace them, so the whole step is timed as well.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def grouped(calls: list[Call]) -> list[tuple[Call, int]]:
 
 
 class Work(NamedTuple):
-    """What a call has to do at the least."""
+    """The least work that a call has to do."""
 
     shape: str
     flop: int  # in matrix products
@@ -190,7 +190,7 @@ def _copy(state: Any) -> None:
 
 
 class Machine:
-    """What one thread can do at its best."""
+    """The best rates that one thread reaches."""
 
     COPY = Kernel("copy", (Argument("out", "written", "N"), Argument("inp", "read", "N")))
 

@@ -14,14 +14,14 @@ from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import table
 from microgpt.model.placed import PlacedModel
 
-# Marks an array that does not hold what `forward` wrote to it any more when a training step is over.
+# Marks an array whose values from `forward` are overwritten by the end of a training step.
 REUSED = "reused"
 
 
 class Activations(NamedTuple):
-    """What the forward pass computes, in this order; and in `d...` gradients, which all layers share.
+    """The arrays of the forward pass, in the order in which it computes them; `d...` are gradients.
 
-    Beside each array stands its shape, in the letters of the contract.
+    All layers share the arrays of gradients. Beside each array is its shape, in the letters of the contract.
     """
 
     x: Annotated[Array, "L+1 N C"]  # the residual stream before each layer, and after the last
@@ -29,19 +29,19 @@ class Activations(NamedTuple):
     mean1: Annotated[Array, "L N"]
     rstd1: Annotated[Array, "L N"]
     qkv: Annotated[Array, "L N 3C"]
-    att: Annotated[Array, "L B H T*T", REUSED]  # the attention weights, as the backend keeps them for itself
+    att: Annotated[Array, "L B H T*T", REUSED]  # the attention weights, in the backend's own layout
     heads: Annotated[Array, "L N C"]  # the heads' outputs side by side
     mid: Annotated[Array, "L N C"]  # the residual stream between attention and MLP
     ln2: Annotated[Array, "L N C"]
     mean2: Annotated[Array, "L N"]
     rstd2: Annotated[Array, "L N"]
     hidden: Annotated[Array, "L N F"]
-    branch: Annotated[Array, "N C", REUSED]  # what attention or the MLP adds to the stream, until it is added
+    branch: Annotated[Array, "N C", REUSED]  # the output of attention or the MLP, to be added to the stream
     lnf: Annotated[Array, "N C"]
     meanf: Annotated[Array, "N"]
     rstdf: Annotated[Array, "N"]
     logits: Annotated[Array, "N V"]
-    probs: Annotated[Array, "N V", REUSED]  # of each character to come next; then the gradient of the logits
+    probs: Annotated[Array, "N V", REUSED]  # of the next character; then the gradient of the logits
     losses: Annotated[Array, "N"]
     scratch: Annotated[Array, "S Z", REUSED]
     dx: Annotated[Array, "G C", REUSED]  # G is N in training, else 0
@@ -62,7 +62,7 @@ def shapes(
 ) -> dict[str, tuple[int, ...]]:
     """The shape of each activation, for a batch of n_sequences sequences that is cut into n_shards shards.
 
-    Only with `training` is there room for gradients.
+    The gradients have rows only with `training`.
     """
     sizes = architecture.sizes
     N = n_sequences * sizes["T"]
@@ -98,9 +98,9 @@ def activations(
 
 
 def in_order(a: Activations) -> Iterator[tuple[str, Array]]:
-    """What the forward pass has computed, in this order, each array with words that name it.
+    """The arrays of the forward pass, in the order of its computation, each with words that name it.
 
-    Whatever is REUSED is left out.
+    Arrays that are REUSED are left out.
     """
     kept = {name: shape for name, (shape, *mark) in _table().items() if REUSED not in mark}
     of_layers = [name for name, shape in kept.items() if shape.startswith("L")]

@@ -14,7 +14,7 @@ DTYPES = ("float32", "float64")
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a model. Raises MicrogptError for sizes that make none."""
+    """The sizes of a model. Raises MicrogptError for sizes that do not make a model."""
 
     vocabulary_size: int
     seq_len: int
@@ -55,8 +55,8 @@ class Architecture:
     def flop_per_step(self, batch_size: int) -> int:
         """Floating-point operations of a training step's matrix products, and of nothing else.
 
-        A linear map from K to M channels is 2*N*K*M forward and twice that backward. Attention is counted
-        causal, (T+1)/2 keys for a query on the average: two products forward, four backward.
+        A linear map from K to M channels takes 2*N*K*M forward and twice that backward. Causal attention
+        has (T+1)/2 keys for a query on the average: two products forward, four backward.
         """
         T = self.seq_len
         C, F, L, V = (self.sizes[letter] for letter in "CFLV")

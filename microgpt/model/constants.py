@@ -1,4 +1,4 @@
-"""What a model knows without learning it: where its heads begin, and the angles of rotary positions."""
+"""Arrays that a model needs but does not learn: where its heads begin, and the angles of rotary positions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from microgpt.model.architecture import Architecture
 
 
 class Constants(NamedTuple):
-    """What all models of one architecture share. A layer with fewer than H heads ends in heads of width 0."""
+    """The arrays that all models of one architecture share.
+
+    A layer with fewer than H heads ends in heads of width 0.
+    """
 
     offsets: Annotated[Array, "L H+1"]  # int32: head h of layer l has columns offsets[l, h] : offsets[l, h+1]
     cos: Annotated[Array, "L A C"]  # A is T for rotary positions, else 0

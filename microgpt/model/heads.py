@@ -25,7 +25,7 @@ def uniform(d_model: int) -> Widths:
 
 
 def exponential(d_model: int) -> Widths:
-    """1 1 2 4 8 ..., doubling while the sum fits; what is missing to d_model joins as one more head."""
+    """1 1 2 4 8 ..., doubling while the sum fits; one more head makes up what is missing to d_model."""
     if d_model < 1:
         raise _unsuitable("exponential", "at least 1", d_model, lambda d: True)
     widths = [1]
@@ -36,7 +36,7 @@ def exponential(d_model: int) -> Widths:
 
 
 def prime(d_model: int) -> Widths:
-    """2 3 5 7 ..., as many first primes as leave a larger prime for the last head, which closes the sum."""
+    """2 3 5 7 ..., the first primes, as many as leave a larger prime for the last head."""
     widths = _close_with_a_prime(d_model)
     if not widths:
         rule = "a sum of the first primes and one larger prime"

@@ -1,4 +1,4 @@
-"""What the model learns: one table of names, shapes and initial values, over flat buffers."""
+"""The parameters that the model learns: one table of names, shapes and initial values, over flat buffers."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from microgpt.model.parameters import Parameters, count, table, views
 
 @dataclass(frozen=True, eq=False)
 class PlacedModel:
-    """A model on a backend, and the budget in which whatever works with the model books its own arrays."""
+    """A model on a backend, and the memory budget of all code that works with the model."""
 
     k: ModuleType  # the backend
     architecture: Architecture
@@ -25,7 +25,7 @@ class PlacedModel:
 
 
 def place(k: ModuleType, architecture: Architecture, budget: Budget) -> PlacedModel:
-    """A model whose parameters are all 0, until somebody writes values to `param`.
+    """A model whose parameters are all 0, until the caller writes values to `param`.
 
     Raises MicrogptError where its arrays exceed the budget.
     """

@@ -25,11 +25,11 @@ class Batch(NamedTuple):
     targets: Array  # (B, T) int32
     n_targets: Array  # (1,) int64
     ids: Array  # (X,) unsigned integers, the text
-    order: Array  # (Q,) int64, which chunk comes when; empty for the order of the text
+    order: Array  # (Q,) int64, the chunks in the order of their steps; empty for the order of the text
 
 
 class Adam(NamedTuple):
-    """All parameters with their gradients and moments, in flat buffers, and what Adam is told."""
+    """All parameters with their gradients and moments, in flat buffers, and the settings of Adam."""
 
     param: Array  # (P,)
     m: Array  # (P,), the moving average of the gradient
@@ -95,7 +95,7 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
     shards = k.shards
 
     def gradients(p: Parameters, g: Parameters, a: Activations, c: Constants, batch: Batch) -> None:
-        """The losses and gradients of all shards; each shard has some sequences of the batch for itself."""
+        """The losses and gradients of all shards; each shard is a part of the batch's sequences."""
         B, T = batch.inputs.shape
         S = len(a.scratch)
         ids, targets = batch.inputs.reshape(B * T), batch.targets.reshape(B * T)

@@ -2,7 +2,7 @@
 
 k     the backend, whose kernels contract.py describes
 p     parameters, as tensors by name: p.qkv_w[l] is that of layer l
-g     their gradients, those of each shard by themselves: g.qkv_w[s, l]
+g     their gradients, separate for each shard: g.qkv_w[s, l]
 a     activations, and in `d...` the gradients of activations
 c     constants: where the heads begin, and the angles of rotary positions
 s     the shard of the batch that is computed; it has scratch memory and gradients of its own
@@ -66,7 +66,7 @@ def build(k: ModuleType) -> tuple[Step, Step]:
         L = len(p.ln1_w)
         scratch, dx = a.scratch[s], a.dx[rows]
         dqkv, dheads, dhidden = a.dqkv[rows], a.dheads[rows], a.dhidden[rows]
-        # one memory under several names: each of these arrays is done with before the next is written
+        # several names for the same memory: each of these arrays is no longer needed when the next is written
         dlogits = probs = a.probs[rows]
         dbranch = dlnf = dln2 = dln1 = a.dbranch[rows]
         # losses = -log(probs), where probs = softmax(logits)

@@ -12,7 +12,7 @@ CUT = "..."
 
 
 def columns() -> int | None:
-    """How many columns the terminal has that standard output is; None where it is none."""
+    """The number of columns of the terminal; None where standard output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -38,7 +38,7 @@ def fitted(line: str, indent: int) -> str:
 
 
 def fitting_columns(widths: dict[str, int], least: Sequence[str], gap: int) -> list[str]:
-    """Which columns of a table there is room for, with `gap` spaces between them.
+    """The columns of a table for which there is room, with `gap` spaces between them.
 
     least  what is left out first where the terminal is too narrow
     """

@@ -1,5 +1,5 @@
-"""Standard output has results, standard error has messages. Either may be lost at any time: the reader of a
-pipe ends, the disk is full, the terminal is gone. Writing then goes on without effect, and `lost` tells why.
+"""Results go to standard output, messages to standard error. Either may be lost at any time: the reader of a
+pipe ends, the disk is full, the terminal is gone. Writing then has no effect, and `lost` returns the reason.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _raw(stream: TextIO | None) -> object:
 
 def _losable(stream: TextIO | None, number: int) -> IO[str]:
     if stream is not None and not isinstance(_raw(stream), io.FileIO):
-        return stream  # a Windows console, which has ways of its own
+        return stream  # a Windows console, which Python handles itself
     codecs.register_error("microgpt", _escape)
     return io.TextIOWrapper(
         io.BufferedWriter(LosableFile(number, "wb", closefd=False)),

@@ -30,7 +30,7 @@ class OneLineErrors(TyperGroup):
 
 def _show(error: Any) -> None:
     message, context = error.format_message(), error.ctx
-    if context is not None and message == context.get_help():  # what the name of the program alone asks for
+    if context is not None and message == context.get_help():  # the program was called without a command
         error.show()
         return
     command = [context.info_name] if context is not None and context.parent is not None else []

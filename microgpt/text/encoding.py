@@ -6,7 +6,7 @@ import codecs
 
 from microgpt.errors import MicrogptError
 
-# a text may hold a NUL character now and then; one in so many is the mark of another encoding
+# a text may hold a NUL character now and then; more than one in this many characters show another encoding
 CHARACTERS_PER_NUL = 32
 BEGINNING = 4096  # bytes of a file that show its encoding
 MARKS = {  # UTF-32 first: its mark begins with that of UTF-16
@@ -18,7 +18,7 @@ MARKS = {  # UTF-32 first: its mark begins with that of UTF-16
 
 
 def looks_like(beginning: bytes) -> str | None:
-    """The encoding other than UTF-8 that shows in a file's first bytes: by its mark, or by where NULs are."""
+    """The encoding of a text that is not UTF-8, by the byte order mark or the NULs in its first bytes."""
     for mark, encoding in MARKS.items():
         if beginning.startswith(mark):
             return encoding

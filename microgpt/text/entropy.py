@@ -18,8 +18,8 @@ def entropies(ids: IdArray, V: int) -> tuple[float, float | None]:
     """How predictable a text (n,) of token ids below V is, in nats per character.
 
     Returns the unigram entropy H(x_t), the loss of a model that knows only how frequent each character is,
-    and the bigram entropy H(x_t | x_{t-1}), the loss of one that also sees the character before. Both are of
-    the text itself, with nothing estimated. 0.0 for a text too short to have them; None for the bigram
+    and the bigram entropy H(x_t | x_{t-1}), the loss of one that also sees the character before. Both are
+    exact for this text, not estimates. They are 0.0 for a text too short to have them; None for the bigram
     entropy of a text with more than MAX_PAIRS different pairs of neighbours: they would take too much memory.
     """
     if len(ids) < 2:

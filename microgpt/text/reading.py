@@ -112,7 +112,7 @@ def _read(
 
 
 def _blocks(file: Readable, name: str, digest: Any) -> Iterator[bytes | CodePoints]:
-    """The text from its beginning: bytes where a block is plain ASCII, for its faster ways, else code points.
+    """The text from its beginning: bytes where a block is plain ASCII, which is faster, else code points.
 
     The BOM is left out. `digest` is updated with every byte of the file.
     """
@@ -123,7 +123,7 @@ def _blocks(file: Readable, name: str, digest: Any) -> Iterator[bytes | CodePoin
     while True:
         block = file.read(BLOCK_SIZE)
         digest.update(block)
-        pending = len(decoder.getstate()[0])  # bytes of a character that the border of the last block cut
+        pending = len(decoder.getstate()[0])  # bytes of a character that the end of the last block cut in two
         if block and not pending and block.isascii():
             at_start = False
             yield block

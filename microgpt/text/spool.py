@@ -1,4 +1,4 @@
-"""Standard input, which can be read once, for whoever has to read it twice."""
+"""Standard input, kept in a temporary file so that it can be read twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from microgpt.machine.budget import format_bytes
 
 
 def standard_input() -> BinaryIO:
-    """Its bytes; raises MicrogptError where it is closed."""
+    """The bytes of standard input; raises MicrogptError where it is closed."""
     if sys.stdin is None:
         raise MicrogptError("there is no standard input to read")
     return sys.stdin.buffer
@@ -31,7 +31,7 @@ def read_from(stream: BinaryIO, n: int, name: str) -> bytes:
 class Spool:
     """Standard input as a file that can be read again: a temporary file, which has no name, keeps it.
 
-    room  bytes, after which there is no use in reading on; None for no limit
+    room  the most bytes that are read, since more would exceed the memory budget; None for no limit
     """
 
     def __init__(self, stream: BinaryIO, room: int | None) -> None:
@@ -48,7 +48,7 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # what could not be written has been told
+        with contextlib.suppress(OSError):  # a failed write has been reported already
             self._kept.close()
 
     def read(self, n: int) -> bytes:

@@ -8,7 +8,7 @@ first, which nothing precedes, is a target exactly once per epoch.
 Row b of a batch of B walks the chunks b*n_chunks//B up to (b+1)*n_chunks//B, one a step: the rows start at B
 evenly spaced places of the text, because neighbouring chunks in one batch learn visibly worse.
 
-The kernel `batch_fill` walks; here are the counts.
+The kernel `batch_fill` copies the chunks; this module has the counts.
 """
 
 import bisect
@@ -23,12 +23,12 @@ from microgpt.errors import MicrogptError
 
 IdArray = NDArray[np.integer[Any]]
 
-BLOCK = 1 << 17  # so many numbers are written at once, so that a permutation takes no memory beside itself
+BLOCK = 1 << 17  # numbers that are written at once, so that a permutation needs no other memory
 
 
 @dataclass(frozen=True)
 class Walk:
-    """The walk of a batch of rows through a text, as counts; raises MicrogptError where there is none."""
+    """The walk of a batch of rows through a text, as counts; raises MicrogptError if there is none."""
 
     n_tokens: int
     seq_len: int

@@ -34,14 +34,14 @@ class RunDirectory:
             self._lock = -1
 
     def is_still_here(self) -> bool:
-        """Whether the directory was neither moved nor removed, nor is another run's by now."""
+        """Whether the directory was neither moved nor removed, nor belongs to another run by now."""
         try:
             return os.path.samestat(os.fstat(self._lock), os.stat(self.path / LOCK_FILE))
         except OSError:
             return False
 
     def discard(self) -> None:
-        """Take back what was made, where no more than the configuration has been written into it."""
+        """Remove the directories that were made, unless more than the configuration is in them."""
         if not self._made:
             return
         with contextlib.suppress(OSError):  # something is in it
@@ -53,9 +53,9 @@ class RunDirectory:
 
 
 def claim(out: str | None, default: Path) -> RunDirectory:
-    """The directory of a new run: `out`, else `default`, or `default-2` and so on where others were before.
+    """The directory of a new run: `out`, else `default`, or `default-2` and so on where that is taken.
 
-    Never over another run's. Raises MicrogptError.
+    The directory of another run is never taken. Raises MicrogptError.
     """
     if out is None:
         names = (str(default) if n == 1 else f"{default}-{n}" for n in itertools.count(1))
@@ -114,7 +114,7 @@ def _lock(path: Path, made: list[Path]) -> RunDirectory | None:
     holds it."""
     try:
         file = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    except FileNotFoundError:  # the process that had it before has just taken it back
+    except FileNotFoundError:  # the process that had it before has just removed it
         return None
     try:
         if sys.platform == "win32":
@@ -134,7 +134,7 @@ def _lock(path: Path, made: list[Path]) -> RunDirectory | None:
     directory = RunDirectory(path, file, made)
     if directory.is_still_here():
         return directory
-    directory.release()  # the process that had it before has taken the directory back
+    directory.release()  # the process that had it before has removed the directory
     return None
 
 

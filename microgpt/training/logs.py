@@ -16,7 +16,7 @@ from microgpt.files import replacing
 
 METRICS_FILE, SAMPLES_FILE = "metrics.jsonl", "samples.txt"
 SAMPLE_LENGTH = 300  # characters
-LONGEST_LINE = 1 << 20  # bytes: no report takes as many
+LONGEST_LINE = 1 << 20  # bytes: every report is shorter
 HEADER = re.compile(r"--- step (\d{1,19})\n")
 LONGEST_HEADER = 64  # characters
 BLOCK = 1 << 16  # characters that are read at once of what follows the samples
@@ -26,7 +26,7 @@ class Logs:
     """Writes both files. A line that cannot be written does not end a run: `problem` says why it is missing.
 
     directory  the run's
-    tell       is called with the first problem, in a sentence
+    tell       called with the first problem, in a sentence
     """
 
     def __init__(self, directory: Path, tell: Callable[[str], None]) -> None:
@@ -114,12 +114,12 @@ def _samples_until(file: BinaryIO, step: int) -> Iterator[bytes]:
             if int(match[1]) > step or len(sample) <= SAMPLE_LENGTH:
                 return
             yield (header + sample).encode()
-        rest = header  # somebody else wrote it
+        rest = header  # this is not from a run
         while rest:
             yield rest.encode()
             rest = text.read(BLOCK)
     finally:
-        text.detach()  # else it would close the file, which is not its own
+        text.detach()  # else it would close the file, which the caller still needs
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What a run leaves behind: files in a directory of its own, or its weights in memory and no file at all."""
+"""The results of a run: files in its directory, or only its weights, in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Host = Callable[[str], Array]
 
 
 class Output(Protocol):
-    """Where everything goes that a run leaves behind."""
+    """Where a run puts its results."""
 
     @property
     def out(self) -> str | None:
@@ -63,10 +63,10 @@ class Output(Protocol):
 
 
 class FileOutput:
-    """Writes into a directory, and into a new one when somebody has moved or removed that.
+    """Writes into a directory, and into a new one if that is moved or removed.
 
     directory  which this process has claimed
-    tell       is called with a sentence as soon as something cannot be written
+    tell       called with a sentence as soon as something cannot be written
     """
 
     def __init__(self, directory: RunDirectory, tell: Callable[[str], None]) -> None:
@@ -83,7 +83,7 @@ class FileOutput:
         return self._logs.problem
 
     def begin(self, config: TrainConfig, step: int) -> float:
-        """Write the configuration; what the logs tell of later steps than this one is forgotten."""
+        """Write the configuration; remove from the logs what they say of later steps."""
         self._toml = to_toml(config).encode()
         self._saved_at = time.monotonic()
         return self._open(step)
@@ -148,7 +148,7 @@ class FileOutput:
         )
 
     def discard(self) -> None:
-        """Take back the directory, if no more than the configuration has been written into it."""
+        """Remove the directory, if no more than the configuration has been written into it."""
         self._directory.discard()
 
     def release(self) -> None:
@@ -160,7 +160,7 @@ class FileOutput:
 def files(directory: RunDirectory, tell: Callable[[str], None]) -> Iterator[FileOutput]:
     """Files in this directory, which is released at the end of the block.
 
-    It is taken back if the block fails, or a signal ends the program in it, before anything but the
+    It is removed if the block fails, or a signal ends the program in it, before anything but the
     configuration has been written.
     """
     output = FileOutput(directory, tell)

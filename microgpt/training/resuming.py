@@ -13,7 +13,8 @@ from microgpt.terminal.invocation import pasteable
 from microgpt.text.opening import IN_MEMORY, STANDARD_INPUT, text_name
 from microgpt.text.reading import Text
 
-# What may change when a run is resumed: no step depends on it. The text is known by its hash.
+# The options that may change when a run is resumed, because no step depends on them. The text is compared by
+# its hash, and not by its name.
 MAY_CHANGE = frozenset(
     {"file", "out", "weights", "backend", "threads", "memory_cap", "eval_every", "sample_every"}
 )

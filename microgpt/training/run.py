@@ -34,8 +34,8 @@ from microgpt.training.warm_start import starting_weights
 from microgpt.use.evaluate import Evaluator
 from microgpt.use.generate import Generator, Sampling, encode_prompt
 
-# The steps between two looks of Python at the run take about this long: then it notices Ctrl-C, moves the
-# progress bar, and evaluates, samples and reports where that is due.
+# Compiled code runs for about this long; then Python notices Ctrl-C, moves the progress bar, and evaluates,
+# samples and reports if that is due.
 LOOK_SECONDS = 0.1
 # Reports are at most this far apart, however long a hundredth of the steps takes.
 REPORT_SECONDS = 30.0
@@ -54,10 +54,10 @@ def train(
     """Train until config.steps are done, or until Ctrl-C.
 
     content            the UTF-8 bytes of the text; None to read config.file
-    resumed            the state of the run to resume; `output` is then the directory that it lies in
+    resumed            the state of the run to resume; `output` is then the directory of that run
     weights            what a new run begins with, instead of initial values
-    extend_vocabulary  characters of the text that `weights` does not know join its vocabulary
-    output             takes what the run leaves behind; None for files in a new directory
+    extend_vocabulary  add the text's characters that `weights` does not know to its vocabulary
+    output             where the results go; None for files in a new directory
 
     In the main thread Ctrl-C ends the run after its step, and a second one ends it at once. In other threads
     signals stay what they are.
@@ -118,7 +118,7 @@ class Run:
         self.progress = BEGINNING
         # seconds of training, also those before the run was resumed
         self._elapsed = 0.0
-        # of this process since the last report
+        # the steps of this process since the last report, and their seconds
         self._timed_steps, self._timed_seconds = 0, 0.0
         # steps that take about LOOK_SECONDS
         self._steps_to_a_look = 1
@@ -205,7 +205,7 @@ class Run:
     def _look(self, stop: Callable[[], bool]) -> None:
         """Evaluate, write a sample and report, each if it is due.
 
-        Where `stop` ends an evaluation or a compilation, all of it stays due for the run that resumes this.
+        Where `stop` ends an evaluation or a compilation, all three stay due when the run is resumed.
         """
         step, config = self.trainer.step, self.config
         last = step == config.steps
@@ -252,7 +252,7 @@ class Run:
                 self.progress = self.progress.with_best(score, self.trainer.step)
 
     def _sample(self, stop: Callable[[], bool]) -> str:
-        """A sample, told and logged. Raises StoppedError."""
+        """A sample, shown and logged. Raises StoppedError."""
         compiled(self.reporter, self.generator.compile, stop)
         pieces = self.generator.stream(
             encode_prompt(self.text.vocabulary, ""),

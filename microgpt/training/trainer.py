@@ -34,7 +34,7 @@ class Losses:
 
 
 def threads_for(k: ModuleType, architecture: Architecture, config: TrainConfig) -> int:
-    """How many threads the steps of a run take. Raises MicrogptError where this machine has fewer cores."""
+    """How many threads a run uses for its steps. Raises MicrogptError where this machine has fewer cores."""
     flop, n_shards = architecture.flop_per_step(config.batch_size), config.n_shards(k.max_shards())
     return choose_threads(config.threads, flop, n_shards)
 
@@ -151,7 +151,7 @@ class Trainer:
         slots = np.arange(first, first + n) % LOG_SLOTS
         self._rates[slots] = [self.config.learning_rate(step) for step in range(first, first + n)]
         self.k.from_host(self.state.adam.lr, self._rates)
-        with np.errstate(all="ignore"):  # the reference would warn of what is found below
+        with np.errstate(all="ignore"):  # the reference would warn of numbers that the check below finds
             self._steps(n, self.state)
         log: Array = self.k.to_host(self.state.adam.log)[slots]
         if self.k.to_host(self.state.adam.clock)[1]:

@@ -1,1 +1,1 @@
-"""What a trained model is for: generating text, and telling how well it predicts one."""
+"""Using a trained model: to generate text, and to measure how well it predicts one."""

@@ -123,10 +123,11 @@ class Evaluator:
         return Score(float(k.to_host(state.total)[0]) / counted, counted)
 
     def rows(self) -> Iterator[tuple[slice, Array, Array]]:
-        """What the model says at each character but the last, of the one that follows it; chunk by chunk.
+        """The model's prediction at each character but the last, of the one that follows it; chunk by chunk.
 
-        Of a chunk, the places of its n characters in the text, their losses (n,) in nats and their logits
-        (n, V); both are on the host, and valid until the next chunk. The chunks come in no particular order.
+        For each chunk it yields the places of its n characters in the text, their losses (n,) in nats and
+        their logits (n, V); both are on the host, and valid until the next chunk. The chunks come in no
+        particular order.
         """
         k, state = self.k, self._state
         T, B, Q = self._walk.seq_len, self._walk.batch_size, self._walk.n_chunks

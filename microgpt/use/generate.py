@@ -27,7 +27,7 @@ from microgpt.text.vocabulary import Vocabulary
 
 # for how many characters random numbers are made at once; no piece is longer
 DRAWS = 1024
-# how long compiled code may run before its characters come out: a terminal shows about 30 pieces a second
+# how long compiled code may run before its characters are shown: a terminal shows about 30 pieces a second
 PIECE_SECONDS = 1 / 30
 # below this the likeliest character is certain, and 1/temperature would soon leave the range of float32
 LOWEST_TEMPERATURE = 1e-6
@@ -35,7 +35,7 @@ LOWEST_TEMPERATURE = 1e-6
 
 @dataclass(frozen=True)
 class Sampling:
-    """How characters are drawn; raises MicrogptError where it makes no sense."""
+    """How characters are drawn; raises MicrogptError for values that are out of range."""
 
     temperature: float = 0.8  # 0: always the likeliest character
     top_k: int = 0  # draw from the k likeliest; 0: from all
@@ -100,7 +100,7 @@ def _overlap(text: str, stop: str) -> int:
 class Generator:
     """The arrays that generation needs, allocated once. The model's parameters may change between streams.
 
-    One stream can run at a time: a new one takes the arrays over.
+    Only one stream can run at a time, because a new one overwrites the arrays.
     """
 
     def __init__(self, placed: PlacedModel) -> None:
@@ -155,7 +155,7 @@ class Generator:
     ) -> Iterator[Iterator[npt.NDArray[np.int32]]]:
         """n streams after the same prompt; the i-th, from 0, is that of the seed sampling.seed + i alone.
 
-        Each takes the arrays over from the one before. Raises as `stream` does.
+        Each overwrites the arrays of the one before. Raises as `stream` does.
         """
         for i in range(n):
             yield self.stream(prompt, length, replace(sampling, seed=sampling.seed + i))
