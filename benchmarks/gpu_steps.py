@@ -4,8 +4,8 @@
 
 A step of a small model is bound by its number of kernels, one of a large model by its matrix products. So two
 limits are measured in the same rounds: a graph of as many kernels that do nothing, and a large product of the
-same precision. GFLOP/s counts matrix products alone, as in benchmarks.peers. The CPU's rate stands beside.
-With --sanitize some steps of a small model are made and nothing is timed: for compute-sanitizer.
+same precision. GFLOP/s counts matrix products alone, as in benchmarks.peers. The CPU's rate is shown for
+comparison. With --sanitize some steps of a small model are made and nothing is timed: for compute-sanitizer.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 
 V = 65
 SMALL = {"seq_len": 40, "batch_size": 2, "d_model": 12, "heads": "1+3+8", "n_layers": 1}
-PRODUCT = 4096  # rows and columns of the matrices on which the GPU shows its rate
-SECONDS = 0.5  # of a turn, about
+PRODUCT = 4096  # rows and columns of the matrices with which the GPU's peak rate is measured
+SECONDS = 0.5  # the approximate length of a turn
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class GpuStep:
     step_us: float
     steps_per_s: float
     launches: int  # in a step: kernels and products
-    floor_us: float  # of a graph of as many kernels that do nothing
-    gflops: float  # in the step's products
-    peak_gflops: float  # of one large product
+    floor_us: float  # the time of a graph of as many kernels that do nothing
+    gflops: float  # the rate of the step's products
+    peak_gflops: float  # the rate of one large product
     cpu_steps_per_s: float | None
 
 
 def made(backend: str, options: dict[str, Any]) -> Trainer:
-    """A run on noise."""
+    """A trainer for a text of random characters."""
     k = load_backend(backend)
     config = TrainConfig(file="noise", backend=backend, **options)
     architecture = config.architecture(V)
@@ -66,7 +66,7 @@ def made(backend: str, options: dict[str, Any]) -> Trainer:
 
 def seconds(work: Callable[[int], Any], rounds: int) -> float:
     """The median time of one of n repetitions, where `work(n)` makes n and waits for them."""
-    work(2)  # the first is not captured
+    work(2)  # the first step is not captured
     n = 1
     while (taken := clocked(work, n)) < SECONDS / 4 and n < LOG_SLOTS:
         n *= 2
@@ -94,7 +94,7 @@ def repeated(k: ModuleType, step: Callable[[Any], None], state: Any) -> Callable
 def measure(
     size: str, backend: str, options: dict[str, Any], rounds: int, *, beside_cpu: bool = True
 ) -> GpuStep:
-    """One row."""
+    """Measures one size on one backend."""
     trainer = made(backend, options)
     k, gpu = trainer.k, trainer.placed.param.device
     before = gpu.n_asked

@@ -4,7 +4,7 @@
     python benchmarks/learning.py TEXT starts      other initial values, for uniform heads and for ones
     python benchmarks/learning.py TEXT nanogpt     nanoGPT's example for a CPU, validation loss
 
-Each figure is the average over three seeds, with the lowest and the highest behind it.
+Each figure is the average over three seeds, followed by the lowest and the highest.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NANOGPT: dict[str, Any] = {
     "steps": 2000, "lr": 1e-3, "min_lr": 1e-4, "warmup": 100, "schedule": "cosine", "val_fraction": 0.1,
 }  # fmt: skip
 
-# by tensor; `*` is every matrix
+# keys are names of tensors; `*` means every matrix
 STARTS: dict[str, dict[str, Init]] = {
     "as it is": {},
     "everything 0.02": {"*": Normal(0.02), "tok": Normal(0.02), "pos": Normal(0.02)},
@@ -57,7 +57,7 @@ def trainer(text: Text, seed: int, **options: Any) -> Trainer:
 
 
 def start_from(made: Trainer, start: dict[str, Init]) -> None:
-    """Other initial values for some tensors."""
+    """Set other initial values for some tensors."""
     tensors = [
         t._replace(init=start.get(t.name, start.get("*", t.init) if t.name.endswith("_w") else t.init))
         if not t.name.startswith("ln")

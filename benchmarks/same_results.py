@@ -1,4 +1,4 @@
-"""Does this checkout compute what an older commit computed, bit for bit?
+"""Checks that this checkout computes the same results as an older commit, bit for bit.
 
     python -m benchmarks.same_results COMMIT [--only TEXT]
 
@@ -51,7 +51,7 @@ class CannotRunError(Exception):
 
 
 def runs() -> list[Run]:
-    """What both programs are asked to do."""
+    """The runs that both programs make."""
     small = "--steps 60 --seq-len 32 --d-model 64"
     rich = "--val-fraction 0.1 --eval-every 20 --sample-every 30 --weight-decay 0.1 --clip 0.5 --d-ff 96"
     cosine = "--schedule cosine --warmup 7 --lr 0.003"
@@ -178,7 +178,7 @@ def differing_tensors(before: dict[str, Any], after: dict[str, Any]) -> list[str
 
 
 def reports(path: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl without what a clock has told."""
+    """The lines of metrics.jsonl without the times in them."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
 
@@ -211,7 +211,7 @@ def checked_out(root: Path, commit: str, folder: Path) -> Iterator[Path]:
 
 
 def compare(root: Path, commit: str, wanted: list[Run], folder: Path) -> bool:
-    """Make the runs with both programs and tell of each what differs. Whether nothing does."""
+    """Make the runs with both programs and print what differs in each; True if nothing does."""
     same = 0
     with checked_out(root, commit, folder) as older, ThreadPoolExecutor(2) as pool:
         trees = {"older": older, "newer": root}

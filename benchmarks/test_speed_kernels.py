@@ -1,8 +1,8 @@
 """Every kernel of the contract on every CPU backend, at the headline sizes.
 
 A kernel runs REPEATS times inside compiled code for each call from Python, so that a figure is the kernel's
-own: divide the time by REPEATS. Beside each stand its rates and, where it makes matrix products, the share of
-what OpenBLAS reaches on large matrices; `microgpt bench --roofline` says the same of a whole step.
+own: divide the time by REPEATS. Each has its rates and, if it computes matrix products, the fraction of
+the rate that OpenBLAS reaches on large matrices; `microgpt bench --roofline` says the same of a whole step.
 """
 
 from collections import namedtuple
@@ -64,9 +64,9 @@ def test_kernel(benchmark, peak, backend, kernel):
 @pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("moment", ["m", "v"])
 def test_adam_with_denormal_moments(benchmark, moment, share):
-    """What a processor takes for numbers that training does not meet: crystal drops them before.
+    """The time for denormal numbers, which training avoids: crystal sets such moments to 0 before.
 
-    They lie in rows of 64, as those of rare characters would.
+    They are in rows of 64, as the moments of rare characters would be.
     """
     k, rng = load("crystal"), np.random.default_rng(0)
     values = arguments(BY_NAME["adam_step"], HEADLINE, "float32") | {"decay": np.zeros(0, np.float32)}

@@ -1,4 +1,4 @@
-"""Settings that must be there before Numba is imported; what tests need: a GPU, a simulated one, signals."""
+"""Settings that are made before Numba is imported; skipping of GPU tests; a fixture for signals."""
 
 import os
 import signal
@@ -8,12 +8,12 @@ from hearing import hear_signals
 
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 if cores == 1:
-    # the tests of threads need two of them, if only by turns
+    # the tests of threads need two threads, even on a machine with one core
     os.environ.setdefault("NUMBA_NUM_THREADS", "2")
 
 
 def pytest_runtest_setup(item):
-    """Skip from one place for all: the summary has one line for each reason, with how many tests it is."""
+    """Skip all tests from one place, so that the summary has one line, with a count, for each reason."""
     from gpu import MARKS, unavailable
 
     for name, mark in MARKS.items():
@@ -23,7 +23,7 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture
 def signals():
-    """Signals as in the foreground, whatever the tests were started by."""
+    """Signals are handled as in a foreground process, however the tests were started."""
     before = hear_signals()
     yield
     for number, handler in before.items():

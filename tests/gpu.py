@@ -12,7 +12,7 @@ from microgpt_kernels import BackendError, load
 from microgpt_kernels.needs import nvidia
 
 SIMULATED, REAL = "simulated cublas", "cublas"
-# tests with one of these marks are skipped, with the reason, where what it needs is missing: conftest.py
+# conftest.py skips tests with one of these marks, with the reason, if what the mark needs is missing
 MARKS = {SIMULATED: "simulated_gpu", REAL: "gpu"}
 # for parametrised tests
 GPU_BACKENDS = tuple(pytest.param(name, marks=getattr(pytest.mark, mark)) for name, mark in MARKS.items())
@@ -33,7 +33,7 @@ def unavailable(name):
 
 
 def gpu_backend(name, monkeypatch):
-    """The backend, simulated or not; else the test is skipped."""
+    """The backend on the simulated or the real GPU; the test is skipped if that cannot be used."""
     if reason := unavailable(name):
         pytest.skip(reason)
     if name == REAL:
@@ -53,7 +53,7 @@ def device():
 
 
 def build(source, library):
-    """A stand-in for a library of NVIDIA's, from its source in C; else the test is skipped."""
+    """Compiles a stand-in for one of NVIDIA's libraries from C; the test is skipped without a compiler."""
     compiler = shutil.which("cc")
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("the stand-ins for NVIDIA's libraries need Linux and a C compiler")
@@ -62,7 +62,7 @@ def build(source, library):
 
 
 class Hosted:
-    """A backend on a device as one whose kernels take NumPy arrays: they are copied there and back."""
+    """Makes a device's kernels take NumPy arrays, which are copied to the device and back."""
 
     def __init__(self, k):
         self.k = k
@@ -71,7 +71,7 @@ class Hosted:
         kernel, k = getattr(self.k, name), self.k
 
         def called(*arguments):
-            # one array twice is one array there, too
+            # an array that is passed twice is a single array on the device, too
             there = {id(a): k.to_device(a) for a in arguments if isinstance(a, np.ndarray)}
             kernel(*(there.get(id(a), a) for a in arguments))
             for array in arguments:

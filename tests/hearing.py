@@ -1,4 +1,4 @@
-"""Signals as a program in the foreground hears them."""
+"""Signals as a program in the foreground receives them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def hear_signals() -> dict[int, Any]:
-    """Hear what a shell makes its background processes ignore (Ctrl-C) and `nohup` too (a hangup).
+    """Handle the signals that background processes (Ctrl-C) and processes under `nohup` (hangup) ignore.
 
-    Children inherit it. Returns the handlers from before.
+    Child processes inherit this. Returns the earlier handlers.
     """
     handlers = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
     return {

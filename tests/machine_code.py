@@ -1,10 +1,10 @@
-"""The kernels' machine code for processors that are not here, and the loops in it.
+"""The kernels' machine code for other processors than this machine's, and the loops in it.
 
 `python machine_code.py TARGET...` prints it as JSON, {target: {"gemm-float32": assembly}}. The targets of one
-call have vectors alike: what the kernels are made of is decided once in a process.
+call must have the same vector registers, because the kernels are written for one kind in each process.
 
-Numba hands over LLVM code that nothing has optimised; here it passes through the same optimisations as in
-Numba, for the target instead of this machine.
+Numba returns LLVM code before optimisation. Here it goes through the same optimisations as in Numba, but for
+the target instead of this machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ALIKE = (("M1", "Graviton"), ("SSE",), ("AVX2",), ("AVX-512",))
 
 @functools.cache
 def compiled(targets: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    """The assembly of all kernels for targets whose vectors are alike, by a process of its own."""
+    """The assembly of all kernels for targets with the same vector registers, made by a new process."""
     here = Path(__file__).resolve()
     paths = (here.parent, here.parents[1], here.parents[1] / "kernels")
     child = subprocess.run(
@@ -55,7 +55,7 @@ class Loop:
     """The lines of an innermost loop: from a label to the last jump back to it."""
 
     lines: tuple[str, ...]
-    frame: str  # what addresses on the stack contain
+    frame: str  # a pattern that addresses on the stack match
 
     def count(self, pattern: str) -> int:
         return sum(bool(re.match(pattern, line)) for line in self.lines)
@@ -81,7 +81,7 @@ class Loop:
 
     @property
     def spilled(self) -> list[str]:
-        """Vectors that wait in memory, not in a register."""
+        """Vectors that are kept on the stack, because there are not enough registers."""
         vectors = r"%[xyz]mm|\s[qdv]\d+"
         return [line for line in self.lines if re.search(self.frame, line) and re.search(vectors, line)]
 
@@ -115,7 +115,7 @@ def loops(text: str) -> list[Loop]:
     innermost = [
         (first, end) for first, end in last.items() if not any(first < f <= e <= end for f, e in last.items())
     ]
-    # a register is the frame's only in functions that say so
+    # only some functions use a register for the frame
     pointer = re.search(r"movq\s+%rsp, %rbp|(mov|add)\s+x29, sp", text)
     frame = r"\(%r[sb]p|\[(sp|x29)\b" if pointer else r"\(%rsp|\[sp\b"
     return [Loop(tuple(lines[first : end + 1]), frame) for first, end in sorted(innermost)]
@@ -127,14 +127,14 @@ def main(names: list[str]) -> None:
     from numba.core.llvm_bindings import create_pass_builder
     from numba.core.registry import cpu_target
 
-    # the kernels ask Numba for what it compiles, and are told the target's
+    # the kernels ask Numba for its target machine, and get this target instead
     codegen = cpu_target.target_context.codegen()
     triple, cpu, features = TARGETS[names[0]]
     codegen.magic_tuple = lambda: (triple, cpu, features)
     add_module = codegen._add_module
 
     def add_copy(module):
-        """What becomes machine code of this machine is changed on the way."""
+        """Gives Numba a copy to compile for this machine, so that the module itself is not changed."""
         copy = module.clone()
         vars(copy).update({name: value for name, value in vars(module).items() if name.endswith("__library")})
         return add_module(copy)

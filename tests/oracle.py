@@ -1,4 +1,4 @@
-"""The same model in PyTorch, written plainly and on its own: autograd and torch.optim.Adam do the work.
+"""The same model in PyTorch, written simply and independently, with autograd and torch.optim.Adam.
 
 It shares nothing with the project but the names of the tensors, by which their values are copied.
 """
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 def rotate(x, angles):
-    """Columns (2j, 2j+1) of x (B, T, D) as a complex number each, turned; an odd last column stays."""
+    """Columns (2j, 2j+1) of x (B, T, D) as complex numbers, rotated; an odd last column is not changed."""
     even = x.shape[-1] // 2 * 2
     turned = torch.complex(x[..., :even:2], x[..., 1:even:2]) * torch.polar(torch.ones_like(angles), angles)
     return torch.cat([torch.stack([turned.real, turned.imag], dim=-1).flatten(-2), x[..., even:]], dim=-1)
@@ -44,7 +44,7 @@ class Block(nn.Module):
 
 
 class Oracle(nn.Module):
-    """`model` is a Architecture."""
+    """`model` is an Architecture."""
 
     def __init__(self, model):
         super().__init__()

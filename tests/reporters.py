@@ -1,4 +1,4 @@
-"""A reporter that shows nothing and can press Ctrl-C, and a run that goes on with it."""
+"""A reporter that shows nothing and can press Ctrl-C, and a function that resumes a run with it."""
 
 import signal
 
@@ -38,6 +38,6 @@ class Silent:
 
 
 def resume(config, reporter, directory):
-    """The run in a directory, from where it is."""
+    """Resume the run in a directory."""
     with files(reopen(directory), reporter.note) as output:
         return run.train(config, reporter, resumed=load_state(directory), output=output)

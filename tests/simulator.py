@@ -3,7 +3,7 @@
 `Core`, `Driver` and `Blas` have the functions that microgpt_kernels.cublas uses of cuda.core, of
 cuda.bindings.driver and of its class Cublas, on the host's memory. They are stricter than a GPU: they refuse
 an index out of bounds or below 0, an access outside of what was allocated, a barrier that not all threads
-reach, and whatever a graph cannot capture. What was not written is NaN. A thread runs until it meets a
+reach, and whatever a graph cannot capture. What was not written is NaN. A thread runs until it reaches a
 barrier or exchanges values with its warp, so an order of threads can be chosen: if a result depends on it,
 there is a race.
 """
@@ -25,7 +25,7 @@ MEMORY_BYTES = 1 << 40  # more than any test asks for
 
 
 class DivergedError(AssertionError):
-    """Threads that should have met at a barrier did not."""
+    """Not all threads of a block have reached a barrier."""
 
 
 class Triple:
@@ -113,7 +113,7 @@ class Thread:
 
 
 class Cuda:
-    """What a kernel knows as `cuda`: the same object for all threads, of which one runs at a time."""
+    """The object that a kernel uses as `cuda`: one for all threads, of which one runs at a time."""
 
     def __init__(self):
         self.shared = types.SimpleNamespace(array=self._shared_array)
@@ -140,7 +140,7 @@ class Cuda:
         return self.scheduler.switch()
 
     def _shared_array(self, shape, dtype, alignment=None):
-        """A thread's nth shared array is every thread's nth."""
+        """The nth shared array that a thread asks for is the same array for all threads."""
         thread = self.thread
         if thread.n_arrays == len(self.shared_arrays):
             self.shared_arrays.append(self._local_array(shape, dtype))

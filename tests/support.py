@@ -24,12 +24,12 @@ from microgpt.training.trainer import Trainer
 
 CPU_BACKENDS = tuple(name for name in BACKENDS if name != "reference" and "nvidia" not in NEEDS[name])
 BY_NAME = {kernel.name: kernel for kernel in KERNELS}
-# largest difference over the largest value of a tensor
+# the largest difference, divided by the largest value of a tensor
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 INTEGERS = {"int32": np.int32, "int64": np.int64, "text": np.uint8}
 # the modes in which a kernel hands over what it has computed, whatever was there before
 WRITTEN = ("written", "saved")
-# what integer outputs hold before: no kernel writes it
+# the value of integer outputs before a call, which no kernel writes
 SENTINEL = -77
 ROPE_BASE = 10000.0
 
@@ -80,7 +80,7 @@ SCALARS = {
     "top_p": lambda case: 1.0,
 }
 
-# Odd sizes beside the usual ones; a width of 0 is a head that this layer lacks.
+# Odd sizes beside the usual ones; a width of 0 means that this layer lacks the head.
 CASES = {
     "one": Case(B=1, T=1, widths=(1,), V=1, F=1, M=1, P=1, scalars={"temperature": 0.0}),
     "three": Case(
@@ -141,7 +141,7 @@ GENERATORS = {
     "uniform": lambda case, shape, rng: rng.random(shape),
     "norm": lambda case, shape, rng: rng.uniform(2, 3, shape),
     "v": lambda case, shape, rng: rng.random(shape) ** 2,
-    # steps and decay as large as the parameters, or nothing would be seen of them
+    # steps and decay as large as the parameters, so that an error in them is noticed
     "lr": lambda case, shape, rng: rng.uniform(0.1, 1, shape),
     "decay": lambda case, shape, rng: rng.uniform(0, 1, shape),
     "counted": lambda case, shape, rng: rng.integers(0, 1000, shape),
@@ -191,7 +191,7 @@ def arguments(kernel, case, dtype, seed=0, k=reference):
 
 
 def widened(values):
-    """Copies, real numbers in float64."""
+    """Copies of the arguments, with real numbers in float64."""
     return {
         name: value.astype(np.float64 if value.dtype.kind == "f" else value.dtype)
         if isinstance(value, np.ndarray)

@@ -1,14 +1,14 @@
-"""Our backends beside PyTorch and JAX: the same model, in turns.
+"""Compares the speed of our backends with PyTorch and JAX: they train the same model, in turns.
 
     python -m benchmarks.peers [FILE] [--sizes ...] [--systems ...] [--rounds 5] [--threads 2] [--json]
     python -m benchmarks.peers --gpu
 
-Every system has a process of its own for each number of threads, and trains the same float32 model from the
-same initial values on the same batches, with the same Adam. That this is so is checked, in the way that
-agreement.py tells, and a difference stops everything. Then they take turns, one at a time, so that whatever
-else the machine does hits all of them; a round is a turn of each, and the median counts. Compiling and
-warming up are not measured; reading the losses is. A batch of one sequence runs on one thread, larger ones on
-one thread and on as many as asked for.
+Every system has a separate process for each number of threads, and trains the same float32 model from the
+same initial values on the same batches, with the same Adam. agreement.py checks this, and a difference ends
+the benchmark. Then the systems take turns, one at a time, so that other work on the machine affects all of
+them. In a round each system has one turn; the median over the rounds is shown. Compiling and warming up are
+not measured; reading the losses is. A batch of one sequence runs on one thread, larger ones on one thread and
+on as many as asked for.
 
 GFLOP/s counts matrix products alone: 2*N*K*M for a linear map on N rows, twice that backward; for attention
 the (T+1)/2 keys that a query may see on the average, in two products forward and four backward. The peak is
@@ -53,7 +53,7 @@ def beginning_of(runner: Runner) -> Beginning:
 def measure(
     size: str, problem: Problem, systems: list[str], thread_counts: list[int], rounds: int, seconds: float
 ) -> list[Rates]:
-    """All rows of one size."""
+    """The rows of the table for one size."""
     rows, runners, beginnings = [], {}, {}
     for threads in thread_counts:
         for system in systems:
@@ -82,7 +82,7 @@ def measure(
 
 
 def chosen(text: str | None, known: dict[str, Any], option: str) -> list[str]:
-    """'a,b' -> ['a', 'b'], each a known name; None -> all."""
+    """The names in a text like 'a,b', each of which must be known; all known names for None."""
     names = list(known) if text is None else [name.strip() for name in text.split(",")]
     for name in names:
         if name not in known:
@@ -111,7 +111,7 @@ def main(
             names.append("sgemm")
         if threads > available_cores():
             raise UsageError(f"--threads {threads}: this machine has {available_cores()} to give")
-        read_text(file)  # if it cannot be read, better now
+        read_text(file)  # an unreadable file is reported before anything is measured
         versions = table.machine()
         print(json_lines.dumps(versions) if json else ", ".join(f"{k} {v}" for k, v in versions.items()))
         for size, problem in problems.items():

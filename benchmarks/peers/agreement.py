@@ -1,10 +1,11 @@
-"""Do all programs compute the same? A benchmark of different models is worth nothing.
+"""Checks that all programs train the same model, since a comparison of different models would mean nothing.
 
-Losses can be compared closely at the first step only. Where a sum is within a rounding error of 0, ReLU lets
-it pass in one program and not in another; and Adam divides a gradient by its own size, so that one which is
-all but zero becomes a whole step in the direction of a rounding error. With 8 sequences of 128 characters
-and 256 columns, crystal and openblas differ in the sign of one of 524,288 such sums in the first step, and by
-8e-5 of the loss within the next four. So each part of a step is compared where rounding stays small:
+Losses can be compared closely at the first step only. If the input of a ReLU is within a rounding error of 0,
+it may be positive in one program and negative in another. And Adam divides each gradient by its size, so that
+a gradient of almost zero becomes a full step in the direction of a rounding error. With 8 sequences of 128
+characters and 256 columns, crystal and openblas differ in the sign of one of 524,288 such inputs in the first
+step, and by 8e-5 of the loss within the next four. So each part of a step is compared where rounding stays
+small:
 
     the model        the first loss, and of the first gradient, tensor by tensor, the norm and the direction
     clipping         that gradient is what Adam was given, after clipping
@@ -45,12 +46,12 @@ class Tolerance:
     later: float
 
 
-# crystal beside openblas, PyTorch and JAX, at the sizes `headline` and `nanogpt` and at the one above: at
-# most 1.1e-7, 1.1e-4, 8.7e-4 and 1.5e-3 were measured in 50 steps.
+# crystal beside openblas, PyTorch and JAX, at the sizes `headline` (30 steps) and `nanogpt` and at the
+# size above (50 steps each): at most 1.1e-7, 1.1e-4, 8.7e-4 and 1.5e-3 were measured.
 FLOAT32 = Tolerance(loss=5e-6, norm=1e-3, direction=5e-3, later=2e-2)
-# products whose factors keep 10 bits
+# for products whose factors are rounded to 10 bits of mantissa
 TF32 = Tolerance(loss=2e-2, norm=5e-2, direction=1e-1, later=5e-2)
-# Norms below this part of the whole gradient's are rounding errors of larger numbers.
+# A tensor's norm below this fraction of the whole gradient's norm consists of rounding errors.
 SMALL = 1e-4
 # Adam in float32 against its formulas in float64: of the second moments, and of the largest step, beside the
 # rounding of the parameter itself.
@@ -58,7 +59,7 @@ ADAM = 1e-3
 
 
 class DisagreementError(MicrogptError):
-    """Two programs that should train the same model do not."""
+    """Two programs that should train the same model train different ones."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ class Beginning:
 
     @property
     def gradient(self) -> Array:
-        """The first gradient after clipping, (P,) in float64: what Adam's first moments began with."""
+        """The first gradient after clipping, (P,) in float64, computed from Adam's first moments."""
         return self.first.m.astype(np.float64) / (1 - BETA1)
 
 
 def begin(advance: Advance, state: Callable[[], AdamState], n: int = CHECKED) -> Beginning:
-    """Let a program that has not yet made a step make n of them."""
+    """Run the first n steps of a program that has not made any yet."""
     losses, states = [], []
     for _ in range(2):
         losses.append(advance(1))
@@ -100,7 +101,7 @@ def _check_losses(both: str, expected: Array, found: Array, tolerance: Tolerance
     if found.shape != expected.shape:
         raise DisagreementError(f"{both}: they have {len(expected)} and {len(found)} losses")
     allowed = np.where(np.arange(len(expected)) == 0, tolerance.loss, tolerance.later)
-    # asked so that NaN is wrong too
+    # the comparison is written so that NaN counts as wrong, too
     wrong = ~(np.abs(found - expected) <= allowed * np.abs(expected))
     if wrong.any():
         step = int(np.argmax(wrong))
@@ -133,7 +134,7 @@ def _check_gradients(
 
 
 def _check_adam(name: str, problem: Problem, beginning: Beginning) -> None:
-    """Whether both steps follow from their gradients, which Adam's first moments tell."""
+    """Check that both steps follow from their gradients, which are computed from Adam's first moments."""
     config, zeros = problem.config, np.zeros(len(beginning.first.m))
     before = AdamState(problem.parameters(), zeros, zeros)
     for step, after in enumerate((beginning.first, beginning.second), 1):
@@ -142,7 +143,7 @@ def _check_adam(name: str, problem: Problem, beginning: Beginning) -> None:
         v = config.beta2 * v + (1 - config.beta2) * gradient**2
         mean, square = (after.m / (1 - BETA1**step)), v / (1 - config.beta2**step)
         moved = config.lr * mean / (np.sqrt(square) + EPS)
-        # a difference of moments loses digits of its own
+        # the difference of two moments has a rounding error, too
         lost = (
             4 * np.finfo(np.float32).eps * (np.abs(m) / (1 - BETA1)) * np.abs(gradient) * (1 - config.beta2)
         )

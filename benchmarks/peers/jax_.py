@@ -24,7 +24,7 @@ LAYERNORM_EPS = 1e-5
 
 
 def program(problem: Problem, threads: int, variant: str) -> Program:
-    # with one core there is nobody to hand the work to
+    # with one core there is no other thread to do the work
     jax.config.update("jax_cpu_enable_async_dispatch", threads > 1)
     p = jax.tree.map(jnp.array, views(problem.parameters(), problem.tensors))
     state = (p, jax.tree.map(jnp.zeros_like, p), jax.tree.map(jnp.zeros_like, p), jnp.int32(0))
@@ -104,7 +104,7 @@ def layernorm(x: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:
 
 
 def loss_of(problem: Problem) -> Callable[..., jax.Array]:
-    """In rows, (N, C): with arrays of three dimensions a step of many sequences is far slower."""
+    """The loss, computed on rows (N, C): with three-dimensional arrays large batches are far slower."""
     B, T, H = problem.config.batch_size, problem.architecture.seq_len, problem.n_heads
 
     def attention(qkv: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""This project: any number of steps is one call of compiled code."""
+"""This project's program: any number of steps is one call of compiled code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine can do at its best: large matrix products by SciPy's OpenBLAS."""
+"""The machine's peak rate, measured with large matrix products by SciPy's OpenBLAS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every program is given: the sizes, the initial values, the batches; and how much work a step is."""
+"""What every program is given: sizes, initial values and batches; and the work in a step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "headline": {"seq_len": 32},
     "long": {"seq_len": 128},
     "batch": {"seq_len": 32, "batch_size": 32},
-    # its example for a CPU
+    # nanoGPT's example for a CPU
     "nanogpt": {
         "seq_len": 64, "batch_size": 12, "d_model": 128, "n_layers": 4, "d_ff": 512, "heads": "4x32",
     },
@@ -29,7 +29,7 @@ SIZES: dict[str, dict[str, Any]] = {
 GPU_SIZES: dict[str, dict[str, Any]] = {
     "headline": {"seq_len": 32},
     "batch64": {"seq_len": 32, "batch_size": 64},
-    # its character model, of 10.7 million parameters
+    # nanoGPT's character model, of 10.7 million parameters
     "nanogpt": {
         "seq_len": 256, "batch_size": 64, "d_model": 384, "n_layers": 6, "d_ff": 1536, "heads": "6x64",
     },
@@ -54,7 +54,7 @@ class Problem:
     @cached_property
     def config(self) -> TrainConfig:
         config = TrainConfig(file=str(self.file), **self.options)
-        # what the other programs leave out, because our defaults do
+        # features that our defaults do not use and that the other programs do not have
         assert config.weight_decay == config.warmup == 0
         assert (config.positions, config.schedule, config.order) == ("learned", "constant", "sequential")
         return config
@@ -62,7 +62,7 @@ class Problem:
     @cached_property
     def architecture(self) -> Architecture:
         architecture = self.config.architecture(len(self.text.vocabulary))
-        # attention in other libraries knows heads of one width only
+        # attention in other libraries supports only heads of equal width
         assert len({width for widths in architecture.heads for width in widths}) == 1
         return architecture
 
@@ -75,11 +75,11 @@ class Problem:
         return table(self.architecture.sizes)
 
     def parameters(self) -> Array:
-        """The initial values, a flat buffer."""
+        """The initial values of all parameters, (P,)."""
         return initial(self.tensors, self.config.seed, self.architecture.dtype)
 
     def batches(self, dtype: type) -> tuple[Array, Array]:
-        """Inputs and targets of every step of an epoch, (steps, B, T) each; target -1 is none."""
+        """Inputs and targets of every step of an epoch, (steps, B, T) each; a target of -1 means none."""
         B, T = self.config.batch_size, self.config.seq_len
         steps = Walk(len(self.ids), T, T, B).steps_per_epoch
         inputs, targets = np.empty((2, steps, B, T), dtype)

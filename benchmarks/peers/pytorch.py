@@ -55,13 +55,13 @@ def program(problem: Problem, threads: int, variant: str) -> Program:
 
 
 def split(flat: torch.Tensor, tensors: list[Tensor]) -> Parameters:
-    """Views of a flat buffer, each layer's own: a tensor of all layers would have to be cut up in a step."""
+    """Views of a flat buffer, one for each layer, since a step would have to split a tensor of all layers."""
     stacked = views(flat, tensors)._asdict()
     return Parameters(**{k: list(v) if k.startswith(IN_LAYERS) else v for k, v in stacked.items()})
 
 
 def on_host(values: torch.Tensor) -> Array:
-    """A copy."""
+    """A copy as a NumPy array."""
     return values.detach().cpu().numpy().copy()
 
 
@@ -83,7 +83,7 @@ def loss_of(problem: Problem) -> Loss:
         B, T = inputs.shape
         C = p.tok.shape[1]
         x = (functional.embedding(inputs, p.tok) + p.pos).view(B * T, C)
-        # in place wherever autograd needs nothing of what was there
+        # in place wherever autograd does not need the old values
         for l in range(L):
             qkv = torch.addmm(p.qkv_b[l], functional.layer_norm(x, (C,), p.ln1_w[l], p.ln1_b[l]), p.qkv_w[l])
             q, k, v = qkv.view(B, T, 3, H, C // H).permute(2, 0, 3, 1, 4).unbind()

@@ -1,4 +1,4 @@
-"""Who takes part: the program, the variant of it, and the settings that were the fastest."""
+"""The systems that are compared: each one's program, its variant, and the settings that were the fastest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AdamState(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What takes part: it goes on by n steps, and if it trains a model, tells where its optimizer is."""
+    """A program that is compared: it runs n more steps and, if it trains a model, returns Adam's state."""
 
     advance: Advance
     state: Callable[[], AdamState] | None = None
@@ -76,7 +76,7 @@ PEAK = System("peak", "", f"the peak: OpenBLAS sgemm of {PEAK_SIZE} x {PEAK_SIZE
 
 
 def ours_beside(system: str) -> str:
-    """Which of our backends a system is to be compared with."""
+    """The one of our backends with which a system is compared."""
     if system not in GPU_SYSTEMS:
         return "crystal"
     return "cublas-tf32" if system.endswith("tf32") else "cublas"
@@ -86,7 +86,7 @@ def environment(threads: int) -> dict[str, str]:
     """Variables that libraries read when they are imported."""
     variables = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "NUMBA")}
     if threads == 1:
-        # JAX goes by the cores that its process may use; this is for systems without affinity
+        # JAX uses the cores that its process may use; this is for operating systems without affinity
         variables["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
     return variables | {
         "JAX_PLATFORMS": "cpu",
@@ -96,7 +96,7 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def cores(n: int) -> list[int]:
-    """n of the cores that this process may use; two halves of one physical core only if there is no other."""
+    """n of the cores that this process may use; both halves of a physical core only if no other is left."""
 
     def second_half(core: int) -> bool:
         siblings = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")

@@ -36,7 +36,7 @@ class Rates:
 
 
 def figures(row: Rates, rows: list[Rates], flops: int) -> dict[str, Any]:
-    """A row's rates, and how they stand to those of the other rows of its size."""
+    """A row's rates, and their ratios to those of the other rows of its size."""
 
     def of(system: str, threads: int) -> float | None:
         return next((r.median for r in rows if (r.system, r.threads) == (system, threads)), None)
@@ -65,7 +65,7 @@ def figures(row: Rates, rows: list[Rates], flops: int) -> dict[str, Any]:
 
 
 def show(rows: list[Rates], problem: Problem, *, as_json: bool) -> None:
-    """The rows of one size."""
+    """Print the rows of one size."""
     everything = [figures(row, rows, problem.flops) for row in rows]
     if as_json:
         for values in everything:
@@ -97,14 +97,14 @@ def show(rows: list[Rates], problem: Problem, *, as_json: bool) -> None:
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """Three digits or all that stand before the point."""
+    """The number with three digits, or with all digits before the point if there are more."""
     if value is None:
         return ""
     return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}{unit}"
 
 
 def machine() -> dict[str, str]:
-    """On what was measured."""
+    """The machine on which the rates were measured."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

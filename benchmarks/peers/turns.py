@@ -1,4 +1,4 @@
-"""A process for each program. One runs at a time; the others wait for a word from the driver."""
+"""A process for each program. One runs at a time; the others wait for a message from the main process."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Runner:
         return self._ask(n)
 
     def state(self) -> AdamState:
-        """Where its optimizer is."""
+        """The parameters and Adam's moments after the steps so far."""
         return self._ask("state")
 
     def _ask(self, question: int | str) -> Any:
-        with suppress(BrokenPipeError):  # then the reason waits to be read
+        with suppress(BrokenPipeError):  # the process has ended, and its reason is read below
             self.pipe.send(question)
         try:
             answer = self.pipe.recv()
@@ -66,7 +66,7 @@ class Runner:
 
 def _serve(pipe: Connection, system: System, problem: Problem, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver receives it as well, and closes the pipe
-    os.dup2(2, 1)  # what libraries print does not belong among the results
+    os.dup2(2, 1)  # keeps what libraries print out of the results
     # before any of the libraries is imported
     os.environ.update(environment(threads))
     if hasattr(os, "sched_setaffinity"):
