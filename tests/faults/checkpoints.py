@@ -19,7 +19,7 @@ import numpy as np
 from faults.children import call, program
 from faults.small import OPTIONS, WEIGHTS, write_text
 
-# So many are tried in one process; its time and memory are those of the worst of them.
+# How many are tried in one process. Its time and memory are those of the worst among them.
 BATCH = 50
 SECONDS, BYTES = 2.0, 200 << 20
 VALUES: tuple[Any, ...] = (

@@ -1,4 +1,4 @@
-"""Processes to do harm to: copies of this one, with everything imported already, so that many are cheap."""
+"""Processes to kill and disturb. They are copies of this one with everything imported, so they start fast."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Child:
 
 
 def _become(function: Callable[[], object], files: list[IO[bytes]]) -> None:
-    """The life of a child: the function, and an exit code."""
+    """Call the function in the child process, and end it with an exit code."""
     code = 70
     try:
         for number, file in enumerate(files):

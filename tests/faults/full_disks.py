@@ -63,7 +63,7 @@ def run(tries: int, seed: int, folder: Path) -> str:
 
 
 def _stopped_after(function: Callable[[], None], steps: int) -> Callable[[], None]:
-    """The program, with Ctrl-C after so many steps."""
+    """Call the program, with Ctrl-C after a number of steps."""
 
     def run() -> None:
         import signal

@@ -100,7 +100,7 @@ def check(content: bytes, path: Path) -> bool:
 
 
 def run(tries: int, seed: int, folder: Path) -> str:
-    """So many random texts; a failure names the seed of the one text. What was done, in a sentence."""
+    """Read `tries` random texts. Returns what was done, in a sentence; a failure names the seed of its text."""
     n_texts = 0
     tracemalloc.start()
     try:

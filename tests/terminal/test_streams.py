@@ -110,7 +110,7 @@ def test_a_reader_who_does_not_read_costs_no_run(here, stream, blocking):
     reading, writing = os.pipe()
     os.set_blocking(writing, blocking)
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: writing}
-    # so many reports that no pipe holds them
+    # more reports than a pipe holds
     command = [*PROGRAM.split(), "train", "text.txt", *TINY.split(), "--steps", "10000000", "--json"]
     command += ["--val-fraction", "0.1", "--eval-every", "1", "--out", "run"]
     with subprocess.Popen(command, **streams) as process:
