@@ -100,7 +100,7 @@ def check(content: bytes, path: Path) -> bool:
 
 
 def run(tries: int, seed: int, folder: Path) -> str:
-    """Read `tries` random texts. Returns what was done, in a sentence; a failure names the seed of its text."""
+    """Read `tries` random texts. Says what was done; a failure names the seed of its text."""
     n_texts = 0
     tracemalloc.start()
     try:
