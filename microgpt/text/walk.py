@@ -117,8 +117,9 @@ def check_long_enough(
     if not ways and (T := longest_seq_len(1)):
         ways.append(f"{seq_len_option(T)} --batch-size 1")
     # one more and one less, because the whole was rounded when it was cut
-    enough = math.floor(100 * (1 - (minimum + 1) * (1 - val_fraction) / max(1, n_characters - 1))) / 100
-    if val_fraction and enough > 0:
+    whole = max(1, n_characters - 1) / (1 - val_fraction)
+    enough = math.floor(100 * (1 - (minimum + 1) / whole)) / 100
+    if val_fraction and enough * whole >= 2:  # one to predict and one before it
         ways.append(f"--val-fraction {enough}")
     advice = f"; {' or '.join(ways)} would work" if ways else ""
     if val_fraction:

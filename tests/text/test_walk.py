@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from microgpt_kernels import load
 
@@ -231,6 +231,7 @@ def test_a_part_too_short_is_named_and_the_fraction_that_works():
 
 @settings(deadline=None)
 @given(n=st.integers(4, 100_000), val_fraction=st.floats(0.001, 0.9999), T=st.integers(1, 500))
+@example(n=9, val_fraction=0.5, T=5)  # 0.12 of it would hold out a single character
 def test_the_fraction_that_is_offered_works(n, val_fraction, T):
     try:
         train, _ = split(np.empty(n, np.uint8), val_fraction)
@@ -244,7 +245,7 @@ def test_the_fraction_that_is_offered_works(n, val_fraction, T):
             train, _ = split(np.empty(n, np.uint8), float(offered[1]))
             check_long_enough(len(train), T, T, 1, "the text")
         else:
-            assert n < 1.02 * (T + 3) + 2 / (1 - val_fraction)
+            assert n < 1.02 * (T + 4) + 2 / (1 - val_fraction)
 
 
 # --- split
