@@ -277,6 +277,14 @@ def eval(
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out the characters that the model does not know.")
     ] = False,
+    ladder: Annotated[
+        bool,
+        typer.Option(
+            "--ladder",
+            help="Beside the loss, what n-gram models and compressors reach that have the same text to learn "
+            "from; of the run's own text, on the part that it held out.",
+        ),
+    ] = False,
     last: Last = False,
     backend: Backend = TrainConfig.backend,
     json: Json = False,
@@ -284,7 +292,9 @@ def eval(
     """The loss over a whole text: nats and bits per character, and perplexity."""
     from microgpt import commands
 
-    commands.evaluate(run, file, skip_unknown=skip_unknown, last=last, backend=backend, as_json=json)
+    commands.evaluate(
+        run, file, skip_unknown=skip_unknown, ladder=ladder, last=last, backend=backend, as_json=json
+    )
 
 
 @command("info runs/my")

@@ -1,6 +1,7 @@
 """Every command, called in this process: what it prints, where, and with which exit code."""
 
 import json
+import math
 import os
 import re
 import shlex
@@ -309,6 +310,53 @@ def test_eval(trained):
     (trained / "unknown.txt").write_text("the Xat")
     assert "'X' (U+0058)" in fails("eval", trained / "a run", trained / "unknown.txt")
     assert "there is no file" in fails("eval", trained / "a run", trained / "nope.txt")
+
+
+def test_the_ladder_has_a_rung_for_the_model(here):
+    run("train", "text.txt", *TINY, "--val-fraction", 0.2, "--out", "held out")
+    result = run("eval", "held out", "text.txt", "--ladder")
+    header, _, columns, *table, _, learned = result.stdout.splitlines()
+    assert header.startswith("the last 860 characters of text.txt, which the run held out: ")
+    assert columns.split() == ["nats/char", "bits/char", "perplexity"]
+    losses = {line[:30].strip(): float(line[30:].split()[0]) for line in table}
+    assert list(losses.values()) == sorted(losses.values(), reverse=True)
+    assert losses["uniform"] == pytest.approx(math.log(15), abs=1e-4)
+    # the loss that the run itself has logged
+    assert losses["this model"] == pytest.approx(load_model(here / "held out").notes["val_loss"], abs=1e-4)
+    assert losses["6-gram"] < losses["bigram"] < losses["unigram"] < losses["uniform"]
+    assert learned.endswith("learn from the first 3,440 characters of text.txt, as this model did.")
+    (line,) = json_lines(run("eval", "held out", "text.txt", "--ladder", "--json").stdout)
+    assert line["characters"] == 859
+    assert line["trained_on_it"] is False
+    assert {rung["name"]: rung["nats_per_character"] for rung in line["ladder"]} == pytest.approx(
+        losses, abs=1e-4
+    )
+
+
+def test_the_ladder_says_what_is_not_fair(trained):
+    lines = run("eval", trained / "a run", trained / "text.txt", "--ladder").stdout.splitlines()
+    assert lines[0].startswith("the last 430 characters of ")
+    assert "text.txt, which the run trained on as well: " in lines[0]
+    assert lines[-1].startswith("The run held nothing out: this model has also been trained on ")
+    (trained / "other.txt").write_text("the hat sat on the dog.\n")
+    lines = run("eval", trained / "a run", trained / "other.txt", "--ladder").stdout.splitlines()
+    assert lines[-1].endswith("text.txt, as this model did.")
+    alone = run("eval", trained / "a run", trained / "other.txt").stdout
+    assert lines[0] + "\n" == alone
+
+
+def test_the_lowest_rung_of_the_tales_is_their_entropy(here):
+    run("corpus", "tales", "--out", "tales.txt")
+    run("train", "tales.txt", *TINY, "--val-fraction", 0.01, "--out", "tales")
+    *_, last, _, _ = run("eval", "tales", "tales.txt", "--ladder").stdout.splitlines()
+    assert last.split() == ["entropy", "of", "its", "source", "0.2952", "0.4258", "1.343"]
+
+
+def test_the_entropy_of_the_tales_is_not_that_of_a_part_of_their_characters(here, trained):
+    run("corpus", "tales", "--out", "tales.txt")
+    shown = run("eval", trained / "a run", "tales.txt", "--skip-unknown").stdout
+    assert "unknown ones left out" in shown
+    assert "entropy" not in shown
 
 
 def test_info(trained):
