@@ -33,13 +33,13 @@ class Constant(NamedTuple):
 Init = Normal | FanIn | Constant
 
 
-# Initial values are chosen by measurement, see docs/learning.md: embeddings are small, and so is what
-# attention adds to the stream until it has learned something.
+# Initial values are chosen by measurement, see docs/learning.md: what attention adds to the stream is small
+# until it has learned something.
 class Parameters(NamedTuple):
     """Views of a flat buffer, one tensor of all layers each: `p.qkv_w[l]` is the layer's (C, 3C) matrix."""
 
-    tok: Annotated[Array, "V C", Normal(0.0075)]
-    pos: Annotated[Array, "E C", Normal(0.004)]  # E is T for learned positions, else 0
+    tok: Annotated[Array, "V C", Normal(0.5)]
+    pos: Annotated[Array, "E C", Normal(0.5)]  # E is T for learned positions, else 0
     ln1_w: Annotated[Array, "L C", Constant(1)]
     ln1_b: Annotated[Array, "L C", Constant(0)]
     qkv_w: Annotated[Array, "L C 3C", FanIn(1.0)]
@@ -56,6 +56,10 @@ class Parameters(NamedTuple):
     lnf_b: Annotated[Array, "C", Constant(0)]
     unembed_w: Annotated[Array, "C V", FanIn(1.0)]
     unembed_b: Annotated[Array, "V", Constant(0)]
+
+
+# What embeddings are at first where they are not to be large.
+SMALL: dict[str, Init] = {"tok": Normal(0.0075), "pos": Normal(0.004)}
 
 
 class Tensor(NamedTuple):
@@ -102,24 +106,28 @@ def shard_views(buffer: Array, tensors: list[Tensor], n_shards: int) -> Paramete
     )
 
 
-def initial(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Array:
-    """A flat buffer of initial values, on the host."""
-    return np.concatenate([block for _, block in initial_blocks(tensors, seed, dtype)])
+def initial(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike, embeddings: str = "large") -> Array:
+    """A flat buffer of initial values, on the host; with embeddings that are "large" or "small"."""
+    return np.concatenate([block for _, block in initial_blocks(tensors, seed, dtype, embeddings)])
 
 
-def initial_blocks(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Iterator[tuple[int, Array]]:
+def initial_blocks(
+    tensors: list[Tensor], seed: int, dtype: npt.DTypeLike, embeddings: str = "large"
+) -> Iterator[tuple[int, Array]]:
     """The initial values of a flat buffer, block after block, each with the place where it begins.
 
     Each tensor is drawn from a random stream of its own, by its place in the table. So float32 and float64,
     and models that differ in one size, begin as alike as they can be.
     """
+    others = SMALL if embeddings == "small" else {}
     for number, tensor in enumerate(tensors):
         random = np.random.default_rng((seed, number))
+        init = others.get(tensor.name, tensor.init)
         for low, high in blocks(tensor.low, tensor.high):
-            if isinstance(tensor.init, Constant):
-                values = np.full(high - low, tensor.init.value)
+            if isinstance(init, Constant):
+                values = np.full(high - low, init.value)
             else:
-                init, rows = tensor.init, tensor.shape[-2]
+                rows = tensor.shape[-2]
                 std = init.gain / math.sqrt(rows) if isinstance(init, FanIn) else init.std
                 values = random.normal(0.0, std, high - low)
             yield low, values.astype(dtype)
