@@ -23,8 +23,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 
-# Of a model of width 1 and a batch of 1. A step of Adam is as long as the rate, whatever the gradients are, so a
-# wider layer, which adds up more weights, changes its outputs more at the same rate.
+# Of a model of width 1 and a batch of 1. A step of Adam is as long as the rate, whatever the gradients are;
+# so a wider layer, which adds up more weights, changes its outputs more at the same rate.
 LR_AT_WIDTH_1 = 0.16
 HIGHEST_LR = 0.02
 BETA2 = 0.99
