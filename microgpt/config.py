@@ -50,7 +50,7 @@ class TrainConfig:
     backend: str = "crystal"
     seq_len: int = 128
     stride: int | None = None  # None: seq_len
-    batch_size: int = 4
+    batch_size: int = 8
     order: str = "shuffled"
     d_model: int = 64
     n_layers: int = 2
