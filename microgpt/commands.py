@@ -173,9 +173,9 @@ def _learned_with(run: Path, saved: SavedModel) -> dict[str, Any]:
         saved = read_description(run / STATE_FILE)
     if not isinstance(saved, SavedState):
         return {}
-    config = saved.config.settled()
-    names = ("batch_size", "order", "init", "schedule", *config.rates._fields)
-    return {name: getattr(config, name) for name in names}
+    config = saved.config
+    names = ("steps", "batch_size", "order", "init", "schedule")
+    return {name: getattr(config, name) for name in names} | config.rates._asdict()
 
 
 def runs(directory: Path, *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import checked
 from microgpt.model.architecture import DTYPES, INITS, POSITIONS, Architecture
 from microgpt.model.heads import format_layout, parse_layout
-from microgpt.recipes import Rates, rates
+from microgpt.recipes import FOLLOWING_SIZES, Rates, rates
 
 ORDERS = ("sequential", "shuffled")
 SCHEDULES = ("constant", "cosine", "linear")
@@ -127,15 +127,16 @@ class TrainConfig:
         )
 
     def settled(self) -> TrainConfig:
-        """The same run, with the rates that it has taken: it can go on where other steps, or another version
-        of the rules, would give it others."""
-        return dataclasses.replace(self, **self.rates._asdict())
+        """The same run, with the values that it has taken of options that follow its
+        sizes. So it can go on where other steps, or the rules of another version, would give it others."""
+        taken: dict[str, Any] = {name: getattr(self.rates, name) for name in FOLLOWING_SIZES}
+        return dataclasses.replace(self, **taken)
 
     def reopened(self) -> TrainConfig:
-        """The same run, with every rate left open that is what its rule gives."""
+        """The same run, with each of those options left open that has the value of its rule."""
         followed: dict[str, Any] = {
             name: None
-            for name in Rates._fields
+            for name in FOLLOWING_SIZES
             if getattr(self._without(name).rates, name) == getattr(self, name)
         }
         return dataclasses.replace(self, **followed)

@@ -40,6 +40,10 @@ class Rates(NamedTuple):
     beta2: float
 
 
+# The rates whose rules look at the model, the batch or the steps
+FOLLOWING_SIZES = ("lr", "warmup", "beta2")
+
+
 def rates(
     lr: float | None,
     min_lr: float | None,

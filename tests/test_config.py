@@ -291,11 +291,11 @@ def test_the_straight_line_falls_to_nothing_unless_told_otherwise():
 def test_a_run_keeps_the_rates_that_it_has_taken():
     """Its steps, or the rules of another version, may change them for a new one."""
     settled = TrainConfig("x", steps=300, batch_size=4, schedule="cosine").settled()
-    assert settled.rates == (0.005, 0.0005, 30, 0.99)
+    assert settled.rates == (settled.lr, 0.0005, settled.warmup, settled.beta2) == (0.005, 0.0005, 30, 0.99)
     assert dataclasses.replace(settled, steps=5000, batch_size=1).rates == settled.rates
     assert settled.reopened() == TrainConfig("x", steps=300, batch_size=4, schedule="cosine")
     given = dataclasses.replace(settled, warmup=31, lr=0.004)
-    assert given.reopened() == dataclasses.replace(given, beta2=None)  # a tenth of lr was 0.0005
+    assert given.reopened() == dataclasses.replace(given, beta2=None)
     assert settled.resolved() == TrainConfig("x", steps=300, batch_size=4, schedule="cosine").resolved()
 
 

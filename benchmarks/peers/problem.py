@@ -13,7 +13,7 @@ from microgpt_kernels import reference
 from microgpt.arrays import Array, IdArray
 from microgpt.config import TrainConfig
 from microgpt.model.architecture import Architecture
-from microgpt.model.parameters import Tensor, initial, table
+from microgpt.model.parameters import Tensor, initial, initially, table
 from microgpt.recipes import RECIPES
 from microgpt.text.reading import Text, read_text
 from microgpt.text.walk import Walk
@@ -73,11 +73,11 @@ class Problem:
 
     @property
     def tensors(self) -> list[Tensor]:
-        return table(self.architecture.sizes)
+        return initially(table(self.architecture.sizes), self.config.init)
 
     def parameters(self) -> Array:
         """The initial values of all parameters, (P,)."""
-        return initial(self.tensors, self.config.seed, self.architecture.dtype, self.config.init)
+        return initial(self.tensors, self.config.seed, self.architecture.dtype)
 
     def batches(self, dtype: type) -> tuple[Array, Array]:
         """Inputs and targets of every step of an epoch, (steps, B, T) each; a target of -1 means none."""

@@ -106,28 +106,30 @@ def shard_views(buffer: Array, tensors: list[Tensor], n_shards: int) -> Paramete
     )
 
 
-def initial(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike, embeddings: str = "large") -> Array:
-    """A flat buffer of initial values, on the host; with embeddings that are "large" or "small"."""
-    return np.concatenate([block for _, block in initial_blocks(tensors, seed, dtype, embeddings)])
+def initially(tensors: list[Tensor], embeddings: str) -> list[Tensor]:
+    """The same table, with embeddings that are "large" or "small" at first."""
+    others = SMALL if embeddings == "small" else {}
+    return [tensor._replace(init=others.get(tensor.name, tensor.init)) for tensor in tensors]
 
 
-def initial_blocks(
-    tensors: list[Tensor], seed: int, dtype: npt.DTypeLike, embeddings: str = "large"
-) -> Iterator[tuple[int, Array]]:
+def initial(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Array:
+    """A flat buffer of initial values, on the host."""
+    return np.concatenate([block for _, block in initial_blocks(tensors, seed, dtype)])
+
+
+def initial_blocks(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Iterator[tuple[int, Array]]:
     """The initial values of a flat buffer, block after block, each with the place where it begins.
 
     Each tensor is drawn from a random stream of its own, by its place in the table. So float32 and float64,
     and models that differ in one size, begin as alike as they can be.
     """
-    others = SMALL if embeddings == "small" else {}
     for number, tensor in enumerate(tensors):
         random = np.random.default_rng((seed, number))
-        init = others.get(tensor.name, tensor.init)
         for low, high in blocks(tensor.low, tensor.high):
-            if isinstance(init, Constant):
-                values = np.full(high - low, init.value)
+            if isinstance(tensor.init, Constant):
+                values = np.full(high - low, tensor.init.value)
             else:
-                rows = tensor.shape[-2]
+                init, rows = tensor.init, tensor.shape[-2]
                 std = init.gain / math.sqrt(rows) if isinstance(init, FanIn) else init.std
                 values = random.normal(0.0, std, high - low)
             yield low, values.astype(dtype)

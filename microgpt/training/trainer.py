@@ -14,7 +14,15 @@ from microgpt.errors import NotFiniteError
 from microgpt.machine.cores import choose_threads
 from microgpt.model.activations import activations, in_order
 from microgpt.model.architecture import Architecture
-from microgpt.model.parameters import count, decay_blocks, fill, initial_blocks, shard_views, table
+from microgpt.model.parameters import (
+    count,
+    decay_blocks,
+    fill,
+    initial_blocks,
+    initially,
+    shard_views,
+    table,
+)
 from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Adam, Batch, Training, build_training
 from microgpt.text.opening import text_name
@@ -109,7 +117,7 @@ class Trainer:
         self._steps = build_training(k, S)
         self._rates = np.zeros(LOG_SLOTS, dtype)
         # last: an array that does not fit has been refused before this memory is written to
-        fill(k, placed.param, initial_blocks(self.tensors, config.seed, dtype, config.init))
+        fill(k, placed.param, initial_blocks(initially(self.tensors, config.init), config.seed, dtype))
         if config.weight_decay:
             fill(k, adam.decay, decay_blocks(self.tensors, config.weight_decay, dtype))
 

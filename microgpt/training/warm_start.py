@@ -10,7 +10,7 @@ from microgpt.checkpoint.saved import SavedModel
 from microgpt.errors import MicrogptError
 from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
-from microgpt.model.parameters import initial, table, views
+from microgpt.model.parameters import initial, initially, table, views
 from microgpt.text.vocabulary import Vocabulary
 
 
@@ -33,7 +33,7 @@ def starting_weights(
     _check_alike(saved.architecture, architecture)
     if saved.architecture.sizes == architecture.sizes and saved.vocabulary == vocabulary:
         return saved.param
-    param = initial(table(architecture.sizes), seed, architecture.dtype, init)
+    param = initial(initially(table(architecture.sizes), init), seed, architecture.dtype)
     new = views(param, table(architecture.sizes))
     old = views(saved.param, table(saved.architecture.sizes))
     places = vocabulary.encode(saved.vocabulary.characters)  # of the old characters among the new
