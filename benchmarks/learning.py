@@ -2,15 +2,15 @@
 
     python benchmarks/learning.py TEXT STUDY
 
-    layouts     every head layout at the headline size     every head layout at the headline size
+    layouts     every head layout at the headline size
     starts      other initial values, for uniform heads and for ones
     nanogpt     nanoGPT's example for a CPU, validation loss
     defaults    what each of the default options gives, and what did not pay
     rates       half the learning rate of the rule, all of it, and twice it
 
-Each figure of the first three, which are of the recipe `plain`, is the average over three seeds, followed by the
-lowest and the highest. Each of the other two is the average over five seeds, with a 95% confidence interval: the
-loss over the last tenth of the text, which was held out, and the smoothed loss of the training.
+Each figure of the first three, which are of the recipe `plain`, is the average over three seeds, followed by
+the lowest and the highest. Each of the other two is the average over five seeds, with a 95% confidence
+interval: the loss over the last tenth of the text, which was held out, and the smoothed loss of the training.
 """
 
 from __future__ import annotations
