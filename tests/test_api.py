@@ -362,7 +362,8 @@ def test_numbers_may_be_those_of_numpy_and_paths_be_paths(here):
     plain = microgpt.train(TEXT, **TINY)
     model = microgpt.train(
         TEXT,
-        **TINY | {"steps": np.int64(30), "seq_len": np.uint8(16), "lr": np.float64(1e-2), "out": here / "run"},
+        **TINY
+        | {"steps": np.int64(30), "seq_len": np.uint8(16), "lr": np.float64(1e-2), "out": here / "run"},
     )
     assert weights(model, here) == weights(plain, here)
     further = microgpt.train(TEXT, weights=here / "run", steps=5)
