@@ -34,8 +34,8 @@ CHARACTERS = 40_000
 PRESETS = ("uniform", "exponential", "prime", "pyramid", "ones")
 BACKENDS = ("crystal", "openblas")
 TIMES = ("chars_per_s", "elapsed_s")
-# Every run begins with these options, which were once the defaults. They are read from a file without `init`: a
-# program that has this option takes it for the file of one that had not.
+# Every run begins with these options, which were once the defaults. They are read from a file without `init`:
+# a program that has this option takes it for the file of one that had not.
 PLAIN = """batch_size = 1
 order = "sequential"
 positions = "learned"
