@@ -43,11 +43,12 @@ class Options(TypedDict, total=False):
     n_layers: int
     d_ff: int | None
     positions: str
-    lr: float
-    beta2: float
+    init: str
+    lr: float | None
+    beta2: float | None
     schedule: str
     min_lr: float | None
-    warmup: int
+    warmup: int | None
     clip: float
     weight_decay: float
     val_fraction: float
@@ -67,6 +68,7 @@ def train(
     text: str | None = None,
     progress: Callable[[dict[str, Any]], object] | None = None,
     last: bool = False,
+    recipe: str | None = None,
     extend_vocabulary: bool = False,
     **options: Unpack[Options],
 ) -> Model:
@@ -82,6 +84,7 @@ def train(
                        the training
     last               return the last weights, not those with the lowest validation loss, which `load` and
                        `microgpt generate` take as well; without `val_fraction` they are the same
+    recipe             a name for several options, such as "plain"; those that are given win over it
     extend_vocabulary  with `weights`: add the text's new characters to those that the weights know
     options            the options of `microgpt train`; `Options` lists them
 
@@ -117,7 +120,12 @@ def train(
         check_address_space()
         with _one_at_a_time:
             result = start(
-                given, reporter, extend_vocabulary=extend_vocabulary, content=content, output=output
+                given,
+                reporter,
+                recipe=recipe,
+                extend_vocabulary=extend_vocabulary,
+                content=content,
+                output=output,
             )
     backend = given.get("backend", TrainConfig.backend)
     if output is None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt.config import SIZES, TrainConfig
-from microgpt.errors import MicrogptError, UsageError, shown_path
+from microgpt.errors import MicrogptError, UsageError, shown, shown_path
+from microgpt.recipes import RECIPES
 
 if TYPE_CHECKING:  # what is wrong with the options is said before anything heavy is imported
     from microgpt.training.output import Output
@@ -19,6 +20,7 @@ def start(
     options: Mapping[str, Any],
     reporter: Reporter,
     *,
+    recipe: str | None = None,
     resume: Path | None = None,
     extend_vocabulary: bool = False,
     content: bytes | None = None,
@@ -26,6 +28,7 @@ def start(
 ) -> Result:
     """Start a run with those options of TrainConfig that the user has given.
 
+    recipe             a name in RECIPES, of options that a new run has unless they are given otherwise
     resume             the run directory to go on in, or the optimizer.safetensors in it; options that are not
                        given stay what they were
     extend_vocabulary  with `weights` among the options: add the text's new characters to those they know
@@ -33,17 +36,22 @@ def start(
 
     Raises UsageError for options that make no sense together, and MicrogptError like `run.train`.
     """
+    if recipe is not None and recipe not in RECIPES:
+        raise UsageError(f"--recipe {shown(recipe)}: there is {', '.join(RECIPES)}")
+    if recipe is not None and resume is not None:
+        raise UsageError("--resume goes on with the options of the run: leave --recipe away")
+    others = RECIPES[recipe] if recipe is not None else {}
     if extend_vocabulary and "weights" not in options:
         raise UsageError("--extend-vocabulary is for a run with the weights of another one: add --from RUN")
     if resume is not None:
         return _resume(resume, options, reporter)
     if "weights" in options:
         return _begin_with_weights(
-            options, reporter, extend_vocabulary=extend_vocabulary, content=content, output=output
+            options, reporter, others, extend_vocabulary=extend_vocabulary, content=content, output=output
         )
     if "file" not in options:
         raise UsageError("which text? microgpt train FILE")
-    config = _checked(options)
+    config = _checked({**others, **options})
     from microgpt.training import run
 
     return run.train(config, reporter, content=content, output=output)
@@ -78,6 +86,7 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Res
 def _begin_with_weights(
     options: Mapping[str, Any],
     reporter: Reporter,
+    others: Mapping[str, Any],
     *,
     extend_vocabulary: bool,
     content: bytes | None,
@@ -93,7 +102,7 @@ def _begin_with_weights(
     reporter.note(
         f"beginning with {shown_path(weights.path)}, the weights of step {weights.notes.get('step')}"
     )
-    config = _checked(options, options_of(weights), "the sizes are those of the weights")
+    config = _checked(options, {**others, **options_of(weights)}, "the sizes are those of the weights")
     return run.train(
         config, reporter, content=content, weights=weights, extend_vocabulary=extend_vocabulary, output=output
     )
