@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 from microgpt.config import SIZES, TrainConfig
 from microgpt.errors import MicrogptError, UsageError, shown_path
 
+# a year, and more than two
+MOST_MINUTES = 1_000_000
+
 if TYPE_CHECKING:  # what is wrong with the options is said before anything heavy is imported
+    from microgpt.text.reading import Text
     from microgpt.training.output import Output
     from microgpt.training.reporter import Reporter, Result
 
@@ -19,6 +23,7 @@ def start(
     options: Mapping[str, Any],
     reporter: Reporter,
     *,
+    minutes: float | None = None,
     resume: Path | None = None,
     extend_vocabulary: bool = False,
     content: bytes | None = None,
@@ -26,6 +31,7 @@ def start(
 ) -> Result:
     """Start a run with those options of TrainConfig that the user has given.
 
+    minutes            for a new run: choose those that were not given so that training takes this time
     resume             the run directory to go on in, or the optimizer.safetensors in it; options that are not
                        given stay what they were
     extend_vocabulary  with `weights` among the options: add the text's new characters to those they know
@@ -35,18 +41,58 @@ def start(
     """
     if extend_vocabulary and "weights" not in options:
         raise UsageError("--extend-vocabulary is for a run with the weights of another one: add --from RUN")
+    if minutes is not None:
+        _check_minutes(minutes, options, resume)
     if resume is not None:
         return _resume(resume, options, reporter)
     if "weights" in options:
         return _begin_with_weights(
-            options, reporter, extend_vocabulary=extend_vocabulary, content=content, output=output
+            options, reporter, minutes, extend_vocabulary=extend_vocabulary, content=content, output=output
         )
     if "file" not in options:
         raise UsageError("which text? microgpt train FILE")
-    config = _checked(options)
+    text, config = None, _checked(options if minutes is None else _without_chosen(options))
     from microgpt.training import run
 
-    return run.train(config, reporter, content=content, output=output)
+    if minutes is not None:
+        text = run.read_for(config, content)
+        config = _planned(minutes, text, options, reporter)
+    return run.train(config, reporter, content=content, text=text, output=output)
+
+
+def _check_minutes(minutes: float, options: Mapping[str, Any], resume: Path | None) -> None:
+    if not 0 < minutes < MOST_MINUTES:
+        raise UsageError(f"--minutes must be more than 0 and below {MOST_MINUTES:,}, not {minutes:g}")
+    if "steps" in options:
+        raise UsageError("--minutes chooses the steps: give one of --minutes and --steps")
+    if resume is not None:
+        raise UsageError(
+            "--resume goes on with the steps that the run has: leave --minutes away, or begin a new run with "
+            f"its weights: microgpt train FILE --from {shown_path(resume)} --minutes {minutes:g}"
+        )
+
+
+def _without_chosen(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that can be checked before those are chosen that they depend on."""
+    checkable = {"val_fraction": 0.1, **options}
+    if "d_model" not in options:
+        checkable.pop("heads", None)
+    return checkable
+
+
+def _planned(minutes: float, text: Text, given: Mapping[str, Any], reporter: Reporter) -> TrainConfig:
+    """The options for this time: those that are given, and the others as they are best on this text here."""
+    from microgpt.training.ladder import NoSizeError
+    from microgpt.training.plan import reasons
+    from microgpt.training.speed import plan_for
+
+    try:
+        plan, speed = plan_for(60 * minutes, text, given, reporter)
+    except NoSizeError as error:
+        raise UsageError(f"{error}; no size that --minutes may choose goes with these options") from None
+    for line in reasons(plan, minutes, speed):
+        reporter.note(line)
+    return plan.config
 
 
 def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Result:
@@ -78,6 +124,7 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Res
 def _begin_with_weights(
     options: Mapping[str, Any],
     reporter: Reporter,
+    minutes: float | None,
     *,
     extend_vocabulary: bool,
     content: bytes | None,
@@ -93,9 +140,19 @@ def _begin_with_weights(
     reporter.note(
         f"beginning with {shown_path(weights.path)}, the weights of step {weights.notes.get('step')}"
     )
-    config = _checked(options, options_of(weights), "the sizes are those of the weights")
+    sizes = options_of(weights)
+    config, text = _checked(options, sizes, "the sizes are those of the weights"), None
+    if minutes is not None:
+        text = run.read_for(config, content, weights, extend_vocabulary=extend_vocabulary)
+        config = _planned(minutes, text, {**sizes, **options}, reporter)
     return run.train(
-        config, reporter, content=content, weights=weights, extend_vocabulary=extend_vocabulary, output=output
+        config,
+        reporter,
+        content=content,
+        text=text,
+        weights=weights,
+        extend_vocabulary=extend_vocabulary,
+        output=output,
     )
 
 
