@@ -117,7 +117,7 @@ def reasons(plan: Plan, minutes: float, speed: Speed) -> list[str]:
         )
     else:
         reading = (
-            f"{steps} read the {plan.n_train:,} to train on {epochs:.1f} times; "
+            f"{steps} read the {plan.n_train:,} to train on {_rounded(epochs)} times; "
             f"weight decay {config.weight_decay:g} keeps the model from learning them by heart"
         )
     judged = "nothing is held out to judge the model"
@@ -131,6 +131,10 @@ def reasons(plan: Plan, minutes: float, speed: Speed) -> list[str]:
         reading,
         f"{judged}; config.toml holds the choice, and repeats it without a clock",
     ]
+
+
+def _rounded(number: float) -> str:
+    return f"{number:.1f}" if number < 100 else f"{number:,.0f}"
 
 
 def _held_out(n_characters: int) -> float:

@@ -85,7 +85,7 @@ def _median(trainer: Trainer, seconds: float) -> float:
     timings: list[float] = []
     trainer.advance(1)  # the first one touches memory that no step has touched
     end = time.perf_counter() + seconds
-    while len(timings) < 3 or time.perf_counter() < end:
+    while not timings or time.perf_counter() < end:
         timing = _timed(functools.partial(trainer.advance, n)) / n
         timings.append(timing)
         n = max(1, min(LOG_SLOTS, int(SLICE_SECONDS / timing)))
@@ -102,7 +102,7 @@ def _evaluation_seconds(evaluator: Evaluator, seconds: float) -> float:
 
     first_batch()
     end = time.perf_counter() + seconds
-    while len(timings) < 3 or time.perf_counter() < end:
+    while not timings or time.perf_counter() < end:
         timings.append(_timed(first_batch))
     return statistics.median(timings) / counted[0]
 
