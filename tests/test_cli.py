@@ -100,7 +100,7 @@ def test_json_is_all_that_standard_output_has(here):
 
 
 def test_a_minute_is_an_option(here):
-    options = ("--minutes", "0.005", "--backend", "reference", "--d-model", 16, "--n-layers", 1)
+    options = ("--minutes", "0.005", "--backend", "reference", "--d-model", 16)
     result = run("train", "text.txt", *options)
     lines = result.stderr.splitlines()
     assert lines[0] == "measuring this machine's speed ..."

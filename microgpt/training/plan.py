@@ -40,7 +40,7 @@ DECAY_PER_EPOCH, LEAST_DECAY, MOST_DECAY = 0.06, 0.1, 1.0
 # text of which the tenth would say nothing.
 HELD_OUT, MOST_HELD_OUT, LEAST_HELD_OUT = 0.1, 200_000, 100
 # Evaluations take this part of the time, and there is at least one, at the end.
-EVALUATING, MOST_EVALUATIONS = 0.02, 100
+EVALUATING, MOST_EVALUATIONS = 0.02, 20
 
 
 class Speed(NamedTuple):
@@ -106,20 +106,23 @@ def characters_worth(weights: int, n_train: int) -> float:
     return n_train if n_train / 2 <= worth < n_train else worth
 
 
-def reasons(plan: Plan, minutes: float, speed: Speed) -> list[str]:
+def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) -> list[str]:
     """What was chosen and why, in three lines."""
     config, architecture, epochs = plan.config, plan.size.architecture, plan.epochs
-    why = "would sooner know the text by heart" if epochs > FRESH_EPOCHS else "would read too little"
+    why = "; a larger one would read too little"
+    if "d_model" in given and "n_layers" in given:
+        why = ", as it was told"
+    elif epochs > FRESH_EPOCHS:
+        why = "; a larger one would sooner know the text by heart"
     steps = f"{config.steps:,} steps of {config.batch_size} x {config.seq_len} characters"
     if epochs < 1:
         reading = (
             f"{steps} read {100 * epochs:.2g}% of the {plan.n_train:,} to train on; more time would read more"
         )
     else:
-        reading = (
-            f"{steps} read the {plan.n_train:,} to train on {_rounded(epochs)} times; "
-            f"weight decay {config.weight_decay:g} keeps the model from learning them by heart"
-        )
+        reading = f"{steps} read the {plan.n_train:,} to train on {_rounded(epochs)} times"
+        if config.weight_decay:
+            reading += f"; weight decay {config.weight_decay:g} keeps the model from learning them by heart"
     judged = "nothing is held out to judge the model"
     if plan.evaluations:
         times = "once, at the end" if plan.evaluations == 1 else f"{plan.evaluations} times"
@@ -127,7 +130,7 @@ def reasons(plan: Plan, minutes: float, speed: Speed) -> list[str]:
     return [
         f"chosen for {minutes:g} minute{'' if minutes == 1 else 's'} at {speed.training / 1e9:.3g} GFLOP/s: "
         f"d_model {config.d_model}, {config.n_layers} layer{'' if config.n_layers == 1 else 's'}, "
-        f"d_ff {architecture.d_ff}, heads {format_layout(architecture.heads)}; a larger one {why}",
+        f"d_ff {architecture.d_ff}, heads {format_layout(architecture.heads)}{why}",
         reading,
         f"{judged}; config.toml holds the choice, and repeats it without a clock",
     ]

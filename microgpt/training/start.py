@@ -90,7 +90,7 @@ def _planned(minutes: float, text: Text, given: Mapping[str, Any], reporter: Rep
         plan, speed = plan_for(60 * minutes, text, given, reporter)
     except NoSizeError as error:
         raise UsageError(f"{error}; no size that --minutes may choose goes with these options") from None
-    for line in reasons(plan, minutes, speed):
+    for line in reasons(plan, minutes, given, speed):
         reporter.note(line)
     return plan.config
 

@@ -1,13 +1,15 @@
 """The choice for a time: a pure function of the time, the text, the given options and the machine's speed."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from microgpt.config import TrainConfig
-from microgpt.training.ladder import NoSizeError
+from microgpt.training.ladder import NoSizeError, Rung
 from microgpt.training.plan import (
+    MOST_EVALUATIONS,
     MOST_HELD_OUT,
     Speed,
     characters_worth,
@@ -43,7 +45,12 @@ def test_more_time_never_chooses_a_smaller_model_or_fewer_characters(text):
 @pytest.mark.parametrize("text", ["a novel", "a chapter", "a library"])
 def test_the_time_is_used_and_kept(text, seconds):
     plan = plan_of(seconds, *TEXTS[text])
-    assert 0.95 < plan.seconds / seconds <= 1.001
+    assert 0.92 < plan.seconds / seconds <= 1.001
+    # of a size that is known, so many steps are taken that nothing is left over
+    sizes = {name: getattr(plan.config, name) for name in (*Rung._fields, "d_ff")}
+    filled = plan_of(seconds, *TEXTS[text], **sizes)
+    assert filled.size.architecture == plan.size.architecture
+    assert 0.98 < filled.seconds / seconds <= 1.001
 
 
 def test_a_faster_machine_is_more_time():
@@ -74,7 +81,7 @@ def test_evaluations_take_two_hundredths_of_the_time():
     for seconds in (60, 600, 3600):
         plan = plan_of(seconds, 100_000)
         steps = plan_of(seconds, 100_000, val_fraction=0).config.steps
-        assert 1 < plan.evaluations <= 100
+        assert 1 < plan.evaluations <= MOST_EVALUATIONS
         assert plan.config.steps > 0.9 * steps
         # as many as the steps allow, the last one at the end
         assert -(-plan.config.steps // plan.config.eval_every) == plan.evaluations
@@ -94,7 +101,7 @@ def test_what_is_given_is_kept(given):
     for seconds in (1, 60):
         plan = plan_of(seconds, **given)
         assert {name: getattr(plan.config, name) for name in given} == given
-        assert 0.9 < plan.seconds / seconds <= 1.001
+        assert 0.8 < plan.seconds / seconds <= 1.001  # few models go with some layouts of heads
     assert plan.size.architecture == plan.config.architecture(65)
 
 
@@ -119,17 +126,29 @@ def test_a_cap_makes_the_model_smaller():
 
 
 def test_the_reasons_are_three_lines():
-    lines = reasons(plan_of(60), 1, SPEED)
-    assert len(lines) == 3
-    assert lines[0].startswith("chosen for 1 minute at 100 GFLOP/s: d_model 80, ")
-    assert "a larger one would read too little" in lines[0]
-    assert "3.8 times; weight decay 0.2 keeps" in lines[1]
-    assert lines[2].startswith("the last 10% are held out and judge the model once, at the end; config.toml ")
-    short = reasons(plan_of(30, 100_000), 0.5, SPEED)
-    assert "chosen for 0.5 minutes" in short[0]
-    assert "sooner know the text by heart" in short[0]
-    assert "nothing is held out" in reasons(plan_of(60, val_fraction=0), 1, SPEED)[2]
-    assert " read 6.9% of the 49,800,000 to train on; more" in reasons(plan_of(60, 50_000_000), 1, SPEED)[1]
+    def lines_of(minutes, *text, **given):
+        lines = reasons(plan_of(60 * minutes, *text, **given), minutes, given, SPEED)
+        assert len(lines) == 3
+        return lines
+
+    size, reading, judged = lines_of(1)
+    assert size.startswith("chosen for 1 minute at 100 GFLOP/s: d_model 80, ")
+    assert size.endswith("; a larger one would read too little")
+    assert re.search(
+        r" read the 900,000 to train on \d\.\d times; weight decay 0\.\d keeps the model", reading
+    )
+    assert judged.startswith("the last 10% are held out and judge the model once, at the end; config.toml ")
+    size, _, judged = lines_of(0.5, 100_000)
+    assert size.startswith("chosen for 0.5 minutes")
+    assert size.endswith("; a larger one would sooner know the text by heart")
+    assert re.search(r" judge the model \d+ times;", judged)
+    size, reading, judged = lines_of(1, d_model=64, n_layers=1, weight_decay=0.0, val_fraction=0.0)
+    assert "d_model 64, 1 layer, " in size
+    assert size.endswith(", heads 4x16, as it was told")
+    assert reading.endswith(" times")
+    assert judged.startswith("nothing is held out")
+    _, reading, _ = lines_of(1, 50_000_000)
+    assert reading.endswith("% of the 49,800,000 to train on; more time would read more")
 
 
 def test_the_choice_is_written_in_plain_options():
