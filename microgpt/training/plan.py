@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from microgpt.bounds import BOUNDS
 from microgpt.config import TrainConfig
 from microgpt.model.heads import format_layout
 from microgpt.training.ladder import Size, ladder
@@ -41,6 +42,7 @@ DECAY_PER_EPOCH, LEAST_DECAY, MOST_DECAY = 0.06, 0.1, 1.0
 HELD_OUT, MOST_HELD_OUT, LEAST_HELD_OUT = 0.1, 200_000, 100
 # Evaluations take this part of the time, and there is at least one, at the end.
 EVALUATING, MOST_EVALUATIONS = 0.02, 20
+MOST_STEPS = int(BOUNDS["steps"][1])
 
 
 class Speed(NamedTuple):
@@ -106,6 +108,18 @@ def characters_worth(weights: int, n_train: int) -> float:
     return n_train if n_train / 2 <= worth < n_train else worth
 
 
+def rates(d_model: int, batch_size: int, steps: int) -> dict[str, Any]:
+    """The options of the learning rate."""
+    rate = min(MOST_RATE, RATE / d_model * math.sqrt(batch_size))
+    return {"lr": float(f"{rate:.2g}"), "warmup": min(WARMUP, steps // 10)}
+
+
+def regularisation(epochs: float) -> dict[str, Any]:
+    """The options that keep a model from learning a text by heart that it reads so often."""
+    decay = min(MOST_DECAY, max(LEAST_DECAY, DECAY_PER_EPOCH * epochs))
+    return {"weight_decay": float(f"{decay:.1g}")}
+
+
 def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) -> list[str]:
     """What was chosen and why, in three lines."""
     config, architecture, epochs = plan.config, plan.size.architecture, plan.epochs
@@ -160,7 +174,7 @@ def _steps(size: Size, seconds: float, n_val: int, speed: Speed) -> int:
         step, evaluations = step + evaluation / every, evaluation
     else:
         evaluations = max(evaluation, EVALUATING * seconds) if n_val else 0.0
-    return max(1, int((seconds - evaluations) / step))
+    return min(MOST_STEPS, max(1, int((seconds - evaluations) / step)))
 
 
 def _plan(
@@ -176,11 +190,9 @@ def _plan(
     else:
         evaluations = min(max(1, int((seconds - training) / evaluation)), MOST_EVALUATIONS, steps)
         every = -(-steps // evaluations) if evaluations > 1 else None
-    decay = DECAY_PER_EPOCH * steps * size.characters / n_train
     options: dict[str, Any] = {
-        "lr": float(f"{min(MOST_RATE, RATE / d_model * math.sqrt(batch_size)):.2g}"),
-        "warmup": min(WARMUP, steps // 10),
-        "weight_decay": float(f"{min(MOST_DECAY, max(LEAST_DECAY, decay)):.1g}"),
+        **rates(d_model, batch_size, steps),
+        **regularisation(steps * size.characters / n_train),
         "eval_every": every,
     }
     options = {name: value for name, value in options.items() if name not in given}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from microgpt.config import SIZES, TrainConfig
 from microgpt.errors import MicrogptError, UsageError, shown_path
 
-# a year, and more than two
+# almost two years
 MOST_MINUTES = 1_000_000
 
 if TYPE_CHECKING:  # what is wrong with the options is said before anything heavy is imported
+    from microgpt.checkpoint.saved import SavedModel
     from microgpt.text.reading import Text
     from microgpt.training.output import Output
     from microgpt.training.reporter import Reporter, Result
@@ -51,13 +53,13 @@ def start(
         )
     if "file" not in options:
         raise UsageError("which text? microgpt train FILE")
-    text, config = None, _checked(options if minutes is None else _without_chosen(options))
+    config = _checked(options if minutes is None else _without_chosen(options))
     from microgpt.training import run
 
-    if minutes is not None:
-        text = run.read_for(config, content)
-        config = _planned(minutes, text, options, reporter)
-    return run.train(config, reporter, content=content, text=text, output=output)
+    if minutes is None:
+        return run.train(config, reporter, content=content, output=output)
+    text = run.read_for(config, content)
+    return _train_for(minutes, text, config, options, reporter, output)
 
 
 def _check_minutes(minutes: float, options: Mapping[str, Any], resume: Path | None) -> None:
@@ -80,19 +82,33 @@ def _without_chosen(options: Mapping[str, Any]) -> dict[str, Any]:
     return checkable
 
 
-def _planned(minutes: float, text: Text, given: Mapping[str, Any], reporter: Reporter) -> TrainConfig:
-    """The options for this time: those that are given, and the others as they are best on this text here."""
+def _train_for(
+    minutes: float,
+    text: Text,
+    checked: TrainConfig,
+    given: Mapping[str, Any],
+    reporter: Reporter,
+    output: Output | None,
+    weights: SavedModel | None = None,
+) -> Result:
+    """Choose the options that are not given for this time, and train with them."""
+    from microgpt.training import run
+    from microgpt.training.directory import claim
     from microgpt.training.ladder import NoSizeError
+    from microgpt.training.output import files
     from microgpt.training.plan import reasons
     from microgpt.training.speed import plan_for
 
-    try:
-        plan, speed = plan_for(60 * minutes, text, given, reporter)
-    except NoSizeError as error:
-        raise UsageError(f"{error}; no size that --minutes may choose goes with these options") from None
-    for line in reasons(plan, minutes, given, speed):
-        reporter.note(line)
-    return plan.config
+    with contextlib.ExitStack() as stack:
+        if output is None:  # before anything is measured: nobody should wait for a directory that is taken
+            output = stack.enter_context(files(claim(checked.out, checked.default_out), reporter.note))
+        try:
+            plan, speed = plan_for(60 * minutes, text, given, reporter)
+        except NoSizeError as error:
+            raise UsageError(f"{error}; no size that --minutes may choose goes with these options") from None
+        for line in reasons(plan, minutes, given, speed):
+            reporter.note(line)
+        return run.train(plan.config, reporter, text=text, weights=weights, output=output)
 
 
 def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Result:
@@ -141,18 +157,12 @@ def _begin_with_weights(
         f"beginning with {shown_path(weights.path)}, the weights of step {weights.notes.get('step')}"
     )
     sizes = options_of(weights)
-    config, text = _checked(options, sizes, "the sizes are those of the weights"), None
+    config = _checked(options, sizes, "the sizes are those of the weights")
     if minutes is not None:
         text = run.read_for(config, content, weights, extend_vocabulary=extend_vocabulary)
-        config = _planned(minutes, text, {**sizes, **options}, reporter)
+        return _train_for(minutes, text, config, {**sizes, **options}, reporter, output, weights)
     return run.train(
-        config,
-        reporter,
-        content=content,
-        text=text,
-        weights=weights,
-        extend_vocabulary=extend_vocabulary,
-        output=output,
+        config, reporter, content=content, weights=weights, extend_vocabulary=extend_vocabulary, output=output
     )
 
 

@@ -140,6 +140,15 @@ def test_what_does_not_go_with_a_time_is_one_sentence(here):
         start({**GIVEN, "file": "nowhere.txt"}, Silent(), minutes=1)
 
 
+def test_a_directory_that_is_taken_is_noticed_before_anything_is_measured(here):
+    (here / "mine").mkdir()
+    (here / "mine" / "diary.txt").write_text("today")
+    reporter = Silent()
+    with pytest.raises(MicrogptError, match="--out mine is not empty"):
+        start({**GIVEN, "out": "mine"}, reporter, minutes=1)
+    assert reporter.notes == []
+
+
 @pytest.mark.parametrize("text", ["abc", "ab", "a" * 5000, "abc\n" * 30])
 def test_odd_texts_get_a_model(here, text):
     (here / "text.txt").write_text(text)
