@@ -29,6 +29,7 @@ from microgpt.errors import MicrogptError
 from microgpt.machine.backends import load_backend
 from microgpt.machine.budget import Budget
 from microgpt.model.placed import place
+from microgpt.recipes import RECIPES
 from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 
 V = 65
@@ -55,7 +56,7 @@ class GpuStep:
 def made(backend: str, options: dict[str, Any]) -> Trainer:
     """A trainer for a text of random characters."""
     k = load_backend(backend)
-    config = TrainConfig(file="noise", backend=backend, **options)
+    config = TrainConfig(file="noise", backend=backend, **RECIPES["plain"] | options)
     architecture = config.architecture(V)
     k.set_threads(threads_for(k, architecture, config))
     ids = np.random.default_rng(0).integers(0, V, 1_000_000).astype(np.uint8)

@@ -1,10 +1,16 @@
 """How well models learn, not how fast: the figures of docs/learning.md.
 
-    python benchmarks/learning.py TEXT layouts     every head layout at the headline size
-    python benchmarks/learning.py TEXT starts      other initial values, for uniform heads and for ones
-    python benchmarks/learning.py TEXT nanogpt     nanoGPT's example for a CPU, validation loss
+    python benchmarks/learning.py TEXT STUDY
 
-Each figure is the average over three seeds, followed by the lowest and the highest.
+    layouts     every head layout at the headline size
+    starts      other initial values, for uniform heads and for ones
+    nanogpt     nanoGPT's example for a CPU, validation loss
+    defaults    what each of the default options gives, and what did not pay
+    rates       half the learning rate of the rule, all of it, and twice it
+
+Each figure of the first three, which are of the recipe `plain`, is the average over three seeds, followed by
+the lowest and the highest. Each of the other two is the average over five seeds, with a 95% confidence
+interval: the loss over the last tenth of the text, which was held out, and the smoothed loss of the training.
 """
 
 from __future__ import annotations
@@ -19,16 +25,19 @@ from microgpt_kernels import load
 from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
 from microgpt.model.heads import HEAD_LAYOUTS
-from microgpt.model.parameters import FanIn, Init, Normal, fill, initial_blocks
+from microgpt.model.parameters import Constant, FanIn, Init, Normal, fill, initial_blocks, initially
 from microgpt.model.placed import place
+from microgpt.recipes import RECIPES
 from microgpt.text.reading import Text, read_text
 from microgpt.text.walk import split
 from microgpt.training.trainer import Trainer, threads_for
 from microgpt.use.evaluate import Evaluator
 
 SEEDS = (1, 2, 3)
-HEADLINE: dict[str, Any] = {"seq_len": 32, "steps": 3000}
-NANOGPT: dict[str, Any] = {
+MORE_SEEDS = (1, 2, 3, 4, 5)
+STUDENT_T = 2.776  # of five values, for 95%
+HEADLINE: dict[str, Any] = RECIPES["plain"] | {"seq_len": 32, "steps": 3000}
+NANOGPT: dict[str, Any] = RECIPES["plain"] | {
     "batch_size": 12, "seq_len": 64, "d_model": 128, "n_layers": 4, "d_ff": 512, "heads": "4x32",
     "steps": 2000, "lr": 1e-3, "min_lr": 1e-4, "warmup": 100, "schedule": "cosine", "val_fraction": 0.1,
 }  # fmt: skip
@@ -46,6 +55,59 @@ STARTS: dict[str, dict[str, Init]] = {
     "head with gain 0.1": {"unembed_w": FanIn(0.1)},
 }
 
+# Changes of the options of a small run, one after the other, from the plain recipe to the defaults
+ONE_BY_ONE: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "and positions rope": {"positions": "rope"},
+    "and the rate of the rule": {"lr": None},
+    "and schedule linear": {"schedule": "linear"},
+    "and a warm-up": {"warmup": None},
+    "and beta2 0.99": {"beta2": None},
+    "and init large": {"init": "large"},
+    "and order shuffled": {"order": "shuffled"},
+}
+# Changes of the defaults, each alone
+CHANGES: dict[str, dict[str, Any]] = {
+    "the defaults": {},
+    "positions learned": {"positions": "learned"},
+    "init small": {"init": "small"},
+    "order sequential": {"order": "sequential"},
+    "schedule constant": {"schedule": "constant"},
+    "schedule cosine, to 0": {"schedule": "cosine", "min_lr": 0.0},
+    "schedule cosine, to a tenth": {"schedule": "cosine"},
+    "no warm-up": {"warmup": 0},
+    "warm-up 300": {"warmup": 300},
+    "beta2 0.95": {"beta2": 0.95},
+    "beta2 0.999": {"beta2": 0.999},
+    "beta2 0.9999": {"beta2": 0.9999},
+    "no clipping": {"clip": 0.0},
+}
+# Other initial values, beside the defaults
+BEGINNINGS: dict[str, dict[str, Init]] = {
+    "embeddings 0.1": {"tok": Normal(0.1)},
+    "embeddings 0.2": {"tok": Normal(0.2)},
+    "embeddings 1": {"tok": Normal(1.0)},
+    "proj 0": {"proj_w": Constant(0)},
+    "down 0": {"down_w": Constant(0)},
+    "proj and down 0": {"proj_w": Constant(0), "down_w": Constant(0)},
+    "proj with gain 0.5": {"proj_w": FanIn(0.5)},
+    "qkv with gain 0.5": {"qkv_w": FanIn(0.5)},
+    "head with gain 0.3": {"unembed_w": FanIn(0.3)},
+    "head 0": {"unembed_w": Constant(0)},
+}
+SHORT: dict[str, Any] = {"seq_len": 32, "batch_size": 1, "steps": 3000, "val_fraction": 0.1}
+# what makes the rate of the rule another one, and what might
+SIZES: dict[str, dict[str, Any]] = {
+    "batch 1, 1,000 steps": {"steps": 1000},
+    "batch 1, 10,000 steps": {"steps": 10_000},
+    "batch 1, 10,000 steps, d_model 32": {"steps": 10_000, "d_model": 32},
+    "batch 1, 10,000 steps, d_model 128": {"steps": 10_000, "d_model": 128},
+    "batch 1, 3,000 steps, d_model 192": {"steps": 3000, "d_model": 192},
+    "batch 8, 1,000 steps": {"steps": 1000, "batch_size": 8},
+    "batch 8, 1,000 steps, T 128": {"steps": 1000, "batch_size": 8, "seq_len": 128},
+    "batch 64, 1,000 steps": {"steps": 1000, "batch_size": 64},
+}
+
 
 def trainer(text: Text, seed: int, **options: Any) -> Trainer:
     config = TrainConfig(file=str(text.path), seed=seed, **options)
@@ -59,10 +121,8 @@ def trainer(text: Text, seed: int, **options: Any) -> Trainer:
 def start_from(made: Trainer, start: dict[str, Init]) -> None:
     """Set other initial values for some tensors."""
     tensors = [
-        t._replace(init=start.get(t.name, start.get("*", t.init) if t.name.endswith("_w") else t.init))
-        if not t.name.startswith("ln")
-        else t
-        for t in made.tensors
+        t._replace(init=start.get(t.name, start.get("*", t.init) if t.is_matrix else t.init))
+        for t in initially(made.tensors, made.config.init)
     ]
     fill(made.k, made.placed.param, initial_blocks(tensors, made.config.seed, made.placed.architecture.dtype))
 
@@ -79,6 +139,10 @@ def smoothed_loss(made: Trainer) -> float:
 
 def validation_loss(made: Trainer, text: Text) -> float:
     smoothed_loss(made)
+    return held_out_loss(made, text)
+
+
+def held_out_loss(made: Trainer, text: Text) -> float:
     _, held_out = split(text.ids, made.config.val_fraction)
     return Evaluator(made.placed, held_out).score().nats
 
@@ -87,11 +151,43 @@ def show(name: str, losses: list[float]) -> None:
     print(f"{name:<40} {np.mean(losses):.4f}   {min(losses):.4f} to {max(losses):.4f}", flush=True)
 
 
+def tell(name: str, text: Text, options: dict[str, Any], start: dict[str, Init] | None = None) -> None:
+    """A row: validation and training loss over the seeds, with half the width of the 95% interval."""
+    scores, losses = [], []
+    for seed in MORE_SEEDS:
+        made = trainer(text, seed, **options)
+        start_from(made, start or {})
+        losses.append(smoothed_loss(made))
+        scores.append(held_out_loss(made, text))
+    cells = (
+        f"{np.mean(found):.4f} +- {STUDENT_T * np.std(found, ddof=1) / len(found) ** 0.5:.4f}"
+        for found in (scores, losses)
+    )
+    print(f"{name:<40} {'   training '.join(cells)}", flush=True)
+
+
 def main() -> None:
     text, what = read_text(Path(sys.argv[1])), sys.argv[2]
     if what == "layouts":
         for heads in HEAD_LAYOUTS:
             show(heads, [smoothed_loss(trainer(text, seed, heads=heads, **HEADLINE)) for seed in SEEDS])
+    elif what == "defaults":
+        options = RECIPES["plain"] | SHORT
+        for name, change in ONE_BY_ONE.items():
+            options |= change
+            tell(name, text, options)
+        for name, change in CHANGES.items():
+            tell(name, text, SHORT | change)
+        for name, start in BEGINNINGS.items():
+            tell(name, text, SHORT, start)
+        tell("1,000 steps of the plain recipe", text, RECIPES["plain"] | {"val_fraction": 0.1})
+        tell("1,000 steps of the defaults", text, {"val_fraction": 0.1})
+    elif what == "rates":
+        for name, sizes in SIZES.items():
+            options = SHORT | sizes
+            rate = TrainConfig(file="", **options).rates.lr
+            for times in (0.5, 1, 2):
+                tell(f"{name}: {times * rate:.2g}", text, options | {"lr": times * rate})
     elif what == "starts":
         for name, start in STARTS.items():
             for heads in ("uniform", "ones"):

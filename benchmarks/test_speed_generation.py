@@ -9,6 +9,7 @@ from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
 from microgpt.model.parameters import initial, table
 from microgpt.model.placed import place
+from microgpt.recipes import RECIPES
 from microgpt.use.generate import Generator, Sampling
 
 V = 65
@@ -22,7 +23,7 @@ def test_generate(benchmark, backend, seq_len, length):
 
 def generate(benchmark, k, seq_len, length):
     k.set_threads(1)
-    architecture = TrainConfig(file="none", seq_len=seq_len).architecture(V)
+    architecture = TrainConfig(file="none", **RECIPES["plain"] | {"seq_len": seq_len}).architecture(V)
     tensors = table(architecture.sizes)
     placed = place(k, architecture, Budget(None))
     k.from_host(placed.param, initial(tensors, 0, architecture.dtype))

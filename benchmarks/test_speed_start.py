@@ -23,7 +23,8 @@ def first_line(directory, *arguments, **environment):
 
 def train(directory, backend, batch_size, **environment):
     first_line(
-        directory, "train", "text.txt", "--seq-len", "32", "--backend", backend, "--steps", "1", "--json",
+        directory, "train", "text.txt", "--recipe", "plain", "--seq-len", "32", "--backend", backend,
+        "--steps", "1", "--json",
         "--batch-size", str(batch_size), "--out", f"run-{len(list(directory.iterdir()))}", **environment,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.model.placed import place
+from microgpt.recipes import RECIPES
 from microgpt.training.trainer import Trainer
 
 V = 65
@@ -20,7 +21,7 @@ NANOGPT = {"batch_size": 12, "seq_len": 64, "d_model": 128, "n_layers": 4, "d_ff
 def trainer(backend, threads=1, **options):
     k = load(backend)
     k.set_threads(threads)
-    config = TrainConfig(file="noise", backend=backend, **options)
+    config = TrainConfig(file="noise", backend=backend, **RECIPES["plain"] | options)
     ids = np.random.default_rng(0).integers(0, V, 100_000).astype(np.uint8)
     made = Trainer(place(k, config.architecture(V), Budget(None)), config, ids)
     made.compile()

@@ -15,8 +15,9 @@ from microgpt import __version__
 from microgpt.config import ORDERS, SCHEDULES, TrainConfig, read_toml
 from microgpt.errors import MicrogptError, UsageError, shown_path
 from microgpt.machine.address_space import check_address_space
-from microgpt.model.architecture import DTYPES, POSITIONS
+from microgpt.model.architecture import DTYPES, INITS, POSITIONS
 from microgpt.model.heads import HEAD_LAYOUTS
+from microgpt.recipes import RECIPES
 from microgpt.terminal.interruption import INTERRUPTED
 from microgpt.terminal.streams import lost
 from microgpt.terminal.usage import OneLineErrors
@@ -138,19 +139,28 @@ def train(
             help=f"How it knows positions: {', '.join(POSITIONS)}.", autocompletion=_choices(POSITIONS)
         ),
     ] = TrainConfig.positions,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = TrainConfig.lr,
-    beta2: Annotated[float, typer.Option(help="Adam's second beta.")] = TrainConfig.beta2,
+    init: Annotated[
+        str,
+        typer.Option(help=f"Embeddings at first: {' or '.join(INITS)}.", autocompletion=_choices(INITS)),
+    ] = TrainConfig.init,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate.", show_default="0.16/d-model*sqrt(batch-size)")
+    ] = None,
+    beta2: Annotated[float | None, typer.Option(help="Adam's second beta.", show_default="0.99")] = None,
     schedule: Annotated[
         str,
         typer.Option(
-            help=f"The rate over the steps: {' or '.join(SCHEDULES)}.", autocompletion=_choices(SCHEDULES)
+            help=f"The rate over the steps: {', '.join(SCHEDULES)}.", autocompletion=_choices(SCHEDULES)
         ),
     ] = TrainConfig.schedule,
     min_lr: Annotated[
         float | None,
-        typer.Option(help="Learning rate at the end of a cosine schedule.", show_default="lr/10"),
+        typer.Option(help="Learning rate at the end of a schedule.", show_default="0; cosine: lr/10"),
     ] = None,
-    warmup: Annotated[int, typer.Option(help="Steps in which the rate rises to --lr.")] = TrainConfig.warmup,
+    warmup: Annotated[
+        int | None,
+        typer.Option(help="Steps in which the rate rises to --lr.", show_default="steps/10, at most 100"),
+    ] = None,
     clip: Annotated[
         float, typer.Option(help="Scale gradients down to this norm; 0: never.")
     ] = TrainConfig.clip,
@@ -195,6 +205,13 @@ def train(
     extend_vocabulary: Annotated[
         bool, typer.Option("--extend-vocabulary", help="With --from: add the text's new characters.")
     ] = False,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Options to begin with, unless they are given otherwise: {', '.join(RECIPES)}.",
+            autocompletion=_choices(list(RECIPES)),
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(metavar="FILE.toml", help="Read options from a file; those on the command line win."),
@@ -205,7 +222,8 @@ def train(
     given = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in ctx.params.items()
-        if name not in ("minutes", "resume", "config", "json", "extend_vocabulary") and _is_given(ctx, name)
+        if name not in ("minutes", "recipe", "resume", "config", "json", "extend_vocabulary")
+        and _is_given(ctx, name)
     }
     try:
         options = {} if config is None else read_toml(config)
@@ -220,7 +238,12 @@ def train(
     display = Display(as_json=json)
     try:
         result = start(
-            options | given, display, minutes=minutes, resume=resume, extend_vocabulary=extend_vocabulary
+            options | given,
+            display,
+            minutes=minutes,
+            recipe=recipe,
+            resume=resume,
+            extend_vocabulary=extend_vocabulary,
         )
     finally:
         display.close()

@@ -18,6 +18,7 @@ from microgpt.checkpoint.saved import (
     BEST_FILE,
     MODEL_FILE,
     STATE_FILE,
+    SavedModel,
     SavedState,
     load_model,
     read_description,
@@ -154,6 +155,7 @@ def info(run: Path, *, as_json: bool) -> None:
         "positions": architecture.positions,
         "dtype": architecture.dtype,
         **saved.notes,
+        **_learned_with(run, saved),
     }
     if as_json:
         print(json.dumps(facts))
@@ -163,6 +165,17 @@ def info(run: Path, *, as_json: bool) -> None:
     for name, value in facts.items():
         if value is not None:
             print(fitted(f"{name:<{width}}  {_cell(value)}", width + 2))
+
+
+def _learned_with(run: Path, saved: SavedModel) -> dict[str, Any]:
+    """How a run learns, where its state is there: the rates are those that it has taken."""
+    if run.is_dir() and (run / STATE_FILE).exists():
+        saved = read_description(run / STATE_FILE)
+    if not isinstance(saved, SavedState):
+        return {}
+    config = saved.config
+    names = ("steps", "batch_size", "order", "init", "schedule")
+    return {name: getattr(config, name) for name in names} | config.rates._asdict()
 
 
 def runs(directory: Path, *, as_json: bool) -> None:

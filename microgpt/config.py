@@ -7,6 +7,7 @@ import math
 import re
 import tomllib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from microgpt_kernels import BACKENDS
 from microgpt.bounds import check_bounds, one_of
 from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import checked
-from microgpt.model.architecture import DTYPES, POSITIONS, Architecture
+from microgpt.model.architecture import DTYPES, INITS, POSITIONS, Architecture
 from microgpt.model.heads import format_layout, parse_layout
+from microgpt.recipes import FOLLOWING_SIZES, Rates, rates
 
 ORDERS = ("sequential", "shuffled")
-SCHEDULES = ("constant", "cosine")
+SCHEDULES = ("constant", "cosine", "linear")
 
 # The names that options have in other programs.
 ELSEWHERE = {
@@ -48,17 +50,18 @@ class TrainConfig:
     backend: str = "crystal"
     seq_len: int = 128
     stride: int | None = None  # None: seq_len
-    batch_size: int = 1
-    order: str = "sequential"
+    batch_size: int = 8
+    order: str = "shuffled"
     d_model: int = 64
     n_layers: int = 2
     d_ff: int | None = None  # None: d_model
-    positions: str = "learned"
-    lr: float = 3e-4
-    beta2: float = 0.999
-    schedule: str = "constant"
-    min_lr: float | None = None  # None: a tenth of lr
-    warmup: int = 0
+    positions: str = "rope"
+    init: str = "large"
+    lr: float | None = None  # None: as `rates` has it, and so the next four
+    beta2: float | None = None
+    schedule: str = "linear"
+    min_lr: float | None = None
+    warmup: int | None = None
     clip: float = 1.0  # 0: never
     weight_decay: float = 0.0
     val_fraction: float = 0.0
@@ -77,6 +80,7 @@ class TrainConfig:
             ("backend", BACKENDS),
             ("order", ORDERS),
             ("positions", POSITIONS),
+            ("init", INITS),
             ("schedule", SCHEDULES),
             ("dtype", DTYPES),
         ):
@@ -93,8 +97,8 @@ class TrainConfig:
             )
         if self.eval_every is not None and self.val_fraction == 0:
             raise MicrogptError("--eval-every needs a text to evaluate on: add --val-fraction 0.1")
-        if self.min_lr is not None and self.min_lr > self.lr:
-            raise MicrogptError(f"--min-lr {self.min_lr:g} is above --lr {self.lr:g}")
+        if self.min_lr is not None and self.min_lr > self.rates.lr:
+            raise MicrogptError(f"--min-lr {self.min_lr:g} is above --lr {self.rates.lr:g}")
         self.memory_cap_bytes  # noqa: B018  (raises if it is not a size)
         self.architecture(1)  # raises if the sizes make no model
 
@@ -118,8 +122,41 @@ class TrainConfig:
             heads=format_layout(parse_layout(self.heads, self.d_model, self.n_layers)),
             stride=self.stride or self.seq_len,
             d_ff=self.d_ff or self.d_model,
-            min_lr=self.lr / 10 if self.min_lr is None else self.min_lr,
             out=self.out or str(self.default_out),
+            **self.rates._asdict(),
+        )
+
+    def settled(self) -> TrainConfig:
+        """The same run, with the values that it has taken of options that follow its
+        sizes. So it can go on where other steps, or the rules of another version, would give it others."""
+        taken: dict[str, Any] = {name: getattr(self.rates, name) for name in FOLLOWING_SIZES}
+        return dataclasses.replace(self, **taken)
+
+    def reopened(self) -> TrainConfig:
+        """The same run, with each of those options left open that has the value of its rule."""
+        followed: dict[str, Any] = {
+            name: None
+            for name in FOLLOWING_SIZES
+            if getattr(self._without(name).rates, name) == getattr(self, name)
+        }
+        return dataclasses.replace(self, **followed)
+
+    def _without(self, name: str) -> TrainConfig:
+        left_open: dict[str, Any] = {name: None}
+        return dataclasses.replace(self, **left_open)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """The rates of this run: those that were given, and for the others what follows from the sizes."""
+        return rates(
+            self.lr,
+            self.min_lr,
+            self.warmup,
+            self.beta2,
+            d_model=self.d_model,
+            batch_size=self.batch_size,
+            steps=self.steps,
+            schedule=self.schedule,
         )
 
     @property
@@ -141,15 +178,23 @@ class TrainConfig:
         return parse_size(self.memory_cap)
 
     def learning_rate(self, step: int) -> float:
-        """The rate of a step, from 0: a linear warm-up, then constant or half a cosine down to min_lr."""
-        if step < self.warmup:
-            return self.lr * (step + 1) / (self.warmup + 1)
+        """The rate of a step, from 0: a linear warm-up, then constant, or down to min_lr: in a straight line,
+        or in half a cosine."""
+        highest, lowest, warmup, _ = self.rates
+        if step < warmup:
+            return highest * (step + 1) / (warmup + 1)
         if self.schedule == "constant":
-            return self.lr
-        lowest = self.lr / 10 if self.min_lr is None else self.min_lr
-        progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
-        return lowest + 0.5 * (1 + math.cos(math.pi * progress)) * (self.lr - lowest)
+            return highest
+        progress = min(1.0, (step - warmup) / max(1, self.steps - warmup))
+        left = 1 - progress if self.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
+        return lowest + left * (highest - lowest)
 
+
+# Every run has written these into its config.toml; where `init` is not beside them, it began with small
+# embeddings.
+_OLD_RUNS_WROTE = frozenset(
+    {"file", "steps", "seq_len", "order", "lr", "beta2", "schedule", "warmup", "clip", "seed", "memory_cap"}
+)
 
 # The options that decide the shapes of the weights, so they cannot change later.
 SIZES = frozenset(field.name for field in dataclasses.fields(Architecture)) - {"vocabulary_size"}
@@ -189,6 +234,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     # a run of version 0.1 wrote down its own directory, which is no other run's
     if "out" in options and Path(options["out"]).absolute() == path.absolute().parent:
         del options["out"]
+    if "init" not in options and options.keys() >= _OLD_RUNS_WROTE:
+        options["init"] = "small"
     return options
 
 

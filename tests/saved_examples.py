@@ -15,6 +15,7 @@ from microgpt.checkpoint.writing import save_state
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, shown_path
 from microgpt.model.parameters import count, table
+from microgpt.recipes import RECIPES
 from microgpt.text.reading import Text
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.training.resuming import check_resumable
@@ -31,7 +32,7 @@ PROGRESS = Progress(
 
 def train_of(**options):
     sizes = {"seq_len": 4, "d_model": 6, "n_layers": 2, "heads": "1+2+3 | 6", "d_ff": 5}
-    return TrainConfig(**{"file": "tales.txt", "lr": 1 / 3000, **sizes, **options})
+    return TrainConfig(**RECIPES["plain"] | {"file": "tales.txt", "lr": 1 / 3000, **sizes, **options})
 
 
 def state_of(step=7, **options):

@@ -33,9 +33,10 @@ from microgpt.model.activations import activations
 from microgpt.model.heads import format_layout
 from microgpt.model.placed import place
 from microgpt.model.transformer import build
+from microgpt.recipes import RECIPES
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 60
-TINY = {"steps": 30, "seq_len": 16, "d_model": 16, "lr": 1e-2}
+TINY = RECIPES["plain"] | {"steps": 30, "seq_len": 16, "d_model": 16, "lr": 1e-2}
 # every option that changes what is trained
 RICH = {
     **TINY, "heads": "3+13 | 16", "batch_size": 2, "stride": 8, "order": "shuffled", "positions": "rope",
@@ -342,7 +343,8 @@ def test_wrong_options_are_one_sentence(options, message):
 
 def test_other_errors_are_in_the_words_of_python_too(here):
     assert sentence(microgpt.MicrogptError, microgpt.train, text="hello") == (
-        "the text has 5 characters, but seq_len=128 batch_size=1 needs at least 129; seq_len=4 would work"
+        "the text has 5 characters, but seq_len=128 batch_size=8 needs at least 898; "
+        "seq_len=4 batch_size=1 would work"
     )
     said = sentence(microgpt.MicrogptError, microgpt.train, TEXT, memory_cap="1MB")
     assert said.endswith("or raise memory_cap")
@@ -359,7 +361,9 @@ def test_other_errors_are_in_the_words_of_python_too(here):
 def test_numbers_may_be_those_of_numpy_and_paths_be_paths(here):
     plain = microgpt.train(TEXT, **TINY)
     model = microgpt.train(
-        TEXT, steps=np.int64(30), seq_len=np.uint8(16), d_model=16, lr=np.float64(1e-2), out=here / "run"
+        TEXT,
+        **TINY
+        | {"steps": np.int64(30), "seq_len": np.uint8(16), "lr": np.float64(1e-2), "out": here / "run"},
     )
     assert weights(model, here) == weights(plain, here)
     further = microgpt.train(TEXT, weights=here / "run", steps=5)

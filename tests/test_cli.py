@@ -19,11 +19,12 @@ from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
 from microgpt.measure import bench
 from microgpt.model.placed import place
+from microgpt.recipes import RECIPES
 from microgpt.text.reading import read_text
 from microgpt.use.generate import Generator
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
-TINY = ("--steps", "20", "--seq-len", "16", "--d-model", "16")
+TINY = ("--recipe", "plain", "--steps", "20", "--seq-len", "16", "--d-model", "16")
 COMMANDS = ("train", "generate", "eval", "info", "backends", "bench", "corpus")
 
 
@@ -79,6 +80,7 @@ def test_the_first_command_shows_the_way(here):
     assert lines[1].startswith(
         "losses in nats per character; to compare: ln V 2.708, unigram 2.299, bigram 0.897"
     )
+    assert lines[2] == "learning rate 0.0003; beta2 0.999"
     assert re.search(r"\nstep 20/20  loss \d\.\d{4}  smoothed \d\.\d{4}  [\d,]+ chars/s\n", result.stderr)
     assert "s left" in result.stderr
     assert lines[-1] == "next: microgpt generate runs/text --length 1000"
@@ -189,7 +191,8 @@ def test_what_cannot_be_resumed(here, trained):
     advice = fails(*resume, "--lr", 0.1, "--d-model", 32, "--backend", "reference").rpartition(": ")[2]
     path = shlex.quote(str(trained / "text.txt"))
     assert advice == (
-        f"microgpt train {path} --from run/model.safetensors --steps 30 --backend reference --lr 0.1"
+        f"microgpt train {path} --from run/model.safetensors --steps 30 --backend reference --batch-size 1 "
+        "--order sequential --init small --lr 0.1 --beta2 0.999 --schedule constant --warmup 0"
     )
     run(*shlex.split(advice)[1:])
     shutil.rmtree(here / "runs")
@@ -207,7 +210,7 @@ def test_what_cannot_be_resumed(here, trained):
         (b"", "in.txt is empty"),
         (
             b"hello",
-            "in.txt has 5 characters, but .* needs at least 129; --seq-len 4 would work",
+            "in.txt has 5 characters, but .* needs at least 898; --seq-len 4 --batch-size 1 would work",
         ),
         (b"abc\xff", "in.txt is not UTF-8: byte 0xFF at offset 3"),
     ],
@@ -385,7 +388,9 @@ def test_bench():
 def test_bench_times_no_first_step(here, monkeypatch):
     """It loads code and captures a graph, which are no part of a step; and the loss does not notice it."""
     (here / "text.txt").write_text(TEXT)
-    options = {"seq_len": 8, "d_model": 4, "n_layers": 1, "heads": "1+3", "batch_size": 2}
+    options = RECIPES["plain"] | {
+        "seq_len": 8, "d_model": 4, "n_layers": 1, "heads": "1+3", "batch_size": 2,
+    }  # fmt: skip
     trainer = bench.Trainer(
         place(load("reference"), TrainConfig(file="text.txt", **options).architecture(15), Budget(None)),
         TrainConfig(file="text.txt", **options),

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("signals")
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
 unix = pytest.mark.skipif(os.name != "posix", reason="signals, shells and terminals of this kind are Unix's")
 PROGRAM = (sys.executable, "-W", "error", "-m", "microgpt")
-TINY = ("--seq-len", "16", "--d-model", "16")
+TINY = ("--recipe", "plain", "--seq-len", "16", "--d-model", "16")
 # a second or two, so that there is something to interrupt
 LONG = ("train", "text.txt", *TINY, "--steps", "20000", "--out", "run", "--json")
 PLAIN = {

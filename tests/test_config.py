@@ -32,13 +32,15 @@ WRONG = [
     ),
     ({"order": "zzz"}, "--order 'zzz' is none of sequential, shuffled"),
     ({"positions": "Rope"}, "--positions 'Rope' is none of learned, rope, none; did you mean 'rope'?"),
-    ({"schedule": "cosin"}, "--schedule 'cosin' is none of constant, cosine; did you mean 'cosine'?"),
+    ({"schedule": "cosin"}, "--schedule 'cosin' is none of constant, cosine, linear; did you mean 'cosine'?"),
     ({"dtype": "float16"}, "--dtype 'float16' is none of float32, float64; did you mean 'float64'?"),
     ({"lr": -0.1}, "--lr must be at least 0 and below 1e+06, not -0.1"),
     ({"lr": math.inf}, "--lr must be at least 0 and below 1e+06, not inf"),
     ({"lr": math.nan}, "--lr must be at least 0 and below 1e+06, not nan"),
     ({"min_lr": -1.0}, "--min-lr must be at least 0 and below 1e+06, not -1"),
-    ({"min_lr": 0.1}, "--min-lr 0.1 is above --lr 0.0003"),
+    ({"min_lr": 0.1, "lr": 0.0003}, "--min-lr 0.1 is above --lr 0.0003"),
+    ({"min_lr": 0.1}, "--min-lr 0.1 is above --lr 0.00707107"),
+    ({"init": "tiny"}, "--init 'tiny' is none of large, small"),
     ({"beta2": 1.0}, "--beta2 must be at least 0 and below 1, not 1"),
     ({"clip": -1.0}, "--clip must be at least 0 and below 1e+30, not -1"),
     ({"clip": math.inf}, "--clip must be at least 0 and below 1e+30, not inf"),
@@ -102,7 +104,8 @@ def test_absurd_sizes_are_refused_at_once_and_without_memory():
 
 def test_resolved_writes_every_dependent_default_out():
     config = TrainConfig(file="a/poem.txt", heads="16+48", seq_len=9, lr=1.0, n_layers=3).resolved()
-    assert (config.heads, config.stride, config.d_ff, config.min_lr) == ("16+48", 9, 64, 0.1)
+    assert (config.heads, config.stride, config.d_ff) == ("16+48", 9, 64)
+    assert config.rates == (config.lr, config.min_lr, config.warmup, config.beta2) == (1.0, 0.0, 100, 0.99)
     assert config.out == "runs/poem"
     assert config.resolved() == config
     given = TrainConfig(file="x", stride=3, d_ff=5, min_lr=0.0, out="here").resolved()
@@ -143,9 +146,15 @@ def test_a_configuration_comes_back_from_toml_without_its_directory(config, tmp_
 def test_what_was_left_open_still_follows_what_it_depends_on(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(to_toml(DEFAULT))
-    for line in ("# stride = 128", "# d_ff = 64", "# min_lr = 3e-05"):
+    for line in ("# stride = 128", "# d_ff = 64", "# lr = 0.00707107", "# min_lr = 0", "# warmup = 100"):
         assert line in path.read_text().splitlines()
-    for changes in ({"seq_len": 8}, {"lr": 1e-6}, {"d_model": 32}):
+    for changes in (
+        {"seq_len": 8},
+        {"lr": 1e-6},
+        {"d_model": 32},
+        {"batch_size": 64, "steps": 90},
+        {"schedule": "cosine"},
+    ):
         assert (
             TrainConfig(**(read_toml(path) | changes)).resolved()
             == TrainConfig("text.txt", **changes).resolved()
@@ -253,12 +262,14 @@ def rates(**options):
 
 
 def test_the_constant_rate_warms_up_in_equal_steps():
-    assert rates(steps=5, lr=0.5) == [0.5] * 8
-    assert rates(steps=5, lr=0.5, warmup=4) == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5])
+    assert rates(steps=5, lr=0.5, schedule="constant") == [0.5] * 8
+    assert rates(steps=5, lr=0.5, schedule="constant", warmup=4) == pytest.approx(
+        [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5]
+    )
 
 
 def test_the_cosine_falls_from_the_rate_to_its_lowest():
-    values = rates(steps=8, lr=1.0, min_lr=0.2, schedule="cosine")
+    values = rates(steps=8, lr=1.0, min_lr=0.2, schedule="cosine", warmup=0)
     assert values[0] == 1.0
     assert values[4] == pytest.approx(0.6)  # half way in time is half way in value
     assert values[8:] == [0.2] * 3  # a run that goes on longer stays there
@@ -268,3 +279,35 @@ def test_the_cosine_falls_from_the_rate_to_its_lowest():
     assert warm[8] == pytest.approx(0.1)  # a tenth unless told otherwise
     assert rates(steps=3, lr=1.0, schedule="cosine", warmup=3)[2:] == pytest.approx([0.75, 1.0, 0.1, 0.1])
     assert rates(steps=2, lr=1.0, schedule="cosine", warmup=9)[:3] == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_the_straight_line_falls_to_nothing_unless_told_otherwise():
+    assert rates(steps=4, lr=1.0) == pytest.approx([1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.0])
+    assert rates(steps=4, lr=1.0, min_lr=0.2)[2:] == pytest.approx([0.6, 0.4, 0.2, 0.2, 0.2])
+    warm = rates(steps=6, lr=1.0, warmup=2)
+    assert warm == pytest.approx([1 / 3, 2 / 3, 1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.0])
+
+
+def test_a_run_keeps_the_rates_that_it_has_taken():
+    """Its steps, or the rules of another version, may change them for a new one."""
+    settled = TrainConfig("x", steps=300, batch_size=4, schedule="cosine").settled()
+    assert settled.rates == (settled.lr, 0.0005, settled.warmup, settled.beta2) == (0.005, 0.0005, 30, 0.99)
+    assert dataclasses.replace(settled, steps=5000, batch_size=1).rates == settled.rates
+    assert settled.reopened() == TrainConfig("x", steps=300, batch_size=4, schedule="cosine")
+    given = dataclasses.replace(settled, warmup=31, lr=0.004)
+    assert given.reopened() == dataclasses.replace(given, beta2=None)
+    assert settled.resolved() == TrainConfig("x", steps=300, batch_size=4, schedule="cosine").resolved()
+
+
+@pytest.mark.parametrize("run", ["learned", "rope"])
+def test_the_configuration_of_an_old_run_has_the_initial_values_of_then(run, tmp_path):
+    old = Path(__file__).parent / "data" / run / "config.toml"
+    assert "init" not in old.read_text()
+    config = TrainConfig(**read_toml(old))
+    assert (config.init, config.min_lr) == ("small", None)
+    assert config.rates.min_lr == config.lr / 10
+    again = tmp_path / "config.toml"
+    again.write_text(to_toml(config))
+    assert TrainConfig(**read_toml(again)) == config
+    again.write_text('lr = 0.001\nschedule = "constant"\nwarmup = 5')
+    assert "init" not in read_toml(again)

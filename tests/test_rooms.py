@@ -19,7 +19,7 @@ ORDER = (
     ("machine",),
     ("text",),
     ("corpora",),
-    ("model",),
+    ("model", "recipes"),
     ("config",),
     ("checkpoint",),
     ("use",),

@@ -13,7 +13,8 @@ from microgpt_kernels import reference
 from microgpt.arrays import Array, IdArray
 from microgpt.config import TrainConfig
 from microgpt.model.architecture import Architecture
-from microgpt.model.parameters import Tensor, initial, table
+from microgpt.model.parameters import Tensor, initial, initially, table
+from microgpt.recipes import RECIPES
 from microgpt.text.reading import Text, read_text
 from microgpt.text.walk import Walk
 
@@ -38,7 +39,7 @@ GPU_SIZES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Training on a text with these options of `microgpt train`; what they leave out is the default."""
+    """Training on a text with these options of `microgpt train --recipe plain`."""
 
     file: Path
     options: dict[str, Any]
@@ -53,9 +54,9 @@ class Problem:
 
     @cached_property
     def config(self) -> TrainConfig:
-        config = TrainConfig(file=str(self.file), **self.options)
-        # features that our defaults do not use and that the other programs do not have
-        assert config.weight_decay == config.warmup == 0
+        config = TrainConfig(file=str(self.file), **RECIPES["plain"] | self.options)
+        # features that this recipe does not use and that the other programs do not have
+        assert config.weight_decay == config.rates.warmup == 0
         assert (config.positions, config.schedule, config.order) == ("learned", "constant", "sequential")
         return config
 
@@ -72,7 +73,7 @@ class Problem:
 
     @property
     def tensors(self) -> list[Tensor]:
-        return table(self.architecture.sizes)
+        return initially(table(self.architecture.sizes), self.config.init)
 
     def parameters(self) -> Array:
         """The initial values of all parameters, (P,)."""

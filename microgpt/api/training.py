@@ -43,11 +43,12 @@ class Options(TypedDict, total=False):
     n_layers: int
     d_ff: int | None
     positions: str
-    lr: float
-    beta2: float
+    init: str
+    lr: float | None
+    beta2: float | None
     schedule: str
     min_lr: float | None
-    warmup: int
+    warmup: int | None
     clip: float
     weight_decay: float
     val_fraction: float
@@ -68,6 +69,7 @@ def train(
     minutes: float | None = None,
     progress: Callable[[dict[str, Any]], object] | None = None,
     last: bool = False,
+    recipe: str | None = None,
     extend_vocabulary: bool = False,
     **options: Unpack[Options],
 ) -> Model:
@@ -85,6 +87,7 @@ def train(
                        the training
     last               return the last weights, not those with the lowest validation loss, which `load` and
                        `microgpt generate` take as well; without `val_fraction` they are the same
+    recipe             a name for several options, such as "plain"; those that are given win over it
     extend_vocabulary  with `weights`: add the text's new characters to those that the weights know
     options            the options of `microgpt train`; `Options` lists them
 
@@ -123,6 +126,7 @@ def train(
                 given,
                 reporter,
                 minutes=_minutes(minutes),
+                recipe=recipe,
                 extend_vocabulary=extend_vocabulary,
                 content=content,
                 output=output,

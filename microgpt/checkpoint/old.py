@@ -33,6 +33,10 @@ class _Progress1:
     recent: tuple[float, ...]  # the sums of losses and norms, how many, and seconds
 
 
+# Options that there were not in older versions, as those versions did it
+BEFORE = {"init": "small"}
+
+
 def left_open(train: TrainConfig) -> TrainConfig:
     """Format 1 wrote out what had been left open, which then contradicts whatever is changed later."""
     default = dataclasses.replace(train, stride=None, d_ff=None, min_lr=None).resolved()

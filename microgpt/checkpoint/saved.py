@@ -25,7 +25,7 @@ import numpy as np
 
 from microgpt.arrays import Array
 from microgpt.checkpoint.file import BUFFERS, Header, StoredTensor, opened, read_header, read_tensors
-from microgpt.checkpoint.old import left_open, progress_of_format_1
+from microgpt.checkpoint.old import BEFORE, left_open, progress_of_format_1
 from microgpt.checkpoint.progress import Progress
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, shown, shown_path
@@ -179,7 +179,7 @@ def _parse(header: Header, path: Path) -> SavedModel:
         raise MicrogptError("its metadata have no valid entry 'training'")
     check_step(step)
     options.pop("out", None)
-    config = build(TrainConfig, options, "its training options")
+    config = build(TrainConfig, {**BEFORE, **options}, "its training options")
     if description["format"] == 1:
         made = progress_of_format_1(progress, step)
         config = left_open(config)

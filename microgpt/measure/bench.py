@@ -21,6 +21,7 @@ from microgpt.machine.backends import compiled, load_backend
 from microgpt.machine.budget import Budget
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.model.placed import place
+from microgpt.recipes import RECIPES
 from microgpt.terminal.fitting import fitting_columns
 from microgpt.text.reading import read_text
 from microgpt.text.vocabulary import Vocabulary
@@ -63,7 +64,8 @@ def measure(
     configs = []
     for heads in [layout] if layout else HEAD_LAYOUTS:
         try:
-            configs.append(TrainConfig(file=str(file or "tales"), steps=steps, heads=heads, **options))
+            given = {"file": str(file or "tales"), "steps": steps, "heads": heads, **options}
+            configs.append(TrainConfig(**RECIPES["plain"] | given))
         except MicrogptError as error:  # not every layout exists at every width
             reason = str(error)
             display.note(f"without {heads}: {reason}")

@@ -36,6 +36,7 @@ from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
 from microgpt.model.placed import place
 from microgpt.model.transformer import Step
+from microgpt.recipes import RECIPES
 from microgpt.training.trainer import LOG_SLOTS, Trainer
 
 RUNS, REPETITIONS = 3, 9  # of a whole step, and of a kernel; the median counts
@@ -221,7 +222,8 @@ def measure(
     if options["threads"] not in (None, 1):
         raise UsageError("--roofline measures kernels on one thread: leave --threads away")
     try:
-        config = TrainConfig(file=str(file or "tales"), steps=steps, heads=heads, **options)
+        given = {"file": str(file or "tales"), "steps": steps, "heads": heads, **options}
+        config = TrainConfig(**RECIPES["plain"] | given)
     except MicrogptError as error:
         raise UsageError(str(error)) from None
     ids, n_characters = read_ids(file)

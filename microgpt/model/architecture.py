@@ -10,6 +10,7 @@ from microgpt.model.heads import Widths
 
 POSITIONS = ("learned", "rope", "none")
 DTYPES = ("float32", "float64")
+INITS = ("large", "small")
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,13 @@ class Constant(NamedTuple):
 Init = Normal | FanIn | Constant
 
 
-# Initial values are chosen by measurement, see docs/learning.md: embeddings are small, and so is what
-# attention adds to the stream until it has learned something.
+# Initial values are chosen by measurement, see docs/learning.md: what attention adds to the stream is small
+# until it has learned something.
 class Parameters(NamedTuple):
     """Views of a flat buffer, one tensor of all layers each: `p.qkv_w[l]` is the layer's (C, 3C) matrix."""
 
-    tok: Annotated[Array, "V C", Normal(0.0075)]
-    pos: Annotated[Array, "E C", Normal(0.004)]  # E is T for learned positions, else 0
+    tok: Annotated[Array, "V C", Normal(0.5)]
+    pos: Annotated[Array, "E C", Normal(0.5)]  # E is T for learned positions, else 0
     ln1_w: Annotated[Array, "L C", Constant(1)]
     ln1_b: Annotated[Array, "L C", Constant(0)]
     qkv_w: Annotated[Array, "L C 3C", FanIn(1.0)]
@@ -57,6 +57,10 @@ class Parameters(NamedTuple):
     lnf_b: Annotated[Array, "C", Constant(0)]
     unembed_w: Annotated[Array, "C V", FanIn(1.0)]
     unembed_b: Annotated[Array, "V", Constant(0)]
+
+
+# What embeddings are at first where they are not to be large.
+SMALL: dict[str, Init] = {"tok": Normal(0.0075), "pos": Normal(0.004)}
 
 
 class Tensor(NamedTuple):
@@ -107,6 +111,12 @@ def shard_views(buffer: Array, tensors: list[Tensor], n_shards: int) -> Paramete
     return Parameters(
         *(buffer[n_shards * t.low : n_shards * t.high].reshape(n_shards, *t.shape) for t in tensors)
     )
+
+
+def initially(tensors: list[Tensor], embeddings: str) -> list[Tensor]:
+    """The same table, with embeddings that are "large" or "small" at first."""
+    others = SMALL if embeddings == "small" else {}
+    return [tensor._replace(init=others.get(tensor.name, tensor.init)) for tensor in tensors]
 
 
 def initial(tensors: list[Tensor], seed: int, dtype: npt.DTypeLike) -> Array:

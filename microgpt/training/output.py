@@ -141,7 +141,7 @@ class FileOutput:
             return (
                 "the weights from before it are not finite either, and are not saved; a smaller --lr may help"
             )
-        slower = dataclasses.replace(state.config, lr=float(f"{state.config.lr / 3:.1g}"))
+        slower = dataclasses.replace(state.config.reopened(), lr=float(f"{state.config.rates.lr / 3:.1g}"))
         return (
             f"the weights from before it are in {self.out}; a smaller rate may help, "
             f"in a new run with them: {from_weights(slower, self._directory.path)}"

@@ -28,13 +28,6 @@ CHARACTERS_PER_WEIGHT = 14
 FRESH_EPOCHS = 4
 # ... then models are kept smaller, by this power of the epochs, and read it more often.
 STALE_POWER = 0.5
-# The options that do not depend on the size. `heads` stays open: all are 16 wide.
-RECIPE: dict[str, Any] = {
-    "order": "shuffled", "positions": "rope", "beta2": 0.99, "schedule": "cosine", "min_lr": 0.0,
-}  # fmt: skip
-# The learning rate is RATE / d_model * sqrt(batch_size).
-RATE, MOST_RATE = 0.16, 0.02
-WARMUP = 100  # steps, at the most a tenth of all
 # The weight decay grows with the epochs between these two.
 DECAY_PER_EPOCH, LEAST_DECAY, MOST_DECAY = 0.06, 0.1, 1.0
 # The last tenth of the text is held out, but not more characters than make the loss precise, and nothing of a
@@ -82,7 +75,7 @@ def choose(
 
     Raises NoSizeError where no size goes with them.
     """
-    options = {"val_fraction": _held_out(n_characters), "weight_decay": MOST_DECAY, **RECIPE, **given}
+    options = {"val_fraction": _held_out(n_characters), "weight_decay": MOST_DECAY, **given}
     n_val = round(n_characters * options["val_fraction"])
     n_train = max(1, n_characters - n_val)
     chosen, *larger = ladder(frozenset(options.items()), n_train, n_val, vocabulary_size)
@@ -106,12 +99,6 @@ def characters_worth(weights: int, n_train: int) -> float:
     fresh = CHARACTERS_PER_WEIGHT * weights
     worth = fresh * max(1.0, fresh / (FRESH_EPOCHS * n_train)) ** STALE_POWER
     return n_train if n_train / 2 <= worth < n_train else worth
-
-
-def rates(d_model: int, batch_size: int, steps: int) -> dict[str, Any]:
-    """The options of the learning rate."""
-    rate = min(MOST_RATE, RATE / d_model * math.sqrt(batch_size))
-    return {"lr": float(f"{rate:.2g}"), "warmup": min(WARMUP, steps // 10)}
 
 
 def regularisation(epochs: float) -> dict[str, Any]:
@@ -181,7 +168,7 @@ def _plan(
     size: Size, steps: int, seconds: float, n_train: int, n_val: int, given: Mapping[str, Any], speed: Speed
 ) -> Plan:
     """The plan, with all that depends on the number of steps."""
-    d_model, batch_size, every = size.config.d_model, size.config.batch_size, size.config.eval_every
+    every = size.config.eval_every
     training, evaluation = steps * size.step / speed.training, n_val * size.evaluation / speed.evaluation
     if not n_val:
         evaluations = 0
@@ -191,7 +178,6 @@ def _plan(
         evaluations = min(max(1, int((seconds - training) / evaluation)), MOST_EVALUATIONS, steps)
         every = -(-steps // evaluations) if evaluations > 1 else None
     options: dict[str, Any] = {
-        **rates(d_model, batch_size, steps),
         **regularisation(steps * size.characters / n_train),
         "eval_every": every,
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from microgpt.machine.backends import Listener
+from microgpt.recipes import Rates
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Summary:
     steps: int
     step: int  # where the run begins: 0, or where it resumes
     weights: str | None  # the run whose weights it begins with
+    schedule: str
+    rates: Rates
     validation_characters: int
     uniform_entropy: float  # ln V; the entropies are in nats per character
     unigram_entropy: float

@@ -22,6 +22,7 @@ MAY_CHANGE = frozenset(
 
 def from_weights(config: TrainConfig, run: Path) -> str:
     """The command for a new run with these options that begins with the last weights of a run's directory."""
+    config = config.reopened()
     # without learned positions, a model may go on with chunks of another length
     words: list[object] = [] if config.positions == "learned" else ["--seq-len", config.seq_len]
     for field in dataclasses.fields(TrainConfig):
@@ -63,7 +64,7 @@ def check_resumable(state: SavedState, architecture: Architecture, config: Train
         # what is left open, or a name of a layout, means something else only if another option does
         same_words = getattr(state.config, field.name) == getattr(config, field.name)
         if field.name not in free and before != after and not same_words:
-            why = ", which the cosine schedule depends on" if field.name == "steps" else ""
+            why = f", which the {new.schedule} schedule depends on" if field.name == "steps" else ""
             option = field.name.replace("_", "-")
             different.append(f"--{option} was {shown(before)} and is now {shown(after)}{why}")
     if state.notes.get("text_sha256") != text.sha256:
@@ -88,6 +89,6 @@ def check_resumable(state: SavedState, architecture: Architecture, config: Train
         further = (
             "to go on, add --steps with a larger number"
             if constant
-            else f"its cosine schedule has come to its end; to go on with a new one: {new_run}"
+            else f"its {new.schedule} schedule has come to its end; to go on with a new one: {new_run}"
         )
         raise MicrogptError(f"all {new.steps} steps of this run are done; {further}")

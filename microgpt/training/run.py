@@ -82,7 +82,10 @@ def train(
     if resumed is not None:
         run.restore(resumed)
     elif weights is not None:
-        k.from_host(run.placed.param, starting_weights(weights, architecture, text.vocabulary, config.seed))
+        k.from_host(
+            run.placed.param,
+            starting_weights(weights, architecture, text.vocabulary, config.seed, config.init),
+        )
     with contextlib.ExitStack() as stack:
         if output is None:
             output = stack.enter_context(files(claim(config.out, config.default_out), reporter.note))
@@ -163,6 +166,8 @@ class Run:
             steps=self.config.steps,
             step=self.trainer.step,
             weights=self.config.weights,
+            schedule=self.config.schedule,
+            rates=self.config.rates,
             validation_characters=len(self.val_ids),
             uniform_entropy=math.log(len(self.text.vocabulary)),
             unigram_entropy=unigram,
@@ -311,7 +316,7 @@ class Run:
             architecture=self.placed.architecture,
             vocabulary=self.text.vocabulary,
             notes=self._notes(),
-            config=self.config,
+            config=self.config.settled(),
             step=self.trainer.step,
             progress=self.progress,
         )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt.config import SIZES, TrainConfig
-from microgpt.errors import MicrogptError, UsageError, shown_path
+from microgpt.errors import MicrogptError, UsageError, shown, shown_path
+from microgpt.recipes import RECIPES
 
 # almost two years
 MOST_MINUTES = 1_000_000
@@ -26,6 +27,7 @@ def start(
     reporter: Reporter,
     *,
     minutes: float | None = None,
+    recipe: str | None = None,
     resume: Path | None = None,
     extend_vocabulary: bool = False,
     content: bytes | None = None,
@@ -34,6 +36,7 @@ def start(
     """Start a run with those options of TrainConfig that the user has given.
 
     minutes            for a new run: choose those that were not given so that training takes this time
+    recipe             a name in RECIPES, of options that a new run has unless they are given otherwise
     resume             the run directory to go on in, or the optimizer.safetensors in it; options that are not
                        given stay what they were
     extend_vocabulary  with `weights` among the options: add the text's new characters to those they know
@@ -41,6 +44,11 @@ def start(
 
     Raises UsageError for options that make no sense together, and MicrogptError like `run.train`.
     """
+    if recipe is not None and recipe not in RECIPES:
+        raise UsageError(f"--recipe {shown(recipe)}: there is {', '.join(RECIPES)}")
+    if recipe is not None and resume is not None:
+        raise UsageError("--resume goes on with the options of the run: leave --recipe away")
+    others = RECIPES[recipe] if recipe is not None else {}
     if extend_vocabulary and "weights" not in options:
         raise UsageError("--extend-vocabulary is for a run with the weights of another one: add --from RUN")
     if minutes is not None:
@@ -49,10 +57,17 @@ def start(
         return _resume(resume, options, reporter)
     if "weights" in options:
         return _begin_with_weights(
-            options, reporter, minutes, extend_vocabulary=extend_vocabulary, content=content, output=output
+            options,
+            reporter,
+            others,
+            minutes,
+            extend_vocabulary=extend_vocabulary,
+            content=content,
+            output=output,
         )
     if "file" not in options:
         raise UsageError("which text? microgpt train FILE")
+    options = {**others, **options}
     config = _checked(options if minutes is None else _without_chosen(options))
     from microgpt.training import run
 
@@ -140,6 +155,7 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Res
 def _begin_with_weights(
     options: Mapping[str, Any],
     reporter: Reporter,
+    others: Mapping[str, Any],
     minutes: float | None,
     *,
     extend_vocabulary: bool,
@@ -156,11 +172,11 @@ def _begin_with_weights(
     reporter.note(
         f"beginning with {shown_path(weights.path)}, the weights of step {weights.notes.get('step')}"
     )
-    sizes = options_of(weights)
-    config = _checked(options, sizes, "the sizes are those of the weights")
+    before = {**others, **options_of(weights)}
+    config = _checked(options, before, "the sizes are those of the weights")
     if minutes is not None:
         text = run.read_for(config, content, weights, extend_vocabulary=extend_vocabulary)
-        return _train_for(minutes, text, config, {**sizes, **options}, reporter, output, weights)
+        return _train_for(minutes, text, config, {**before, **options}, reporter, output, weights)
     return run.train(
         config, reporter, content=content, weights=weights, extend_vocabulary=extend_vocabulary, output=output
     )

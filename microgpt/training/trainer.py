@@ -14,7 +14,15 @@ from microgpt.errors import NotFiniteError
 from microgpt.machine.cores import choose_threads
 from microgpt.model.activations import activations, in_order
 from microgpt.model.architecture import Architecture
-from microgpt.model.parameters import count, decay_blocks, fill, initial_blocks, shard_views, table
+from microgpt.model.parameters import (
+    count,
+    decay_blocks,
+    fill,
+    initial_blocks,
+    initially,
+    shard_views,
+    table,
+)
 from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Adam, Batch, Training, build_training
 from microgpt.text.opening import text_name
@@ -80,7 +88,7 @@ class Trainer:
             decay=real((P if config.weight_decay else 0,), "the weight decay of each parameter"),
             clock=k.zeros((2,), np.int64),  # counters of a few bytes are not booked
             beta1=BETA1,
-            beta2=config.beta2,
+            beta2=config.rates.beta2,
             eps=EPS,
             clip=config.clip,
         )
@@ -109,7 +117,7 @@ class Trainer:
         self._steps = build_training(k, S)
         self._rates = np.zeros(LOG_SLOTS, dtype)
         # last: an array that does not fit has been refused before this memory is written to
-        fill(k, placed.param, initial_blocks(self.tensors, config.seed, dtype))
+        fill(k, placed.param, initial_blocks(initially(self.tensors, config.init), config.seed, dtype))
         if config.weight_decay:
             fill(k, adam.decay, decay_blocks(self.tensors, config.weight_decay, dtype))
 

@@ -10,7 +10,7 @@ from microgpt.checkpoint.saved import SavedModel
 from microgpt.errors import MicrogptError
 from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
-from microgpt.model.parameters import initial, table, views
+from microgpt.model.parameters import initial, initially, table, views
 from microgpt.text.vocabulary import Vocabulary
 
 
@@ -22,7 +22,7 @@ def options_of(saved: SavedModel) -> dict[str, Any]:
 
 
 def starting_weights(
-    saved: SavedModel, architecture: Architecture, vocabulary: Vocabulary, seed: int
+    saved: SavedModel, architecture: Architecture, vocabulary: Vocabulary, seed: int, init: str = "large"
 ) -> Array:
     """The saved weights (P,) as the parameters of a model that may know more characters.
 
@@ -33,7 +33,7 @@ def starting_weights(
     _check_alike(saved.architecture, architecture)
     if saved.architecture.sizes == architecture.sizes and saved.vocabulary == vocabulary:
         return saved.param
-    param = initial(table(architecture.sizes), seed, architecture.dtype)
+    param = initial(initially(table(architecture.sizes), init), seed, architecture.dtype)
     new = views(param, table(architecture.sizes))
     old = views(saved.param, table(saved.architecture.sizes))
     places = vocabulary.encode(saved.vocabulary.characters)  # of the old characters among the new

@@ -31,8 +31,21 @@ NUMERIC = (
     "steps", "seq-len", "stride", "batch-size", "d-model", "n-layers", "d-ff", "lr", "beta2", "min-lr",
     "warmup", "clip", "weight-decay", "val-fraction", "eval-every", "sample-every", "seed", "threads",
 )  # fmt: skip
-VERBAL = ("heads", "order", "positions", "schedule", "dtype", "memory-cap")
-SMALL = ("--backend", "reference", "--seq-len", "8", "--d-model", "6", "--heads", "1+2+3", "--n-layers", "1")
+VERBAL = ("heads", "order", "positions", "init", "schedule", "recipe", "dtype", "memory-cap")
+SMALL = (
+    "--recipe",
+    "plain",
+    "--backend",
+    "reference",
+    "--seq-len",
+    "8",
+    "--d-model",
+    "6",
+    "--heads",
+    "1+2+3",
+    "--n-layers",
+    "1",
+)
 LIMITS = ("--memory-cap", "20MB")
 SECONDS, BYTES = 20.0, 200 << 20
 

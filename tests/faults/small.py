@@ -7,9 +7,10 @@ from pathlib import Path
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
 OPTIONS = (
-    "--backend", "reference", "--seq-len", "10", "--batch-size", "2", "--d-model", "6", "--heads", "1+2+3",
-    "--n-layers", "1", "--order", "shuffled", "--schedule", "cosine", "--lr", "0.01", "--weight-decay", "0.1",
-    "--steps", "60", "--val-fraction", "0.1", "--eval-every", "13", "--sample-every", "17",
+    "--recipe", "plain", "--backend", "reference", "--seq-len", "10", "--batch-size", "2", "--d-model", "6",
+    "--heads", "1+2+3", "--n-layers", "1", "--order", "shuffled", "--schedule", "cosine", "--lr", "0.01",
+    "--weight-decay", "0.1", "--steps", "60", "--val-fraction", "0.1", "--eval-every", "13",
+    "--sample-every", "17",
 )  # fmt: skip
 WEIGHTS = ("model.safetensors", "best.safetensors", "optimizer.safetensors")
 TIMES = ("chars_per_s", "elapsed_s")

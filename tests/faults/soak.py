@@ -53,7 +53,8 @@ def run(tries: int, seed: int, folder: Path) -> str:
     reporter = Silent(60.0 * tries)
     config = TrainConfig(
         file="text.txt", seq_len=16, d_model=16, batch_size=4, steps=1_000_000_000, val_fraction=0.1,
-        eval_every=1000, sample_every=5000, out="run", threads=2, seed=seed,
+        eval_every=1000, sample_every=5000, out="run", threads=2, seed=seed, lr=3e-4,
+        schedule="constant",
     )  # fmt: skip
     result = runs.train(config, reporter)  # type: ignore[arg-type]
     settled = [row for row in reporter.seen if row[0] > WARM * reporter.seconds]

@@ -7,6 +7,7 @@ from support import CPU_BACKENDS, TOLERANCE, make_trainer
 
 from microgpt.config import TrainConfig
 from microgpt.model.parameters import initial, table
+from microgpt.recipes import RECIPES
 
 
 def n_denormal(values):
@@ -70,7 +71,10 @@ def test_a_text_whose_characters_come_and_go_leaves_no_denormal_moments(backend)
     text = np.concatenate([rng.integers(part * 10, part * 10 + 10, 4000) for part in range(3)]).astype(
         np.uint8
     )
-    config = TrainConfig(file="no file", backend=backend, seq_len=4, d_model=16, n_layers=1, lr=1e-3)
+    config = TrainConfig(
+        **RECIPES["plain"]
+        | {"file": "no file", "backend": backend, "seq_len": 4, "d_model": 16, "n_layers": 1, "lr": 1e-3}
+    )
     model = config.architecture(30)
     trainer = make_trainer(backend, config, text, 30, initial(table(model.sizes), 1, model.dtype))
     for _ in range(30):

@@ -20,6 +20,7 @@ from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.machine.budget import Budget
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.model.placed import place
+from microgpt.recipes import RECIPES
 from microgpt.text.reading import read_text
 from microgpt.training import run
 from microgpt.training.run import Run
@@ -30,7 +31,7 @@ from microgpt.use.generate import Generator, Sampling
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 3
 IDS = np.frombuffer(TEXT.encode(), np.uint8) % 11
 V = 11
-OPTIONS = {
+OPTIONS = RECIPES["plain"] | {
     "seq_len": 6, "batch_size": 3, "d_model": 6, "n_layers": 1, "d_ff": 5, "heads": "1+2+3",
     "order": "shuffled", "lr": 0.001, "clip": 0.5, "weight_decay": 0.1, "warmup": 3,
 }  # fmt: skip
@@ -104,7 +105,14 @@ def test_two_runs_agree_bit_for_bit(k):
     assert same(result(one, one.advance(2)), result(other, other.advance(2)))
 
 
-USUAL = {"seq_len": 128, "batch_size": 8, "d_model": 64, "n_layers": 2, "d_ff": 256, "lr": 1e-3}
+USUAL = RECIPES["plain"] | {
+    "seq_len": 128,
+    "batch_size": 8,
+    "d_model": 64,
+    "n_layers": 2,
+    "d_ff": 256,
+    "lr": 1e-3,
+}
 
 
 def usual(k, **options):

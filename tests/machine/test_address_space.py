@@ -11,7 +11,7 @@ from microgpt.machine.address_space import NEEDED, NEEDED_DATA
 
 resource = pytest.importorskip("resource", reason="only Unix limits the address space of a process")
 
-TINY = ("train", "text.txt", "--steps", "2", "--seq-len", "8", "--d-model", "16")
+TINY = ("train", "text.txt", "--recipe", "plain", "--steps", "2", "--seq-len", "8", "--d-model", "16")
 
 
 def started(here, kibibytes, out, limit=resource.RLIMIT_AS):

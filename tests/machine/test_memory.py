@@ -46,7 +46,7 @@ RUNS = {
 
 def program(*arguments):
     """What the program counted and what it took, in bytes."""
-    command = [sys.executable, "-c", PROGRAM, "train", *map(str, arguments)]
+    command = [sys.executable, "-c", PROGRAM, "train", "--recipe", "plain", *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     number, unit = re.search(r"threads?, ([\d.]+) ([KMG]iB); ", result.stderr).groups()

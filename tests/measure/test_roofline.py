@@ -13,6 +13,7 @@ from microgpt.machine.budget import Budget
 from microgpt.measure import roofline
 from microgpt.measure.roofline import Call, grouped, record, repeated, seconds, work
 from microgpt.model.placed import place
+from microgpt.recipes import RECIPES
 from microgpt.training.trainer import Trainer
 
 BY_NAME = {kernel.name: kernel for kernel in KERNELS}
@@ -23,7 +24,7 @@ TINY = ("bench", 1, "--roofline", "--seq-len", 8, "--n-layers", 1, "--d-model", 
 
 def configure(**options):
     sizes = {"seq_len": 6, "d_model": 8, "d_ff": 5, "n_layers": 2, "heads": "3+5", "dtype": "float32"}
-    return TrainConfig(file="no file", **(sizes | options))
+    return TrainConfig(file="no file", **RECIPES["plain"] | sizes | options)
 
 
 def step(**options):

@@ -9,10 +9,11 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.machine.budget import Budget
 from microgpt.model.constants import constants
+from microgpt.recipes import RECIPES
 
 
 def made(budget=None, **options):
-    architecture = TrainConfig(file="x", **options).architecture(5)
+    architecture = TrainConfig(file="x", **RECIPES["plain"] | options).architecture(5)
     return constants(reference, architecture, budget or Budget(None))
 
 

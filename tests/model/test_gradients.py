@@ -9,6 +9,7 @@ from support import WRITTEN, Case, arguments, call, make_trainer, relative_error
 from microgpt.config import TrainConfig
 from microgpt.model.parameters import count, table
 from microgpt.model.transformer import build
+from microgpt.recipes import RECIPES
 
 # Central differences with steps this large err by about 1e-16 / STEP + STEP^2.
 STEP, TOLERANCE = 1e-5, 1e-7
@@ -146,7 +147,7 @@ MODELS = {
 @pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
 def test_the_models_backward_is_the_derivative_of_its_forward(options):
     sizes = {"d_model": 6, "d_ff": 5, "seq_len": 4, "batch_size": 2}
-    config = TrainConfig(file="no file", dtype="float64", **sizes, **options)
+    config = TrainConfig(file="no file", dtype="float64", **RECIPES["plain"] | sizes | options)
     rng = np.random.default_rng(3)
     text = np.arange(40, dtype=np.uint8) % VOCABULARY
     # all parameters far from 0, so that no mistake hides behind a small gradient

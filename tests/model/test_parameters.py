@@ -7,11 +7,11 @@ from microgpt_kernels import reference
 from microgpt.arrays import BLOCK
 from microgpt.config import TrainConfig
 from microgpt.model.architecture import Architecture
-from microgpt.model.parameters import count, decay_blocks, fill, initial, shard_views, table, views
+from microgpt.model.parameters import count, decay_blocks, fill, initial, initially, shard_views, table, views
 
 
 def model(**change) -> Architecture:
-    return TrainConfig(**{"file": "x", "seq_len": 32, **change}).architecture(65)
+    return TrainConfig(**{"file": "x", "seq_len": 32, "positions": "learned", **change}).architecture(65)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,19 @@ def test_initial_values_depend_on_the_seed_alone():
     wider_tensors = table(model(d_ff=80).sizes)
     wider = views(initial(wider_tensors, 7, np.float64), wider_tensors)
     assert (wider.qkv_w == views(double, tensors).qkv_w).all()
+
+
+def test_embeddings_are_large_or_small_and_the_rest_is_the_same():
+    tensors = table(model(seq_len=512).sizes)
+    large, small = (
+        views(initial(initially(tensors, init), 7, np.float64), tensors) for init in ("large", "small")
+    )
+    assert {name for name in large._fields if (getattr(large, name) != getattr(small, name)).any()} == {
+        "tok",
+        "pos",
+    }
+    stds = [getattr(params, name).std() for params in (large, small) for name in ("tok", "pos")]
+    assert stds == pytest.approx([0.5, 0.5, 0.0075, 0.004], rel=0.05)
 
 
 def test_drawing_in_blocks_draws_the_same_numbers():

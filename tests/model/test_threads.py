@@ -10,6 +10,7 @@ from support import CPU_BACKENDS, OneShard, make_trainer, relative_error
 
 from microgpt.config import TrainConfig
 from microgpt.model.parameters import initial, table
+from microgpt.recipes import RECIPES
 
 VOCABULARY, N_STEPS = 33, 30
 TEXT = np.random.default_rng(5).integers(0, VOCABULARY, 1000).astype(np.uint8)
@@ -21,7 +22,10 @@ def run():
     n_threads_before = numba.get_num_threads()
 
     def curve(backend, batch_size, n_threads, config=TrainConfig, lr=1e-2):
-        config = config(file="no file", heads="prime", seq_len=16, batch_size=batch_size, lr=lr)
+        config = config(
+            **RECIPES["plain"]
+            | {"file": "no file", "heads": "prime", "seq_len": 16, "batch_size": batch_size, "lr": lr}
+        )
         model = config.architecture(VOCABULARY)
         param = initial(table(model.sizes), 1, model.dtype)
         trainer = make_trainer(backend, config, TEXT, VOCABULARY, param)

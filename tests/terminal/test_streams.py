@@ -12,7 +12,7 @@ import pytest
 from microgpt.checkpoint.saved import load_state
 
 PROGRAM = f"{sys.executable} -W error -m microgpt"
-TINY = "--backend reference --seq-len 8 --d-model 4 --heads 1+3 --n-layers 1"
+TINY = "--recipe plain --backend reference --seq-len 8 --d-model 4 --heads 1+3 --n-layers 1"
 TEXT = "the café sat on the mat; a naïve dog ate the hat €.\n" * 40
 
 

@@ -6,7 +6,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from microgpt.config import TrainConfig
 from microgpt.training.ladder import NoSizeError, Rung
 from microgpt.training.plan import (
     MOST_EVALUATIONS,
@@ -151,7 +150,7 @@ def test_the_reasons_are_three_lines():
     assert reading.endswith("% of the 49,800,000 to train on; more time would read more")
 
 
-def test_the_choice_is_written_in_plain_options():
+def test_rates_stay_open_to_follow_the_sizes():
     config = plan_of(60).config
-    assert isinstance(config, TrainConfig)
-    assert (config.order, config.positions, config.min_lr) == ("shuffled", "rope", 0.0)
+    assert (config.lr, config.warmup, config.beta2, config.min_lr) == (None, None, None, None)
+    assert config.rates.warmup == 100

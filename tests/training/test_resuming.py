@@ -8,8 +8,9 @@ import pytest
 from saved_examples import TEXT, VOCABULARY, resume, state_of, train_of
 
 from microgpt.checkpoint.saved import STATE_FILE
-from microgpt.config import SIZES
+from microgpt.config import SIZES, TrainConfig
 from microgpt.errors import MicrogptError
+from microgpt.recipes import RECIPES
 from microgpt.text.reading import Text
 from microgpt.training.resuming import check_resumable, from_weights
 
@@ -66,13 +67,20 @@ def test_what_changes_the_numbers_is_refused(options, message):
     )
     # the weights have their sizes; all else is as it was before, or is given now
     given = {name: value for name, value in options.items() if name not in {"file", "text", *SIZES}}
-    expected = {"lr": state_of().config.lr, **given}
+    plain = {name: value for name, value in RECIPES["plain"].items() if name not in SIZES}
+    expected = {**plain, "lr": state_of().config.lr, **given}
+    if options == {"order": "shuffled"}:  # which is the default
+        del expected["order"]
+    if options == {"steps": 6}:  # of which no warm-up is a tenth
+        del expected["warmup"]
     pairs = zip(*[iter(words.split())] * 2, strict=True)
     assert dict(pairs) == {f"--{name.replace('_', '-')}": str(value) for name, value in expected.items()}
 
 
 def test_the_advice_keeps_what_was_given():
-    config = train_of(file="my tales.txt", lr=0.5, backend="openblas", positions="rope")
+    config = TrainConfig(
+        "my tales.txt", lr=0.5, backend="openblas", seq_len=4, d_model=6, heads="6"
+    ).settled()
     assert from_weights(config, Path("runs/x")) == (
         "microgpt train 'my tales.txt' --from runs/x/model.safetensors --seq-len 4 "
         "--backend openblas --lr 0.5"

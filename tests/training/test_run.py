@@ -181,8 +181,8 @@ def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path
     assert f"the loss is not finite at step {step + 1}: the gradient 'up_w' is the first" in str(caught.value)
     assert str(caught.value).endswith(
         "; the weights from before it are in nan; a smaller rate may help, in a new run with them: "
-        "microgpt train text.txt --from nan/model.safetensors --steps 150 --backend reference --batch-size 2 "
-        "--order shuffled --lr 0.003 --schedule cosine --warmup 9 --clip 0.5 --weight-decay 0.1 "
+        "microgpt train text.txt --from nan/model.safetensors --seq-len 10 --steps 150 --backend reference "
+        "--batch-size 2 --lr 0.003 --schedule cosine --warmup 9 --clip 0.5 --weight-decay 0.1 "
         "--val-fraction 0.1 --eval-every 40 --sample-every 65"
     )
 

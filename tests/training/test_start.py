@@ -87,6 +87,12 @@ def test_what_is_given_is_kept(here, given):
     assert {name: getattr(config, name) for name in {**GIVEN, **given}} == {**GIVEN, **given}
 
 
+def test_a_recipe_is_kept(here):
+    start({**GIVEN, "seq_len": 8}, Silent(), minutes=MINUTES, recipe="plain")
+    config = load_state(here / "runs" / "text").config
+    assert (config.order, config.schedule, config.batch_size) == ("sequential", "constant", 1)
+
+
 def test_heads_choose_the_width_that_they_fit(here):
     options = {"file": "text.txt", "backend": "reference", "heads": "10+6", "n_layers": 1}
     start(options, Silent(), minutes=MINUTES)

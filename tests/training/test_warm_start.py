@@ -16,6 +16,7 @@ from microgpt.errors import MicrogptError
 from microgpt.machine.budget import Budget
 from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import initial, table
+from microgpt.recipes import RECIPES
 from microgpt.text.reading import encode_file
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.training import run
@@ -23,7 +24,9 @@ from microgpt.training.warm_start import options_of, starting_weights
 from microgpt.use.evaluate import Evaluator
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
-SIZES = {"backend": "reference", "seq_len": 10, "d_model": 6, "heads": "1+2+3", "n_layers": 1}
+SIZES = RECIPES["plain"] | {
+    "backend": "reference", "seq_len": 10, "d_model": 6, "heads": "1+2+3", "n_layers": 1,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def saved(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text(TEXT)
     (tmp_path / "new.txt").write_text("The cat & the dog: a Tale!\n" * 12)
-    run.train(TrainConfig(file="text.txt", steps=30, lr=0.01, out="run", **SIZES), Silent())
+    run.train(TrainConfig(file="text.txt", steps=30, out="run", **SIZES | {"lr": 0.01}), Silent())
     return load_model(tmp_path / "run")
 
 
@@ -51,9 +54,7 @@ def score(architecture, vocabulary, param, file):
 
 
 def begin(saved, file, **options):
-    config = TrainConfig(
-        file=file, out="new", weights="run", **{**options_of(saved), "backend": "reference", **options}
-    )
+    config = TrainConfig(file=file, out="new", weights="run", **SIZES | options_of(saved) | options)
     return config, run.train(config, Silent(), weights=saved, extend_vocabulary=file == "new.txt")
 
 
@@ -79,10 +80,10 @@ def test_new_characters_change_nothing_between_the_old_ones(saved, tmp_path):
 
 
 def test_without_positions_a_window_may_grow(saved, tmp_path):
-    longer = TrainConfig(file="x", **{**SIZES, "seq_len": 20}, positions="rope").architecture(
+    longer = TrainConfig(file="x", **SIZES | {"seq_len": 20, "positions": "rope"}).architecture(
         len(saved.vocabulary)
     )
-    rope = TrainConfig(file="x", **SIZES, positions="rope").architecture(len(saved.vocabulary))
+    rope = TrainConfig(file="x", **SIZES | {"positions": "rope"}).architecture(len(saved.vocabulary))
     param = initial(table(rope.sizes), 7, rope.dtype)
     moved = starting_weights(Loaded(rope, saved.vocabulary, param), longer, saved.vocabulary, 0)
     assert np.array_equal(moved, param)
@@ -99,7 +100,7 @@ def test_other_sizes_are_refused(saved):
 
 
 def test_unknown_characters_are_one_sentence(saved):
-    config = TrainConfig(file="new.txt", out="new", **{**options_of(saved), "backend": "reference"})
+    config = TrainConfig(file="new.txt", out="new", **SIZES | options_of(saved))
     with pytest.raises(
         MicrogptError, match=r"the model does not know .*'!' \(U\+0021\).*; --extend-vocabulary adds them"
     ):

@@ -17,6 +17,7 @@ from microgpt.model import transformer as model
 from microgpt.model.activations import activation_bytes, activations
 from microgpt.model.parameters import count, table
 from microgpt.model.placed import PlacedModel
+from microgpt.recipes import RECIPES
 from microgpt.use import evaluate
 from microgpt.use.evaluate import ARENA_BYTES, MAX_SEQUENCES, Evaluator, Score, sequences_that_fit
 
@@ -26,7 +27,7 @@ COMPILED = ("crystal", "openblas")
 
 def config_of(T, dtype="float64", positions="learned", **options):
     given = {"seq_len": T, "dtype": dtype, "positions": positions, "d_model": 10, "heads": "2+3+5", **options}
-    return TrainConfig(file="", d_ff=12, **given).architecture(V)
+    return TrainConfig(file="", d_ff=12, **RECIPES["plain"] | given).architecture(V)
 
 
 def parameters(config):

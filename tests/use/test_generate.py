@@ -17,6 +17,7 @@ from microgpt.model import transformer as model
 from microgpt.model.activations import activations
 from microgpt.model.parameters import count, table
 from microgpt.model.placed import place
+from microgpt.recipes import RECIPES
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.use import generate
 from microgpt.use.generate import DRAWS, Generator, Sampling, encode_prompt, until
@@ -36,7 +37,7 @@ def compile_once():
 
 def config_of(T, positions="learned", heads="uniform", dtype="float32"):
     options = {"seq_len": T, "positions": positions, "heads": heads, "dtype": dtype}
-    return TrainConfig(file="", d_model=48, d_ff=40, **options).architecture(V)
+    return TrainConfig(file="", d_model=48, d_ff=40, **RECIPES["plain"] | options).architecture(V)
 
 
 def parameters(config):
