@@ -117,7 +117,8 @@ def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) 
         why = "; a larger one would sooner know the text by heart"
     steps = f"{config.steps:,} steps of {config.batch_size} x {config.seq_len} characters"
     if epochs < 0.95:
-        reading = f"{steps} read {_rounded(100 * epochs)}% of the {plan.n_train:,} to train on; more time would read more"
+        part = f"{_rounded(100 * epochs)}% of the {plan.n_train:,}"
+        reading = f"{steps} read {part} to train on; more time would read more"
     else:
         reading = f"{steps} read the {plan.n_train:,} to train on {_rounded(epochs)} times"
         if config.weight_decay:
