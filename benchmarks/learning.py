@@ -95,17 +95,16 @@ BEGINNINGS: dict[str, dict[str, Init]] = {
     "head with gain 0.3": {"unembed_w": FanIn(0.3)},
     "head 0": {"unembed_w": Constant(0)},
 }
-SHORT: dict[str, Any] = {"seq_len": 32, "batch_size": 1, "steps": 3000, "val_fraction": 0.1}
+SHORT: dict[str, Any] = {"seq_len": 32, "batch_size": 1, "steps": 3000, "val_fraction": 0.1, "threads": 1}
 # what makes the rate of the rule another one, and what might
 SIZES: dict[str, dict[str, Any]] = {
     "batch 1, 1,000 steps": {"steps": 1000},
     "batch 1, 10,000 steps": {"steps": 10_000},
     "batch 1, 10,000 steps, d_model 32": {"steps": 10_000, "d_model": 32},
-    "batch 1, 10,000 steps, d_model 128": {"steps": 10_000, "d_model": 128},
+    "batch 1, 3,000 steps, d_model 128": {"steps": 3000, "d_model": 128},
     "batch 1, 3,000 steps, d_model 192": {"steps": 3000, "d_model": 192},
     "batch 8, 1,000 steps": {"steps": 1000, "batch_size": 8},
-    "batch 8, 1,000 steps, T 128": {"steps": 1000, "batch_size": 8, "seq_len": 128},
-    "batch 64, 1,000 steps": {"steps": 1000, "batch_size": 64},
+    "batch 64, 300 steps": {"steps": 300, "batch_size": 64},
 }
 
 

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +34,19 @@ CHARACTERS = 40_000
 PRESETS = ("uniform", "exponential", "prime", "pyramid", "ones")
 BACKENDS = ("crystal", "openblas")
 TIMES = ("chars_per_s", "elapsed_s")
+# Every run begins with these options, which were once the defaults. They are read from a file without `init`:
+# a program that has this option takes it for the file of one that had not.
+PLAIN = """batch_size = 1
+order = "sequential"
+positions = "learned"
+lr = 3e-4
+beta2 = 0.999
+schedule = "constant"
+warmup = 0
+clip = 1.0
+dtype = "float32"
+memory_cap = "2GiB"
+"""
 # tensors that had other names before format 3
 NAMES_TODAY = {"head_w": "unembed_w", "head_b": "unembed_b"}
 INTERRUPTED = 130
@@ -79,7 +93,8 @@ def make(tree: Path, run: Run, folder: Path) -> Path:
     """The directory that a program leaves of a run, with a text that it generates. Raises CannotRunError."""
     folder.mkdir(parents=True)
     (folder / "text.txt").write_bytes(TEXT.read_bytes()[:CHARACTERS])
-    train = ("train", "text.txt", *run.options.split(), "--out", "run")
+    (folder / "plain.toml").write_text(PLAIN)
+    train = ("train", "text.txt", *run.options.split(), "--config", "plain.toml", "--out", "run")
     if run.interrupted:
         interrupt(tree, train, folder)
         train = ("train", "--resume", "run")
@@ -151,6 +166,8 @@ def differences(before: Path, after: Path) -> list[str]:
             found += [f"{name}: {what}" for what in differing_tensors(tensors(one), tensors(other))]
         elif name.endswith(".jsonl"):
             found += [f"{name}: {what}" for what in differing_reports(reports(one), reports(other))]
+        elif name.endswith(".toml"):
+            found += [f"{name}: {what}" for what in differing_options(one, other)]
         elif one.read_bytes() != other.read_bytes():
             found.append(name)
     return found
@@ -175,6 +192,16 @@ def differing_tensors(before: dict[str, Any], after: dict[str, Any]) -> list[str
         if wrong
         else []
     )
+
+
+def differing_options(before: Path, after: Path) -> list[str]:
+    """Of the options that both programs have written down."""
+    one, other = (tomllib.loads(path.read_text(encoding="utf-8")) for path in (before, after))
+    return [
+        f"{name} is {one[name]} and {other[name]}"
+        for name in one
+        if name in other and one[name] != other[name]
+    ]
 
 
 def reports(path: Path) -> list[dict[str, Any]]:

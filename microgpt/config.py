@@ -193,7 +193,7 @@ class TrainConfig:
 # Every run has written these into its config.toml; where `init` is not beside them, it began with small
 # embeddings.
 _OLD_RUNS_WROTE = frozenset(
-    {"file", "steps", "seq_len", "order", "lr", "beta2", "schedule", "warmup", "clip", "seed", "memory_cap"}
+    {"batch_size", "order", "positions", "lr", "beta2", "schedule", "warmup", "clip", "dtype", "memory_cap"}
 )
 
 # The options that decide the shapes of the weights, so they cannot change later.

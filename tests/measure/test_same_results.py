@@ -69,6 +69,11 @@ def test_an_old_name_of_a_tensor_is_no_difference(pair):
     assert differences(*pair) == []
 
 
+def test_an_option_that_only_one_of_them_has_is_no_difference(pair):
+    replaced("steps = 2", 'steps = 2\ninit = "small"')(pair[1] / "config.toml")
+    assert differences(*pair) == []
+
+
 METRICS, MODEL = "metrics.jsonl", "model.safetensors"
 TENSOR = f"{MODEL}: 1 of 2 tensors, the first is tok"
 LOSS = '"step": 2, "loss": 2.5'
@@ -82,7 +87,7 @@ CHANGES = [
     (METRICS, lambda path: path.write_text(""), f"{METRICS}: 2 lines and 0"),
     ("samples.txt", replaced("cat", "hat"), "samples.txt"),
     ("samples.txt", lambda path: path.unlink(), "only the older run has samples.txt"),
-    ("config.toml", replaced("2", "3"), "config.toml"),
+    ("config.toml", replaced("2", "3"), "config.toml: steps is 2 and 3"),
     (MODEL, with_tensors(negative_zero), TENSOR),
     (MODEL, with_tensors(another_shape), TENSOR),
     (MODEL, with_tensors(lambda tensors: tensors.pop("tok")), TENSOR),
@@ -130,7 +135,8 @@ def test_another_program_is_found_and_the_same_one_is_not(repository, tmp_path, 
     same, lines = compared("other", TINY, impossible)
     assert not same
     assert lines[0].startswith(
-        "tiny        DIFFERENT: config.toml; generated.txt; metrics.jsonl: line 1: grad_norm is "
+        "tiny        DIFFERENT: config.toml: seed is 1337 and 1338; generated.txt; "
+        "metrics.jsonl: line 1: grad_norm is "
     )
     assert "optimizer.safetensors: " in lines[0]
     assert lines[1].startswith(

@@ -12,6 +12,7 @@ from support import CPU_BACKENDS, OneShard, make_trainer, relative_error
 
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.model.parameters import table, views
+from microgpt.recipes import RECIPES
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'microgpt-numba[oracle]'")
 import oracle
@@ -38,7 +39,7 @@ CASES = {
 
 def config_of(case, dtype="float64"):
     options = {"clip": 0.0, "seq_len": 16, "batch_size": 2, "d_ff": 48, "lr": 1e-3, "dtype": dtype}
-    return OneShard(file="no file", **(options | CASES[case]))
+    return OneShard(file="no file", **RECIPES["plain"] | options | CASES[case])
 
 
 def parameters(config):
