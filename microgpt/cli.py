@@ -96,11 +96,15 @@ def version(
         raise typer.Exit
 
 
-@command("train my.txt --steps 5000 --heads prime --val-fraction 0.1")
+@command("train my.txt --minutes 1")
 def train(
     ctx: typer.Context,
     file: Annotated[
         Path | None, typer.Argument(help="The text: any UTF-8 file; - reads standard input.")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Train for so long: chooses the steps, the sizes and whatever else is not given."),
     ] = None,
     steps: Annotated[int, typer.Option(help="Training steps.")] = TrainConfig.steps,
     heads: Annotated[
@@ -218,12 +222,15 @@ def train(
     given = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in ctx.params.items()
-        if name not in ("recipe", "resume", "config", "json", "extend_vocabulary") and _is_given(ctx, name)
+        if name not in ("minutes", "recipe", "resume", "config", "json", "extend_vocabulary")
+        and _is_given(ctx, name)
     }
     try:
         options = {} if config is None else read_toml(config)
     except MicrogptError as error:
         raise UsageError(str(error)) from None
+    if minutes is not None:
+        options.pop("steps", None)  # of a file: the command line wins
 
     from microgpt.console import Display
     from microgpt.training.start import start
@@ -231,7 +238,12 @@ def train(
     display = Display(as_json=json)
     try:
         result = start(
-            options | given, display, recipe=recipe, resume=resume, extend_vocabulary=extend_vocabulary
+            options | given,
+            display,
+            minutes=minutes,
+            recipe=recipe,
+            resume=resume,
+            extend_vocabulary=extend_vocabulary,
         )
     finally:
         display.close()

@@ -562,3 +562,20 @@ def test_the_example_in_the_readme_prints_what_it_says(here, capsys):
         assert values.index(max(values)) == 3
         assert max(values) > 3
     assert {path.name for path in here.iterdir()} == {"text.txt", "cat.safetensors"}
+
+
+def test_a_time_in_place_of_steps(here):
+    options = {"backend": "reference", "d_model": 16, "n_layers": 1}
+    model = microgpt.train(TEXT, minutes=0.005, **options)
+    assert model.config.steps >= model.notes["step"] > 0
+    assert model.notes["val_loss"] is not None
+    assert (model.config.d_model, model.config.val_fraction) == (16, 0.1)
+    assert set(model.generate(length=20)) <= set(TEXT)
+    microgpt.train(TEXT, minutes=np.float64(0.001), **options)
+    for minutes in ("1", True):
+        with pytest.raises(UsageError, match=f"minutes = {minutes!r} should be a number"):
+            microgpt.train(TEXT, minutes=minutes)
+    with pytest.raises(UsageError, match=r"^minutes chooses the steps: give one of minutes and steps"):
+        microgpt.train(TEXT, minutes=1, steps=3)
+    with pytest.raises(UsageError, match=r"^minutes must be more than 0 and below 1,000,000, not 0"):
+        microgpt.train(TEXT, minutes=0)

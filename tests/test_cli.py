@@ -102,6 +102,24 @@ def test_json_is_all_that_standard_output_has(here):
     assert "next: microgpt generate runs/text" in result.stderr
 
 
+def test_a_minute_is_an_option(here):
+    options = ("--minutes", "0.005", "--backend", "reference", "--d-model", 16)
+    result = run("train", "text.txt", *options)
+    lines = result.stderr.splitlines()
+    assert lines[0] == "measuring this machine's speed ..."
+    assert lines[1].startswith("chosen for 0.005 minutes at ")
+    assert re.search(r"; a larger one would (read too little|sooner know the text by heart)$", lines[1])
+    assert lines[3].endswith("; config.toml holds the choice, and repeats it without a clock")
+    assert lines[4].startswith("text.txt: 4,300 characters, 15 distinct, the last 430 held out; ")
+    assert lines[-1] == "next: microgpt generate runs/text --length 1000"
+    # a file of options has steps, which the command line overrides
+    run("train", "--config", "runs/text/config.toml", "--minutes", "0.002")
+    assert load_state(here / "runs" / "text-2").config.steps > 0
+    message = fails("train", "text.txt", "--minutes", "1", "--steps", "9", code=2)
+    assert message == "--minutes chooses the steps: give one of --minutes and --steps"
+    assert "should be a valid number" in fails("train", "text.txt", "--minutes", "x", code=2)
+
+
 def test_options_come_from_a_file_and_the_command_line_wins(here):
     (here / "my.toml").write_text('file = "text.txt"\nsteps = 7\nseq-len = 16\nlr = 1\nseed = 5')
     run("train", "--config", "my.toml", "--steps", "3", "--seed", "1337")  # though 1337 is the default

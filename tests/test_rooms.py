@@ -49,7 +49,6 @@ TESTED_ELSEWHERE = {
     "terminal/interruption.py": "signals need processes: test_cli_process.py and faults/signals.py",
     "terminal/usage.py": "the parser's errors in one line: test_cli.py",
     "training/reporter.py": "what a run tells a reporter: training/test_run.py",
-    "training/start.py": "test_cli.py begins, resumes and continues runs in every way",
 }
 # Test files that are not about one file.
 ABOUT_MORE = {

@@ -66,6 +66,7 @@ def train(
     text_or_path: Pathname | None = None,
     *,
     text: str | None = None,
+    minutes: float | None = None,
     progress: Callable[[dict[str, Any]], object] | None = None,
     last: bool = False,
     recipe: str | None = None,
@@ -77,6 +78,8 @@ def train(
     text_or_path       a text, or the path of one in UTF-8. A `pathlib.Path` is a path. A `str` with a line
                        break in it is a text, and any other `str` is a path; which files exist plays no part
     text               in place of that: a text, even of a single line
+    minutes            in place of `steps`: train for so long. The steps, the sizes and whatever else is not
+                       given are chosen for this time, this text and this machine
     progress           called about a hundred times with a dictionary, the entries of a line of
                        `metrics.jsonl`: among them "step", "loss" and "smoothed_loss" in nats per character,
                        "val_loss", which is None except after an evaluation, and "elapsed_s". The samples of
@@ -122,6 +125,7 @@ def train(
             result = start(
                 given,
                 reporter,
+                minutes=_minutes(minutes),
                 recipe=recipe,
                 extend_vocabulary=extend_vocabulary,
                 content=content,
@@ -171,6 +175,14 @@ def _checked(file: str, options: Mapping[str, Any]) -> dict[str, Any]:
         return checked(TrainConfig, {"file": file, **given}, "train", HINTS)
     except MicrogptError as error:
         raise UsageError(str(error)) from None
+
+
+def _minutes(value: Any) -> float | None:
+    """Raises UsageError for what is no number."""
+    minutes = _plain(value)
+    if minutes is None or (isinstance(minutes, int | float) and not isinstance(minutes, bool)):
+        return minutes
+    raise UsageError(f"train: minutes = {shown(value)} should be a number")
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple, get_args, get_type_hints
@@ -51,6 +52,7 @@ class Activations(NamedTuple):
     dhidden: Annotated[Array, "G F", REUSED]
 
 
+@functools.cache
 def _table() -> dict[str, tuple[str, ...]]:
     """The shape of each activation in letters, and its mark if it has one."""
     hints = get_type_hints(Activations, include_extras=True)

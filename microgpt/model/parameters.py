@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
@@ -80,13 +81,19 @@ class Tensor(NamedTuple):
 def table(sizes: Mapping[str, int]) -> list[Tensor]:
     """Every tensor of a model with these sizes, named by the letters of the contract."""
     tensors, low = [], 0
-    for name, hint in get_type_hints(Parameters, include_extras=True).items():
-        _, shape_text, init = get_args(hint)
+    for name, (shape_text, init) in _rows().items():
         shape = shape_of(shape_text, sizes)
         high = low + math.prod(shape)
         tensors.append(Tensor(name, shape, init, low, high))
         low = high
     return tensors
+
+
+@functools.cache
+def _rows() -> dict[str, tuple[str, Init]]:
+    """The shape of each tensor in letters, and its initial values."""
+    hints = get_type_hints(Parameters, include_extras=True)
+    return {name: get_args(hint)[1:] for name, hint in hints.items()}
 
 
 def count(tensors: list[Tensor]) -> int:

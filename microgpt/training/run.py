@@ -46,6 +46,7 @@ def train(
     reporter: Reporter,
     *,
     content: bytes | None = None,
+    text: Text | None = None,
     resumed: SavedState | None = None,
     weights: SavedModel | None = None,
     extend_vocabulary: bool = False,
@@ -54,6 +55,7 @@ def train(
     """Train until config.steps are done, or until Ctrl-C.
 
     content            the UTF-8 bytes of the text; None to read config.file
+    text               the same, where it has been read already
     resumed            the state of the run to resume; `output` is then the directory of that run
     weights            what a new run begins with, instead of initial values
     extend_vocabulary  add the text's characters that `weights` does not know to its vocabulary
@@ -67,8 +69,11 @@ def train(
     """
     k = load_backend(config.backend, reporter)
     budget = Budget(config.memory_cap_bytes)
-    source = Path(config.file) if content is None else content
-    text = _read(source, budget, resumed, weights, extend_vocabulary=extend_vocabulary)
+    if text is None:
+        source = Path(config.file) if content is None else content
+        text = _read(source, budget, resumed, weights, extend_vocabulary=extend_vocabulary)
+    else:
+        budget.book(text.ids.nbytes, "the text", "train on a part of it")
     architecture = config.architecture(len(text.vocabulary))
     if resumed is not None:
         check_resumable(resumed, architecture, config, text)
@@ -88,6 +93,18 @@ def train(
         k.set_threads(threads)
         compiled(reporter, run.trainer.compile)
         return run.go(output)
+
+
+def read_for(
+    config: TrainConfig,
+    content: bytes | None,
+    weights: SavedModel | None = None,
+    *,
+    extend_vocabulary: bool = False,
+) -> Text:
+    """The text of a new run, for `train`, whose other parameters these are."""
+    source = Path(config.file) if content is None else content
+    return _read(source, Budget(config.memory_cap_bytes), None, weights, extend_vocabulary=extend_vocabulary)
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,12 @@ from microgpt.config import SIZES, TrainConfig
 from microgpt.errors import MicrogptError, UsageError, shown, shown_path
 from microgpt.recipes import RECIPES
 
+# almost two years
+MOST_MINUTES = 1_000_000
+
 if TYPE_CHECKING:  # what is wrong with the options is said before anything heavy is imported
+    from microgpt.checkpoint.saved import SavedModel
+    from microgpt.text.reading import Text
     from microgpt.training.output import Output
     from microgpt.training.reporter import Reporter, Result
 
@@ -20,6 +26,7 @@ def start(
     options: Mapping[str, Any],
     reporter: Reporter,
     *,
+    minutes: float | None = None,
     recipe: str | None = None,
     resume: Path | None = None,
     extend_vocabulary: bool = False,
@@ -28,6 +35,7 @@ def start(
 ) -> Result:
     """Start a run with those options of TrainConfig that the user has given.
 
+    minutes            for a new run: choose those that were not given so that training takes this time
     recipe             a name in RECIPES, of options that a new run has unless they are given otherwise
     resume             the run directory to go on in, or the optimizer.safetensors in it; options that are not
                        given stay what they were
@@ -43,18 +51,79 @@ def start(
     others = RECIPES[recipe] if recipe is not None else {}
     if extend_vocabulary and "weights" not in options:
         raise UsageError("--extend-vocabulary is for a run with the weights of another one: add --from RUN")
+    if minutes is not None:
+        _check_minutes(minutes, options, resume)
     if resume is not None:
         return _resume(resume, options, reporter)
     if "weights" in options:
         return _begin_with_weights(
-            options, reporter, others, extend_vocabulary=extend_vocabulary, content=content, output=output
+            options,
+            reporter,
+            others,
+            minutes,
+            extend_vocabulary=extend_vocabulary,
+            content=content,
+            output=output,
         )
     if "file" not in options:
         raise UsageError("which text? microgpt train FILE")
-    config = _checked({**others, **options})
+    options = {**others, **options}
+    config = _checked(options if minutes is None else _without_chosen(options))
     from microgpt.training import run
 
-    return run.train(config, reporter, content=content, output=output)
+    if minutes is None:
+        return run.train(config, reporter, content=content, output=output)
+    text = run.read_for(config, content)
+    return _train_for(minutes, text, config, options, reporter, output)
+
+
+def _check_minutes(minutes: float, options: Mapping[str, Any], resume: Path | None) -> None:
+    if not 0 < minutes < MOST_MINUTES:
+        raise UsageError(f"--minutes must be more than 0 and below {MOST_MINUTES:,}, not {minutes:g}")
+    if "steps" in options:
+        raise UsageError("--minutes chooses the steps: give one of --minutes and --steps")
+    if resume is not None:
+        raise UsageError(
+            "--resume goes on with the steps that the run has: leave --minutes away, or begin a new run with "
+            f"its weights: microgpt train FILE --from {shown_path(resume)} --minutes {minutes:g}"
+        )
+
+
+def _without_chosen(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that can be checked before those are chosen that they depend on."""
+    checkable = {"val_fraction": 0.1, **options}
+    if "d_model" not in options:
+        checkable.pop("heads", None)
+    return checkable
+
+
+def _train_for(
+    minutes: float,
+    text: Text,
+    checked: TrainConfig,
+    given: Mapping[str, Any],
+    reporter: Reporter,
+    output: Output | None,
+    weights: SavedModel | None = None,
+) -> Result:
+    """Choose the options that are not given for this time, and train with them."""
+    from microgpt.training import run
+    from microgpt.training.directory import claim
+    from microgpt.training.ladder import NoSizeError
+    from microgpt.training.output import files
+    from microgpt.training.plan import reasons
+    from microgpt.training.speed import plan_for
+
+    with contextlib.ExitStack() as stack:
+        if output is None:  # before anything is measured: nobody should wait for a directory that is taken
+            output = stack.enter_context(files(claim(checked.out, checked.default_out), reporter.note))
+        try:
+            plan, speed = plan_for(60 * minutes, text, given, reporter)
+        except NoSizeError as error:
+            raise UsageError(f"{error}; no size that --minutes may choose goes with these options") from None
+        for line in reasons(plan, minutes, given, speed):
+            reporter.note(line)
+        return run.train(plan.config, reporter, text=text, weights=weights, output=output)
 
 
 def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Result:
@@ -87,6 +156,7 @@ def _begin_with_weights(
     options: Mapping[str, Any],
     reporter: Reporter,
     others: Mapping[str, Any],
+    minutes: float | None,
     *,
     extend_vocabulary: bool,
     content: bytes | None,
@@ -102,7 +172,11 @@ def _begin_with_weights(
     reporter.note(
         f"beginning with {shown_path(weights.path)}, the weights of step {weights.notes.get('step')}"
     )
-    config = _checked(options, {**others, **options_of(weights)}, "the sizes are those of the weights")
+    before = {**others, **options_of(weights)}
+    config = _checked(options, before, "the sizes are those of the weights")
+    if minutes is not None:
+        text = run.read_for(config, content, weights, extend_vocabulary=extend_vocabulary)
+        return _train_for(minutes, text, config, {**before, **options}, reporter, output, weights)
     return run.train(
         config, reporter, content=content, weights=weights, extend_vocabulary=extend_vocabulary, output=output
     )

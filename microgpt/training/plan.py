@@ -1,0 +1,190 @@
+"""Which model to train in a given time, and for how many steps: chosen from the text and the machine's speed.
+
+Nothing here looks at a clock or changes anything: the same numbers give the same choice.
+
+A model of N weights spends about 6N operations on each character that it reads, so in the same time a larger
+model reads less. Along the ladder the models grow by a few percent from one to the next. Each has a number of
+characters after which the next one is the better use of the time (`characters_worth`). A model is chosen if
+the time suffices for as many characters as are worth reading for the model before it. So more time never
+chooses a smaller model, and never fewer characters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from microgpt.bounds import BOUNDS
+from microgpt.config import TrainConfig
+from microgpt.model.heads import format_layout
+from microgpt.training.ladder import Size, ladder
+
+# Characters for each weight of the layers that a model reads before a larger one is better.
+CHARACTERS_PER_WEIGHT = 14
+# A character is worth as much when it is read again, up to this many times (arXiv 2305.16264) ...
+FRESH_EPOCHS = 4
+# ... then models are kept smaller, by this power of the epochs, and read it more often.
+STALE_POWER = 0.5
+# The weight decay grows with the epochs between these two.
+DECAY_PER_EPOCH, LEAST_DECAY, MOST_DECAY = 0.06, 0.1, 1.0
+# The last tenth of the text is held out, but not more characters than make the loss precise, and nothing of a
+# text of which the tenth would say nothing.
+HELD_OUT, MOST_HELD_OUT, LEAST_HELD_OUT = 0.1, 200_000, 100
+# Evaluations take this part of the time, and there is at least one, at the end.
+EVALUATING, MOST_EVALUATIONS = 0.02, 20
+MOST_STEPS = int(BOUNDS["steps"][1])
+
+
+class Speed(NamedTuple):
+    """Operations in a second, as `Size` counts them."""
+
+    training: float
+    evaluation: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was chosen for a time."""
+
+    size: Size
+    config: TrainConfig
+    n_train: int  # characters of the text to train on
+    evaluations: int
+    seconds: float  # that it takes at the speed for which it was chosen
+
+    @property
+    def characters(self) -> int:
+        """How many are read, each as often as it is read."""
+        return self.config.steps * self.size.characters
+
+    @property
+    def epochs(self) -> float:
+        return self.characters / self.n_train
+
+
+def choose(
+    seconds: float, n_characters: int, vocabulary_size: int, given: Mapping[str, Any], speed: Speed
+) -> Plan:
+    """The model and the steps for this time.
+
+    n_characters, vocabulary_size  of the whole text
+    given                          options of TrainConfig that are kept, `file` among them
+
+    Raises NoSizeError where no size goes with them.
+    """
+    options = {"val_fraction": _held_out(n_characters), "weight_decay": MOST_DECAY, **given}
+    n_val = round(n_characters * options["val_fraction"])
+    n_train = max(1, n_characters - n_val)
+    chosen, *larger = ladder(frozenset(options.items()), n_train, n_val, vocabulary_size)
+    steps, most = _steps(chosen, seconds, n_val, speed), _most_steps(chosen, n_train)
+    for size in larger:
+        affordable = _steps(size, seconds, n_val, speed)
+        if affordable * size.characters < most * chosen.characters:
+            steps = min(steps, most)  # it reads all that is worth its while
+            break
+        # nor does it ever read less than the one before
+        least = -(-most * chosen.characters // size.characters)
+        chosen, steps, most = size, affordable, max(least, _most_steps(size, n_train))
+    return _plan(chosen, steps, seconds, n_train, n_val, given, speed)
+
+
+def characters_worth(weights: int, n_train: int) -> float:
+    """How many characters a model reads, of a text that has n_train, before a larger one is better.
+
+    A text of which half would be read is read as a whole.
+    """
+    fresh = CHARACTERS_PER_WEIGHT * weights
+    worth = fresh * max(1.0, fresh / (FRESH_EPOCHS * n_train)) ** STALE_POWER
+    return n_train if n_train / 2 <= worth < n_train else worth
+
+
+def regularisation(epochs: float) -> dict[str, Any]:
+    """The options that keep a model from learning a text by heart that it reads so often."""
+    decay = min(MOST_DECAY, max(LEAST_DECAY, DECAY_PER_EPOCH * epochs))
+    return {"weight_decay": float(f"{decay:.1g}")}
+
+
+def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) -> list[str]:
+    """What was chosen and why, in three lines."""
+    config, architecture, epochs = plan.config, plan.size.architecture, plan.epochs
+    why = "; a larger one would read too little"
+    if "d_model" in given and "n_layers" in given:
+        why = ", as it was told"
+    elif epochs > FRESH_EPOCHS:
+        why = "; a larger one would sooner know the text by heart"
+    steps = f"{config.steps:,} steps of {config.batch_size} x {config.seq_len} characters"
+    if epochs < 0.95:
+        part = f"{_rounded(100 * epochs)}% of the {plan.n_train:,}"
+        reading = f"{steps} read {part} to train on; more time would read more"
+    else:
+        reading = f"{steps} read the {plan.n_train:,} to train on {_rounded(epochs)} times"
+        if config.weight_decay:
+            reading += f"; weight decay {config.weight_decay:g} keeps the model from learning them by heart"
+    judged = "nothing is held out to judge the model"
+    if plan.evaluations:
+        times = "once, at the end" if plan.evaluations == 1 else f"{plan.evaluations} times"
+        judged = f"the last {100 * config.val_fraction:.3g}% are held out and judge the model {times}"
+    return [
+        f"chosen for {minutes:g} minute{'' if minutes == 1 else 's'} at {speed.training / 1e9:.3g} GFLOP/s: "
+        f"d_model {config.d_model}, {config.n_layers} layer{'' if config.n_layers == 1 else 's'}, "
+        f"d_ff {architecture.d_ff}, heads {format_layout(architecture.heads)}{why}",
+        reading,
+        f"{judged}; config.toml holds the choice, and repeats it without a clock",
+    ]
+
+
+def _rounded(number: float) -> str:
+    return f"{number:.1f}" if number < 100 else f"{number:,.0f}"
+
+
+def _held_out(n_characters: int) -> float:
+    """The part of the text to hold out, in one digit."""
+    if n_characters * HELD_OUT < LEAST_HELD_OUT:
+        return 0.0
+    return float(f"{min(HELD_OUT, MOST_HELD_OUT / n_characters):.0e}")
+
+
+def _most_steps(size: Size, n_train: int) -> int:
+    """The steps after which a larger model is better."""
+    return math.ceil(characters_worth(size.weights, n_train) / size.characters)
+
+
+def _steps(size: Size, seconds: float, n_val: int, speed: Speed) -> int:
+    """The steps for which the time suffices, with evaluations."""
+    step, evaluation = size.step / speed.training, n_val * size.evaluation / speed.evaluation
+    every = size.config.eval_every
+    if every is not None:
+        step, evaluations = step + evaluation / every, evaluation
+    else:
+        evaluations = max(evaluation, EVALUATING * seconds) if n_val else 0.0
+    return min(MOST_STEPS, max(1, int((seconds - evaluations) / step)))
+
+
+def _plan(
+    size: Size, steps: int, seconds: float, n_train: int, n_val: int, given: Mapping[str, Any], speed: Speed
+) -> Plan:
+    """The plan, with all that depends on the number of steps."""
+    every = size.config.eval_every
+    training, evaluation = steps * size.step / speed.training, n_val * size.evaluation / speed.evaluation
+    if not n_val:
+        evaluations = 0
+    elif every is not None:
+        evaluations = -(-steps // every)
+    else:
+        evaluations = min(max(1, int((seconds - training) / evaluation)), MOST_EVALUATIONS, steps)
+        every = -(-steps // evaluations) if evaluations > 1 else None
+    options: dict[str, Any] = {
+        **regularisation(steps * size.characters / n_train),
+        "eval_every": every,
+    }
+    options = {name: value for name, value in options.items() if name not in given}
+    return Plan(
+        size=size,
+        config=dataclasses.replace(size.config, steps=steps, **options),
+        n_train=n_train,
+        evaluations=evaluations,
+        seconds=training + evaluations * evaluation,
+    )

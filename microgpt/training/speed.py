@@ -1,0 +1,113 @@
+"""How fast this machine trains: real steps of a model that is thrown away, timed for a moment."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from microgpt.config import TrainConfig
+from microgpt.machine.backends import compiled, load_backend
+from microgpt.machine.budget import Budget
+from microgpt.machine.cores import available_cores
+from microgpt.model.placed import place
+from microgpt.text.reading import Text
+from microgpt.text.walk import split
+from microgpt.training.ladder import Rung
+from microgpt.training.plan import Plan, Speed, choose
+from microgpt.training.reporter import Reporter
+from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
+from microgpt.use.evaluate import Evaluator
+
+# what the sizes to measure first are chosen for; the measurement replaces it
+FIRST_GUESS = 20e9  # operations a second on a core
+# A measurement takes this part of the time that is asked for, within these limits.
+PART, SHORTEST, LONGEST = 0.01, 0.3, 1.5
+# one timing: long enough that the clock and Python do not matter
+SLICE_SECONDS = 0.02
+MEASURING = "measuring this machine's speed"
+
+
+def plan_for(seconds: float, text: Text, given: Mapping[str, Any], reporter: Reporter) -> tuple[Plan, Speed]:
+    """What to train on this text in this time, with the options that are given, and the measured speed.
+
+    What has to be compiled is compiled before anything is timed. Raises MicrogptError.
+    """
+
+    def plan_at(speed: Speed, **sizes: Any) -> Plan:
+        return choose(seconds, len(text.ids), len(text.vocabulary), {**given, **sizes}, speed)
+
+    # The first size is chosen by a guess. A step of about the right size then tells the speed well enough to
+    # choose the size, and steps of that size tell how many of them to take.
+    plan = plan_at(Speed(FIRST_GUESS * available_cores(), FIRST_GUESS))
+    moment = min(LONGEST, max(SHORTEST, PART * seconds))
+    for _ in range(2):
+        plan = plan_at(measure(plan, text, moment / 2, reporter))
+    speed = measure(plan, text, moment, reporter)
+    chosen = {name: getattr(plan.config, name) for name in (*Rung._fields, "d_ff")}
+    return plan_at(speed, **chosen), speed
+
+
+def measure(plan: Plan, text: Text, seconds: float, reporter: Reporter) -> Speed:
+    """The speed at which a plan's steps and evaluations run, measured for about so many seconds.
+
+    It is that of the median step, so that what else the machine does for a moment plays no part. The arrays
+    are like those of the run itself, and are gone afterwards.
+    """
+    # with a rate of 0 no weight changes, so nothing can stop being finite
+    config: TrainConfig = dataclasses.replace(plan.config, lr=0.0, min_lr=None)
+    k = load_backend(config.backend, reporter)
+    k.set_threads(threads_for(k, plan.size.architecture, config))
+    budget = Budget(config.memory_cap_bytes)
+    budget.book(text.ids.nbytes, "the text", "train on a part of it")
+    placed = place(k, plan.size.architecture, budget)
+    train_ids, val_ids = split(text.ids, config.val_fraction)
+    trainer = Trainer(placed, config, train_ids)
+    evaluator = Evaluator(placed, val_ids) if config.val_fraction > 0 else None
+    compiled(reporter, trainer.compile)
+    if evaluator is not None:
+        compiled(reporter, evaluator.compile)
+    reporter.working(MEASURING, f"d_model {config.d_model}, {config.n_layers} layers")
+    step = _median(trainer, seconds)
+    training = evaluation = plan.size.step / step
+    if evaluator is not None:
+        evaluation = plan.size.evaluation / _evaluation_seconds(evaluator, seconds / 5)
+    reporter.idle()
+    return Speed(training, evaluation)
+
+
+def _median(trainer: Trainer, seconds: float) -> float:
+    """The seconds of a step, in the median of short timings."""
+    n = 1
+    timings: list[float] = []
+    trainer.advance(1)  # the first one touches memory that no step has touched
+    end = time.perf_counter() + seconds
+    while not timings or time.perf_counter() < end:
+        timing = _timed(functools.partial(trainer.advance, n)) / n
+        timings.append(timing)
+        n = max(1, min(LOG_SLOTS, int(SLICE_SECONDS / timing)))
+    return statistics.median(timings)
+
+
+def _evaluation_seconds(evaluator: Evaluator, seconds: float) -> float:
+    """The seconds for each character of an evaluation, likewise, from its first batch again and again."""
+    counted: list[int] = []
+    timings: list[float] = []
+
+    def first_batch() -> None:
+        evaluator.score(lambda done, _: counted.append(done), stop=lambda: True)
+
+    first_batch()
+    end = time.perf_counter() + seconds
+    while not timings or time.perf_counter() < end:
+        timings.append(_timed(first_batch))
+    return statistics.median(timings) / counted[0]
+
+
+def _timed(function: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin
