@@ -64,6 +64,10 @@ class Store:
             return None
         return body[len(head) :] if body.startswith(head) else None
 
+    def has(self, key: str) -> bool:
+        """Whether machine code is kept under a key."""
+        return self.folder is not None and (self.folder / _name(key)).exists()
+
     def put(self, key: str, code: bytes) -> None:
         """Keep machine code under a key, if that is possible."""
         if self.folder is None or not self._writable:
