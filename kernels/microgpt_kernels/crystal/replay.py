@@ -1,5 +1,7 @@
 """Repeats recorded calls: the only compiled code of a step besides its kernels."""
 
+from functools import partial
+
 from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
@@ -54,7 +56,9 @@ def replay(n, calls, parts, sections, words, counted, counters):
             _call(calls[i, 0], calls[i, 1])
 
 
-def _in_threads(n, calls, parts, sections, words, counted, counters):
+@partial(kernel, parallel=PARALLEL)
+def replay_in_threads(n, calls, parts, sections, words, counted, counters):
+    """The same, where threads share the parts of each section."""
     for _ in range(n):
         _set_counted(words, counted, counters)
         for section in range(len(sections) - 1):
@@ -66,7 +70,3 @@ def _in_threads(n, calls, parts, sections, words, counted, counters):
                 for part in prange(begin, end):
                     for i in range(parts[part], parts[part + 1]):
                         _call(calls[i, 0], calls[i, 1])
-
-
-# the same, where threads share the parts of each section
-replay_in_threads = kernel(_in_threads, parallel=PARALLEL)

@@ -1,0 +1,34 @@
+"""A process that compiles kernels for another one, `side_by_side.py`, and leaves them in the store.
+
+It reads jobs from standard input, and writes one byte to standard output for each that is done. When its input ends, so
+does the process, in the midst of a compilation too.
+"""
+
+import importlib
+import os
+import pickle
+import queue
+import sys
+import threading
+
+
+def main() -> None:
+    jobs = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(jobs,), daemon=True).start()
+    while True:
+        module, name, kinds = jobs.get()
+        getattr(importlib.import_module(module), name).compile(kinds)
+        os.write(sys.stdout.fileno(), b".")
+
+
+def _read(jobs) -> None:
+    while True:
+        try:
+            job = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            os._exit(0)
+        jobs.put(job)
+
+
+if __name__ == "__main__":
+    main()
