@@ -17,6 +17,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_jitable
 
 from microgpt_kernels.cache.numba_code import define_symbols, is_stored, needed_later, stored_cfunc
+from microgpt_kernels.crystal.callee import CalleeCompiler
 from microgpt_kernels.crystal.entry import EntryCompiler, Kinds, call_entry, packed
 from microgpt_kernels.crystal.recording import recording
 
@@ -37,8 +38,8 @@ OPTIONS: dict[str, Any] = {
     "no_cfunc_wrapper": True,
 }
 
-# a function that only compiled code calls needs no Python wrapper, and compiles faster without one
-INNER = {**OPTIONS, "no_cpython_wrapper": True}
+# a function that only compiled code calls needs no Python wrapper, and no machine code of its own
+INNER = {**OPTIONS, "no_cpython_wrapper": True, "pipeline_class": CalleeCompiler}
 inlined = register_jitable(**INNER)
 
 
