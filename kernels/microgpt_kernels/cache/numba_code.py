@@ -5,7 +5,8 @@ time; and if it cannot write a folder, it uses another one without saying so. So
 cache instead.
 
 Private names of Numba used here, the same from 0.61 to 0.68: the attribute `_cache` of dispatchers and CFunc,
-whose class is `_Cache`; a library's `_final_module`; `CompileResult._reduce` and `_rebuild`; `FunctionIdentity._unique_ids`.
+whose class is `_Cache`; a library's `_final_module`; `CompileResult._reduce` and `_rebuild`;
+`FunctionIdentity._unique_ids`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How a function is compiled that only kernels use.
 
-Numba optimises such a function by itself and makes machine code of it, then merges LLVM's code of it into each
-function that calls it, and optimises all of it again there. Here only the last is done.
+Numba optimises such a function by itself, makes machine code of it, then merges LLVM's code of it into each
+function that calls it, and optimises all of that again. Here only the last is done.
 
 Private names of Numba used here, the same from 0.61 to 0.68: `JITCodeLibrary` with `_optimize_final_module`,
 `_finalize_final_module` and `_finalized`; `_dynfunc.make_function`.
@@ -34,7 +34,7 @@ class _CalleeLowering(NativeLowering):
         state.flags.no_compile = True
         super().run_pass(state)
         description, environment = state.cr.fndesc, state.cr.env
-        # without the address of a wrapper, since Python never calls it; Numba knows the function by this object
+        # without the address of a wrapper, since Python never calls it
         function = make_function(
             description.lookup_module(), description.qualname, "", 0, environment, (state.library,)
         )

@@ -1,4 +1,4 @@
-"""How a step is compiled: it is recorded once as a list of kernel calls, and from then on the list is repeated."""
+"""How a step is compiled: it is recorded as a list of kernel calls, and the list is then repeated."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Steps:
     The step is recorded when it first meets a state: it is run in plain Python, in which kernels note their
     arguments instead of computing. So a step consists of nothing but kernel calls.
 
-    A step may have counters, whose values change from step to step: the first numbers of state.clock. It is then
-    recorded for a few values of them, and the arguments of its calls for all other values follow from these,
-    because addresses and shapes are linear in the borders of slices. In each recording a counter is larger than the
-    one after it.
+    A step may have counters, whose values change from step to step: the first numbers of state.clock. It is
+    then recorded for a few values of them, and the arguments of its calls for all other values follow from
+    these, because addresses and shapes are linear in the borders of slices. In each recording a counter is
+    larger than the one after it.
     """
 
     def __init__(self, step, n_counters):
@@ -61,7 +61,8 @@ class Steps:
         kinds = [(kernel, kinds) for kernel, kinds, _ in first.calls]
         assert all([(kernel, kinds) for kernel, kinds, _ in each.calls] == kinds for each in others)
         words, *later = (
-            np.array([word for *_, block in each.calls for word in block], np.int64) for each in (first, *others)
+            np.array([word for *_, block in each.calls for word in block], np.int64)
+            for each in (first, *others)
         )
         gains = np.diff([words, *later], axis=0)
         zero = words - np.array(least, np.int64) @ gains

@@ -1,8 +1,8 @@
 """How compiled code is called: each kernel has an entry, a C function of one address.
 
-The address is that of a block, where the kernel's arguments lie one after the other as numbers of eight bytes: an
-array as its address, its shape and its strides, and a real number as a float64. So calls with any arguments can be
-kept in a list, and are made from it without Python.
+The address is that of a block, where the kernel's arguments lie one after the other as numbers of eight
+bytes: an array as its address, its shape and its strides, and a real number as a float64. So calls with any
+arguments can be kept in a list, and are made from it without Python.
 
 Private names of Numba used here, the same from 0.61 to 0.68: `BaseNativeLowering.lowering_class`,
 `Lower.create_cfunc_wrapper`, `numba.np.arrayobj.populate_array`.
@@ -94,7 +94,9 @@ class _WithEntry:
                 data=builder.inttoptr(address, array.data.type),
                 shape=cgutils.pack_array(builder, read(kind.ndim), I64),
                 strides=cgutils.pack_array(builder, read(kind.ndim), I64),
-                itemsize=context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype))),
+                itemsize=context.get_constant(
+                    types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype))
+                ),
                 meminfo=None,
             )
             return array._getvalue()

@@ -1,7 +1,7 @@
 """A process that compiles kernels for another one, `side_by_side.py`, and leaves them in the store.
 
-It reads jobs from standard input, and writes one byte to standard output for each that is done. When its input ends, so
-does the process, in the midst of a compilation too.
+It reads jobs from standard input, and writes one byte to standard output for each that is done. When its input
+ends, so does the process, even in the midst of a compilation.
 """
 
 import importlib

@@ -44,7 +44,7 @@ inlined = register_jitable(**INNER)
 
 
 class Kernel:
-    """A function of arrays and numbers. It is compiled for each combination of their types that it is called with.
+    """A function of arrays and numbers, compiled for each combination of types that it is called with.
 
     While a step is recorded, a call becomes a part of the recording, and nothing is computed.
     """
@@ -64,7 +64,7 @@ class Kernel:
         call_entry(self.entry(kinds), block.ctypes.data)
 
     def entry(self, kinds: Kinds) -> int:
-        """The address of its entry for arguments of these types, which is loaded from the store or compiled now."""
+        """The address of its entry for these types, which is loaded from the store or compiled now."""
         if kinds not in self._entries:
             self._entries[kinds] = self.compile(kinds)
             define_symbols(self._entries[kinds])
@@ -84,7 +84,7 @@ class Kernel:
         return kinds in self._entries or is_stored(self.py_func, types.void(*kinds))
 
 
-def kernel(function, **options):
+def kernel(function: Callable[..., None], **options: Any) -> Any:
     """Makes a kernel of a function."""
     return function if numba.config.DISABLE_JIT else Kernel(function, **options)
 

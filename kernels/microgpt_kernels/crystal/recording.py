@@ -25,8 +25,8 @@ class Recording:
 
     calls     each kernel with the types and the words of its arguments
     parts     where each part begins in the calls, and where the last one ends
-    sections  where each section begins in the parts, and where the last one ends. The parts of a section may be done at
-              the same time, by several threads.
+    sections  where each section begins in the parts, and where the last one ends. Several threads may do the
+              parts of a section at the same time.
     """
 
     def __init__(self, function: Callable[[], None]) -> None:

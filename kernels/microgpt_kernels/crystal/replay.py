@@ -46,8 +46,8 @@ def replay(n, calls, parts, sections, words, counted, counters):
     parts     (.,)      int64  read; where each part begins in the calls, and where the last one ends
     sections  (.,)      int64  read; the same of the sections in the parts
     words     (.,)      int64  updated; all blocks
-    counted   (., 2+K)  int64  read; which words depend on counters, each with its value where all counters are 0, and
-                               with what it gains by each counter
+    counted   (., 2+K)  int64  read; the places of words that depend on counters, each with the word for
+                               counters of 0, and with what it gains by each counter
     counters  (>=K,)    int64  read
     """
     for _ in range(n):

@@ -1,7 +1,7 @@
 """Compiles kernels side by side: in this process, and in helpers, from which it gets them through the store.
 
-One process cannot compile two functions at the same time, because Numba lets only one thread compile. Nothing depends
-on the helpers: what they have not done in the end, this process does.
+One process cannot compile two functions at the same time, because Numba lets only one thread compile. Nothing
+depends on the helpers: what they have not done in the end, this process does.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def compile_all(wanted: Iterable[Job]) -> None:
     """Compile kernels for the types of their arguments, unless they are in the store."""
     missing = [job for job in set(wanted) if not job[0].is_stored(job[1])]
     missing.sort(key=_size, reverse=True)  # the last one should be short
-    waiting = deque(missing)
-    n_helpers = min(MOST_HELPERS, cpu_count() - 1, len(missing) // JOBS_FOR_A_HELPER)
+    waiting = deque(filter(_is_importable, missing))
+    n_helpers = min(MOST_HELPERS, cpu_count() - 1, len(waiting) // JOBS_FOR_A_HELPER)
     helpers = []
     if n_helpers > 0 and STORE.is_writable and sys.executable and not getattr(sys, "frozen", False):
         helpers = [threading.Thread(target=_help, args=(waiting,), daemon=True) for _ in range(n_helpers)]
@@ -47,6 +47,15 @@ def compile_all(wanted: Iterable[Job]) -> None:
             helpers.pop().join()  # which may put its kernel back
         else:
             kernel.entry(kinds)
+    for kernel, kinds in missing:
+        kernel.entry(kinds)
+
+
+def _is_importable(job: Job) -> bool:
+    """Whether a helper finds the kernel by its name."""
+    function = job[0].py_func
+    found = getattr(sys.modules.get(function.__module__), function.__qualname__, None)
+    return found is job[0] and function.__module__ != "__main__"
 
 
 def _size(job: Job) -> int:
