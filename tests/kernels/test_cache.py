@@ -598,7 +598,7 @@ store._write = dying
 
 
 @pytest.mark.parametrize(
-    ("instant", "left"), [("before", 5), ("half there", 5), ("without a name", 5), ("after", 4)]
+    ("instant", "left"), [("before", 4), ("half there", 4), ("without a name", 4), ("after", 3)]
 )
 def test_a_process_may_die_while_it_saves(cold, instant, left):
     cold(f"INSTANT = {instant!r}{DYING}{PROGRAM}", code=9)
@@ -655,8 +655,8 @@ def test_a_cache_that_can_only_be_read_is_used(warm):
     folder.chmod(0o500)
     try:
         assert warm() == (WARM, [])
-        words, (line,) = warm(FIELDS="second first")
-        assert words == [*RIGHT, "2"]
+        words, (line,) = warm(NUMBA_OPT="1")
+        assert words == COLD
         assert line == refusal(folder, "Permission denied")[0]
     finally:
         folder.chmod(0o700)
