@@ -96,11 +96,14 @@ def test_a_script_without_a_guard_does_not_start_itself(place):
     ("trouble", "why"),
     [
         ("sys.executable = '/no/such/python'", "No such file or directory: '/no/such/python'"),
-        ("import os\nos.environ['PYTHONHOME'] = '/nowhere'", ""),
+        ("sys.executable = './broken'", "it is broken"),
     ],
     ids=["it does not start", "it ends"],
 )
 def test_what_a_helper_fails_to_do_is_done_here_and_said(place, trouble, why):
+    broken = place / "broken"
+    broken.write_text("#!/bin/sh\necho it is broken >&2\nexit 3\n")
+    broken.chmod(0o700)
     (_, result, _), (line,) = run(place, program(2, trouble))
     assert result == RIGHT
     assert line.startswith("the kernels are compiled by one process, because a second one failed: ")
