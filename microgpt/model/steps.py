@@ -1,8 +1,8 @@
 """The three things that a run repeats: a training step, the evaluation of a batch, the next character.
 
-Each is one function of one state, a tuple of arrays and numbers, and the backend compiles it as one unit.
-What differs from one repetition to the next, such as the place in the text, follows from counters in the
-array `clock`: so any number of repetitions runs without Python.
+Each is one function of one state, a tuple of arrays and numbers, and consists of kernel calls. The backend
+records these calls and repeats them without Python. What differs from one repetition to the next, such as
+the place in the text, follows from counters in the array `clock`.
 """
 
 from __future__ import annotations

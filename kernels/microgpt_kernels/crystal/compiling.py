@@ -43,7 +43,7 @@ class Steps:
 
     def __call__(self, n, state):
         if state is not self._state:
-            self._state, self._tape = state, self._recorded(state)
+            self._tape, self._state = self._recorded(state), state
         if n > 0:
             in_threads = self._shared and numba.get_num_threads() > 1
             (replay_in_threads if in_threads else replay)(n, *self._tape)
@@ -60,10 +60,7 @@ class Steps:
         first, *others = (raised(count) for count in range(self._n_counters + 1))
         kinds = [(kernel, kinds) for kernel, kinds, _ in first.calls]
         assert all([(kernel, kinds) for kernel, kinds, _ in each.calls] == kinds for each in others)
-        words, *later = (
-            np.array([word for *_, block in each.calls for word in block], np.int64)
-            for each in (first, *others)
-        )
+        words, *later = (np.concatenate([block for *_, block in each.calls]) for each in (first, *others))
         gains = np.diff([words, *later], axis=0)
         zero = words - np.array(least, np.int64) @ gains
         moving = np.flatnonzero(gains.any(axis=0))
@@ -79,5 +76,4 @@ class Steps:
         begins = np.cumsum([0, *(len(block) for *_, block in first.calls)])[:-1]
         calls[:, 0] = [kernel.entry(kinds) for kernel, kinds, _ in first.calls]
         calls[:, 1] = words.ctypes.data + 8 * begins
-        self._recording = first  # which holds the arrays
         return tape

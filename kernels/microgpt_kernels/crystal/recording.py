@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from microgpt_kernels.crystal.entry import Kinds, packed
 
 if TYPE_CHECKING:
@@ -23,16 +25,16 @@ def recording() -> Recording | None:
 class Recording:
     """The kernel calls of a function, in their order.
 
-    calls     each kernel with the types and the words of its arguments
+    calls     each kernel with the types and the words of its arguments; the caller keeps the arrays
     parts     where each part begins in the calls, and where the last one ends
     sections  where each section begins in the parts, and where the last one ends. Several threads may do the
               parts of a section at the same time.
     """
 
     def __init__(self, function: Callable[[], None]) -> None:
-        self.calls: list[tuple[Kernel, Kinds, list[int]]] = []
+        self.calls: list[tuple[Kernel, Kinds, np.ndarray]] = []
         self.parts, self.sections = [0], [0]
-        self._arrays: list[tuple[Any, ...]] = []  # kept, because the calls know only their addresses
+        self._kinds: dict[Kinds, Kinds] = {}
         _of_thread.recording = self
         try:
             function()
@@ -42,8 +44,10 @@ class Recording:
 
     def add(self, kernel: Kernel, arguments: tuple[Any, ...]) -> None:
         """Record a call."""
-        self.calls.append((kernel, *packed(arguments)))
-        self._arrays.append(arguments)
+        kinds, words = packed(arguments)
+        # equal types are one tuple, and no array is kept: a deep model has tens of thousands of calls
+        kinds = self._kinds.setdefault(kinds, kinds)
+        self.calls.append((kernel, kinds, np.array(words, np.int64)))
 
     @contextmanager
     def shared(self):
