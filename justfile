@@ -21,9 +21,10 @@ build-release: build
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     for backend in crystal openblas; do
-        for batch in 1 4; do
-            {{bin}}/microgpt train data/input.txt --backend "$backend" --batch-size "$batch" --steps 1 \
-                --val-fraction 0.01 --out "$work/$backend-$batch" >/dev/null
+        for options in "--batch-size 1 --positions learned" "--batch-size 4 --positions rope"; do
+            # shellcheck disable=SC2086
+            {{bin}}/microgpt train data/input.txt --backend "$backend" $options --steps 1 \
+                --val-fraction 0.01 --out "$work/$backend-${options:13:1}" >/dev/null
         done
     done
 

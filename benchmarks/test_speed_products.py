@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from microgpt_kernels import crystal, openblas
 from microgpt_kernels.crystal.gemm import gemm as tiles
+from microgpt_kernels.crystal.jit import kernel
 from microgpt_kernels.openblas.gemm import gemm as blas
 
 REPEATS = 1000
@@ -19,23 +20,25 @@ SIZES = [
 State = namedtuple("State", ["out", "a", "b"])
 
 
-def by_tiles(state):
-    tiles(state.out, state.a, state.b, 0.0)
+@kernel
+def by_tiles(out, a, b):
+    tiles(out, a, b, 0.0)
 
 
-def by_blas(state):
-    blas(state.out, state.a, state.b, False, False, 0.0)
+@kernel
+def by_blas(out, a, b):
+    blas(out, a, b, False, False, 0.0)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-@pytest.mark.parametrize("product", [by_tiles, by_blas])
+@pytest.mark.parametrize("product", [by_tiles, by_blas], ids=["by_tiles", "by_blas"])
 def test_product(benchmark, product, size):
     N, M, K = size
     openblas.set_threads(1)
     random = np.random.default_rng(0)
     a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((N, K), (K, M)))
     state = State(np.zeros((N, M), np.float32), a, b)
-    repeated = crystal.compile(product)
+    repeated = crystal.compile(lambda state: product(*state))
     repeated(1, state)
     assert np.allclose(state.out, a @ b, rtol=1e-3, atol=1e-3)
     repeats = max(1, REPEATS * 32 * 64 * 64 // (N * M * K)) if N * M * K > 32 * 64 * 64 else REPEATS

@@ -144,7 +144,7 @@ def main(names: list[str]) -> None:
     from microgpt_kernels import load
     from microgpt_kernels.contract import KERNELS
     from microgpt_kernels.crystal.gemm import _panels, _signature
-    from microgpt_kernels.crystal.jit import INNER
+    from microgpt_kernels.crystal.jit import OPTIONS
     from support import CASES, arguments
 
     binding.initialize_all_targets()
@@ -159,7 +159,7 @@ def main(names: list[str]) -> None:
 
     found: dict[str, dict[str, str]] = {name: {} for name in names}
     for function, (python, signature) in functions.items():
-        fresh = njit(**INNER)(python)
+        fresh = njit(**OPTIONS, no_cpython_wrapper=True)(python)
         fresh.compile(signature)
         (llvm,) = fresh.inspect_llvm().values()
         for name in names:

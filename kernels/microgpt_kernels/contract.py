@@ -305,12 +305,10 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     # the bytes that the backend allocates in addition to the arrays it is asked for
     "overhead": (),
     # --- compiling.py -----------------------------------------------------------------------------
-    # compiles a function that is used inside a step
-    "inline": ("function",),
-    # the same for a function with a loop over `shards`, whose iterations may run at the same time
-    "parallel": ("function",),
-    # turns step(state) into steps(n, state), which runs n steps in one call
-    "compile": ("step",),
+    # turns step(state) into steps(n, state), which runs n steps in one call. A step consists of kernel calls
+    # and of views of arrays. With counters it is step(state, *counters), and these are the first n_counters
+    # numbers of state.clock, in descending order: borders of slices and arguments of kernels may be counters.
+    "compile": ("step", "n_counters"),
     # --- threads.py -------------------------------------------------------------------------------
     # a `range` over the shards of a batch; each shard may run in a separate thread
     "shards": (),

@@ -32,18 +32,10 @@ def from_host(array, values):
     array[...] = values
 
 
-def inline(function):
-    return function
-
-
-def parallel(function):
-    return function
-
-
-def compile(step):
+def compile(step, n_counters=0):
     def steps(n, state):
         for _ in range(n):
-            step(state)
+            step(state, *(int(state.clock[i]) for i in range(n_counters)))
 
     return steps
 

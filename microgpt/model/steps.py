@@ -1,13 +1,12 @@
 """The three things that a run repeats: a training step, the evaluation of a batch, the next character.
 
-Each is one function of one state, a tuple of arrays and numbers, and the backend compiles it as one unit.
-What differs from one repetition to the next, such as the place in the text, follows from counters in the
-array `clock`: so any number of repetitions runs without Python.
+Each is one function of one state, a tuple of arrays and numbers, and consists of kernel calls. The backend
+records these calls and repeats them without Python. What differs from one repetition to the next, such as
+the place in the text, follows from counters in the array `clock`.
 """
 
 from __future__ import annotations
 
-import functools
 from types import ModuleType
 from typing import NamedTuple
 
@@ -88,8 +87,7 @@ class Generation(NamedTuple):
     top_p: float
 
 
-@functools.cache
-def build_training(k: ModuleType, n_shards: int) -> Step:
+def build_training(k: ModuleType) -> Step:
     """train(n, state): n steps of Adam, each on the next batch of the walk."""
     forward, backward = build(k)
     shards = k.shards
@@ -121,10 +119,6 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
                 adam.beta1, adam.beta2, adam.eps, adam.clip,
             )  # fmt: skip
 
-    # with a single shard there is nothing to share, and compiling for threads would take longer
-    share_out = k.parallel if n_shards > 1 else k.inline
-    gradients, add_up, update = share_out(gradients), share_out(add_up), share_out(update)
-
     def step(state: Training) -> None:
         batch, adam, S = state.batch, state.adam, len(state.a.scratch)
         k.batch_fill(
@@ -142,7 +136,6 @@ def build_training(k: ModuleType, n_shards: int) -> Step:
     return train
 
 
-@functools.cache
 def build_evaluation(k: ModuleType) -> Step:
     """evaluate(n, state): adds the losses of the next n batches to total, and their number to counted."""
     forward, _ = build(k)
@@ -163,13 +156,11 @@ def build_evaluation(k: ModuleType) -> Step:
     return evaluate
 
 
-@functools.cache
 def build_generation(k: ModuleType) -> Step:
     """generate(n, state): n more characters. Keys and values stay in a.qkv, so that each costs one row."""
     forward, _ = build(k)
 
-    def step(state: Generation) -> None:
-        length, computed = state.clock[0], state.clock[1]
+    def step(state: Generation, length: int, computed: int) -> None:
         rows = slice(computed, length)
         forward(state.p, state.a, state.c, state.window, 0, rows, slice(0, length), slice(0, 1))
         k.sample(
@@ -177,5 +168,5 @@ def build_generation(k: ModuleType) -> Step:
             state.uniform, state.temperature, state.top_k, state.top_p,
         )  # fmt: skip
 
-    generate: Step = k.compile(step)
+    generate: Step = k.compile(step, n_counters=2)
     return generate

@@ -115,4 +115,4 @@ def build(k: ModuleType) -> tuple[Step, Step]:
             k.position_backward(g.pos[s], dx)
         k.embedding_backward(g.tok[s], dx, ids[rows])
 
-    return k.inline(forward), k.inline(backward)
+    return forward, backward

@@ -114,7 +114,7 @@ class Trainer:
             adam=adam,
             stride=stride,
         )
-        self._steps = build_training(k, S)
+        self._steps = build_training(k)
         self._rates = np.zeros(LOG_SLOTS, dtype)
         # last: an array that does not fit has been refused before this memory is written to
         fill(k, placed.param, initial_blocks(initially(self.tensors, config.init), config.seed, dtype))

@@ -115,6 +115,7 @@ class Generator:
         self._uniform = zeros((DRAWS,), self.architecture.dtype, "the random numbers")
         self._clock = placed.k.zeros((3,), np.int64)
         self._generate = build_generation(placed.k)
+        self._prepared: Generation | None = None
 
     def compile(self) -> None:
         """Compile the next character, or load it from the cache: nothing is generated."""
@@ -122,12 +123,16 @@ class Generator:
         self._generate(0, self._state(Sampling()))
 
     def _state(self, sampling: Sampling) -> Generation:
+        """The state; the same one for the same settings, because a backend prepares its work for a state."""
         temperature = float(sampling.temperature) if sampling.temperature >= LOWEST_TEMPERATURE else 0.0
         top_k = min(int(sampling.top_k), self.architecture.vocabulary_size)
-        return Generation(
-            self.placed.p, self.a, self.placed.c, self._window, self._output, self._clock, self._uniform,
-            temperature, top_k, float(sampling.top_p),
-        )  # fmt: skip
+        settings = temperature, top_k, float(sampling.top_p)
+        if self._prepared is None or self._prepared[-len(settings) :] != settings:
+            self._prepared = Generation(
+                self.placed.p, self.a, self.placed.c, self._window, self._output, self._clock, self._uniform,
+                *settings,
+            )  # fmt: skip
+        return self._prepared
 
     def stream(
         self, prompt: IdArray, length: int, sampling: Sampling, chunk: int | None = None

@@ -105,20 +105,14 @@ def inside(array, rng):
     return larger, larger[1:-1, 1:-2]
 
 
-def compiled(function, *signature):
-    """Compiled for any strides, whatever those of the first arguments happen to be."""
-    return njit(types.void(*signature), **OPTIONS)(function)
-
-
 @pytest.fixture(scope="module", params=TOLERANCE)
 def dtype(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def crystal_products(dtype):
-    real, gemm = getattr(types, dtype), crystal.gemm
-    matrix, row = types.Array(real, 2, "A"), types.Array(real, 1, "A")
+def crystal_products():
+    gemm = crystal.gemm
 
     def product(out, a, b, start):
         gemm(out, a, b, start)
@@ -126,11 +120,7 @@ def crystal_products(dtype):
     def product_from_zero(out, a, b):
         gemm(out, a, b, 0.0)
 
-    return {
-        "zero": compiled(product_from_zero, matrix, matrix, matrix),
-        "row": compiled(product, matrix, matrix, matrix, row),
-        "matrix": compiled(product, matrix, matrix, matrix, matrix),
-    }
+    return {"zero": jit.kernel(product_from_zero), "row": jit.kernel(product), "matrix": jit.kernel(product)}
 
 
 @pytest.mark.parametrize("size", PRODUCTS, ids=str)
@@ -161,8 +151,7 @@ def test_crystal_gemm(crystal_products, dtype, start, layout, size):
 @pytest.mark.parametrize("shape", [(1, 1), (3, 41), (16, 16), (17, 33), (64, 7), (65, 48)], ids=str)
 def test_crystal_transpose(dtype, shape):
     rng = np.random.default_rng(shape)
-    matrix = types.Array(getattr(types, dtype), 2, "A")
-    transpose = compiled(lambda out, inp: crystal.transpose(out, inp), matrix, matrix)
+    transpose = jit.kernel(lambda out, inp: crystal.transpose(out, inp))
     _, inp = inside(rng.normal(size=shape).astype(dtype), rng)
     around, out = inside(np.full(shape[::-1], np.nan, dtype), rng)
     before = around.copy()
@@ -178,10 +167,7 @@ def test_crystal_transpose(dtype, shape):
 def test_crystal_dots(dtype, N, steps, add):
     W = lanes_of(getattr(types, dtype))
     rng = np.random.default_rng((N, steps))
-    matrix = types.Array(getattr(types, dtype), 2, "A")
-    dots = compiled(
-        lambda out, a, b, add: crystal.dots(out, a, b, add), matrix, matrix, matrix, types.boolean
-    )
+    dots = jit.kernel(lambda out, a, b, add: crystal.dots(out, a, b, add != 0))
     (around, out), (_, a), (_, b) = (
         inside(rng.normal(size=shape).astype(dtype), rng)
         for shape in ((N, W), (N, steps * W), (W, steps * W))
@@ -195,14 +181,13 @@ def test_crystal_dots(dtype, N, steps, add):
 
 
 @pytest.fixture(scope="module")
-def openblas_product(dtype):
-    real, gemm = getattr(types, dtype), openblas.gemm
-    matrix = types.Array(real, 2, "A")
+def openblas_product():
+    gemm = openblas.gemm
 
     def product(out, a, b, transpose_a, transpose_b, beta):
         gemm(out, a, b, transpose_a, transpose_b, beta)
 
-    return compiled(product, matrix, matrix, matrix, types.boolean, types.boolean, types.float64)
+    return jit.kernel(product)
 
 
 @pytest.mark.parametrize("size", PRODUCTS, ids=str)

@@ -115,16 +115,13 @@ def test_what_works_in_place_is_repeated_less():
     assert longest[1] <= roofline.MAX_CALLS_IN_PLACE < longest[0] <= roofline.MAX_CALLS
 
 
-def test_a_compiled_kernel_takes_every_turn():
-    clock, turns = np.zeros(2, np.int64), np.zeros(1, np.int64)
-    repeated(load("crystal"), "clock_advance")(5, ((clock,), turns))
-    assert (clock[0], turns[0]) == (5, 5)
-    # two kernels whose arguments are alike
+def test_a_kernel_takes_every_turn():
+    clock = np.zeros(2, np.int64)
+    repeated(load("crystal"), "clock_advance")(5, (clock,))
+    assert clock[0] == 5
     out, inp = np.ones((2, 3), np.float32), -np.ones((2, 3), np.float32)
-    repeated(load("crystal"), "residual_backward")(3, ((out, inp), turns))
+    repeated(load("crystal"), "residual_backward")(3, (out, inp))
     assert (out == -2).all()
-    repeated(load("crystal"), "relu_forward")(3, ((out, inp), turns))
-    assert (out == 0).all()
 
 
 @pytest.mark.parametrize("backend", ["reference", "crystal"])

@@ -1,6 +1,5 @@
 """The trainer: the same numbers whatever the backend, the threads and the interruptions; and no waste."""
 
-import functools
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -21,7 +20,6 @@ from microgpt.model.placed import place
 from microgpt.recipes import RECIPES
 from microgpt.text.reading import Text, read_text
 from microgpt.text.vocabulary import Vocabulary
-from microgpt.training import trainer as train
 from microgpt.training.run import Run
 from microgpt.training.trainer import LOG_SLOTS, Trainer
 
@@ -32,14 +30,6 @@ IDS = np.random.default_rng(0).integers(0, V, 200).astype(np.uint8)
 SMALL = RECIPES["plain"] | {
     "file": "x", "seq_len": 8, "d_model": 12, "d_ff": 20, "heads": "1+4+7", "threads": 1, "lr": 0.01,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_once():
-    """One compiled step for each backend, whatever the sizes of the models."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "build_training", functools.cache(train.build_training))
-        yield
 
 
 def trainer_of(backend, ids=IDS, vocabulary_size=V, cap=None, **options):

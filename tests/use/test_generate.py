@@ -1,6 +1,5 @@
 """Generation against a model without a memory: a full forward pass over the window for every character."""
 
-import functools
 import itertools
 
 import numpy as np
@@ -19,20 +18,11 @@ from microgpt.model.parameters import count, table
 from microgpt.model.placed import place
 from microgpt.recipes import RECIPES
 from microgpt.text.vocabulary import Vocabulary
-from microgpt.use import generate
 from microgpt.use.generate import DRAWS, Generator, Sampling, encode_prompt, until
 
 V = 23
 BACKENDS = ("reference", "crystal", "openblas")
 LAYOUTS = {"uniform": "uniform", "prime": "prime", "ones": "ones", "a layer each": "16+8+24 | 48"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compile_once():
-    """One compiled loop for each backend, whatever the sizes of the models."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generate, "build_generation", functools.cache(generate.build_generation))
-        yield
 
 
 def config_of(T, positions="learned", heads="uniform", dtype="float32"):

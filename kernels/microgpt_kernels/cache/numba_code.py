@@ -5,7 +5,8 @@ time; and if it cannot write a folder, it uses another one without saying so. So
 cache instead.
 
 Private names of Numba used here, the same from 0.61 to 0.68: the attribute `_cache` of dispatchers and CFunc,
-whose class is `_Cache`; `CompileResult._reduce` and `_rebuild`; `FunctionIdentity._unique_ids`.
+whose class is `_Cache`; a library's `_final_module`; `CompileResult._reduce` and `_rebuild`;
+`FunctionIdentity._unique_ids`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import marshal
 import os
 import pickle
 import warnings
+from collections.abc import Callable
 
 import llvmlite
 import numba
@@ -26,8 +28,9 @@ from numba import types
 from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import _Cache
 from numba.core.ccallback import CFunc
-from numba.core.compiler import CompileResult
+from numba.core.compiler import Compiler, CompileResult
 from numba.core.errors import NumbaWarning
+from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
 
@@ -44,19 +47,32 @@ HARMLESS_SETTINGS = ("NUMBA_CACHE_DIR=", "NUMBA_NUM_THREADS=", "NUMBA_THREADING_
 FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "little"))
 
 
-def stored(dispatcher):
-    """Makes a dispatcher of Numba look for machine code in the store before it compiles."""
-    if not numba.config.DISABLE_JIT:
-        dispatcher._cache = Stored(dispatcher.py_func)
-    return dispatcher
+# What defines the symbols that stored code may use, by their names
+_DEFINITIONS: dict[str, Callable[[], None]] = {}
 
 
-def stored_cfunc(function, signature, options):
+def needed_later(symbol: str, define: Callable[[], None]) -> None:
+    """Let `define_symbols` call `define` for code that uses the symbol."""
+    _DEFINITIONS[symbol] = define
+
+
+def define_symbols(compiled):
+    """Define the symbols that a C callback of `stored_cfunc` uses: before that, it must not be called."""
+    for symbol in compiled._cache.symbols:
+        _DEFINITIONS[symbol]()
+
+
+def stored_cfunc(function, signature, options, pipeline=Compiler):
     """A C callback, which is loaded from the store or compiled now."""
-    compiled = CFunc(function, normalize_signature(signature), locals={}, options=options)
+    compiled = CFunc(function, normalize_signature(signature), {}, options, pipeline_class=pipeline)
     compiled._cache = Stored(function)
     compiled.compile()
     return compiled
+
+
+def is_stored(function, signature):
+    """Whether the store has a function's code for these types."""
+    return STORE.has(Stored(function).key(signature, cpu_target.target_context))
 
 
 class Stored(_Cache):
@@ -64,16 +80,18 @@ class Stored(_Cache):
 
     def __init__(self, function):
         self._function = function
+        self.symbols = []  # those that its code uses, of which `needed_later` has a definition
 
     def load_overload(self, sig, target_context):
         target_context.refresh()
-        key = self._key(sig, target_context)
+        key = self.key(sig, target_context)
         loaded = None
         content = STORE.get(key)
         if content is not None:
             try:
-                stored_sig, reduced = pickle.loads(content)
+                stored_sig, symbols, reduced = pickle.loads(content)
                 if stored_sig == sig:
+                    self.symbols = symbols
                     loaded = CompileResult._rebuild(target_context, *reduced)
             except MemoryError:
                 raise
@@ -88,9 +106,11 @@ class Stored(_Cache):
             name = self._function.__qualname__
             warnings.warn(f"{name} cannot be kept: its code holds addresses", NumbaWarning, stacklevel=2)
             return
-        STORE.put(self._key(sig, data.target_context), dumps((sig, data._reduce())))
+        named = (each.name for each in data.library._final_module.global_variables)
+        self.symbols = sorted(_DEFINITIONS.keys() & named)
+        STORE.put(self.key(sig, data.target_context), dumps((sig, self.symbols, data._reduce())))
 
-    def _key(self, sig, target_context):
+    def key(self, sig, target_context):
         """All that the machine code depends on, apart from sources and versions, which choose the folder."""
         args, _ = normalize_signature(sig)
         return repr(

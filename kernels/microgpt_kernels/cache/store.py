@@ -46,6 +46,11 @@ class Store:
         except OSError as error:
             return self._not_kept(error, error.filename)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether code can be kept, as far as is known."""
+        return self.folder is not None and self._writable
+
     def get(self, key: str) -> bytes | None:
         """The machine code that was kept under a key, or None."""
         if self.folder is None:
@@ -64,9 +69,13 @@ class Store:
             return None
         return body[len(head) :] if body.startswith(head) else None
 
+    def has(self, key: str) -> bool:
+        """Whether machine code is kept under a key."""
+        return self.folder is not None and (self.folder / _name(key)).exists()
+
     def put(self, key: str, code: bytes) -> None:
         """Keep machine code under a key, if that is possible."""
-        if self.folder is None or not self._writable:
+        if not self.is_writable:
             return
         body = key.encode() + code
         try:

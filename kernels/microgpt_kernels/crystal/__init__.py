@@ -4,7 +4,7 @@ from microgpt_kernels.crystal.adam import adam_step, gradient_norm, shard_sum
 from microgpt_kernels.crystal.attention import attention_backward, attention_forward
 from microgpt_kernels.crystal.batch import batch_fill
 from microgpt_kernels.crystal.clock import clock_advance, step_record
-from microgpt_kernels.crystal.compiling import compile, inline, parallel
+from microgpt_kernels.crystal.compiling import compile
 from microgpt_kernels.crystal.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from microgpt_kernels.crystal.describe import describe
 from microgpt_kernels.crystal.embedding import (

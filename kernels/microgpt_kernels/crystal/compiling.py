@@ -1,61 +1,79 @@
-"""How a step is compiled: as one function, which runs any number of steps before it returns."""
+"""How a step is compiled: it is recorded as a list of kernel calls, and the list is then repeated."""
 
-import marshal
-import sys
+from __future__ import annotations
 
 import numba
-from numba import njit
-from numba.extending import register_jitable
+import numpy as np
 
-from microgpt_kernels.crystal.jit import INNER, kernel
-
-# only the loop over shards runs in parallel; Numba must not look for other parallel code
-PARALLEL = {
-    "prange": True, "comprehension": False, "reduction": False, "inplace_binop": False, "setitem": False,
-    "numpy": False, "stencil": False, "fusion": False,
-}  # fmt: skip
+from microgpt_kernels.crystal.recording import Recording
+from microgpt_kernels.crystal.replay import replay, replay_in_threads
+from microgpt_kernels.crystal.side_by_side import compile_all
 
 
-def _normalised(function):
-    """The function with a copy of its code that is the same in every process.
-
-    Keys of the cache contain the pickled contents of closures, including functions. A pickle records which
-    equal constants are the same object, and that differs between code that was just compiled and code that
-    Python loaded from a .pyc file. Version 0 of marshal does not record it.
-    """
-    names = function.__globals__  # __file__ is pickled, too, and Python 3.13 interns the file name in code
-    if "__file__" in names:
-        names["__file__"] = sys.intern(names["__file__"])
-    function.__code__ = marshal.loads(marshal.dumps(function.__code__, 0))
-    return function
+def compile(step, n_counters=0):
+    """steps(n, state), which does step(state) n times in a single call of compiled code."""
+    if numba.config.DISABLE_JIT:
+        return _in_python(step, n_counters)
+    return Steps(step, n_counters)
 
 
-def inline(function):
-    """Merges a function that is used inside a step into its callers before anything is compiled.
-
-    LLVM would optimise a callee again with each of its callers: a merged step compiles twice as fast.
-    """
-    merged = njit(inline="always", **INNER)(_normalised(function))
-    if not numba.config.DISABLE_JIT:
-        # This name is part of the cache's keys, as are the contents of closures. By default it would be
-        # random, and differ from process to process.
-        merged._set_uuid(function.__qualname__)
-    return merged
-
-
-def parallel(function):
-    """The same for a function with a loop over `shards`, whose iterations may run in separate threads."""
-    function.parallel = True  # else the cache could not tell it from the same function without threads
-    return register_jitable(parallel=PARALLEL, **INNER)(_normalised(function))
-
-
-def compile(step):
-    """steps(n, state), which runs step(state) n times, compiled as one function that Python calls once."""
-    inner = inline(step)
-
+def _in_python(step, n_counters):
     def steps(n, state):
         for _ in range(n):
-            inner(state)
+            step(state, *(int(state.clock[i]) for i in range(n_counters)))
 
-    steps.__qualname__ = f"{step.__module__}.{step.__qualname__}"
-    return kernel(steps)
+    return steps
+
+
+class Steps:
+    """Does a step n times. With n = 0 all its kernels are compiled, and nothing is computed.
+
+    The step is recorded when it first meets a state: it is run in plain Python, in which kernels note their
+    arguments instead of computing. So a step consists of nothing but kernel calls.
+
+    A step may have counters, whose values change from step to step: the first numbers of state.clock. It is
+    then recorded for a few values of them, and the arguments of its calls for all other values follow from
+    these, because addresses and shapes are linear in the borders of slices. In each recording a counter is
+    larger than the one after it.
+    """
+
+    def __init__(self, step, n_counters):
+        self._step, self._n_counters = step, n_counters
+        self._state = self._tape = None
+
+    def __call__(self, n, state):
+        if state is not self._state:
+            self._tape, self._state = self._recorded(state), state
+        if n > 0:
+            in_threads = self._shared and numba.get_num_threads() > 1
+            (replay_in_threads if in_threads else replay)(n, *self._tape)
+
+    def _recorded(self, state):
+        """The arguments of `replay`."""
+        least = range(self._n_counters)[::-1]
+
+        def raised(count):
+            """The recording for the least counters, except that the first `count` of them are one higher."""
+            counters = [value + (i < count) for i, value in enumerate(least)]
+            return Recording(lambda: self._step(state, *counters))
+
+        first, *others = (raised(count) for count in range(self._n_counters + 1))
+        kinds = [(kernel, kinds) for kernel, kinds, _ in first.calls]
+        assert all([(kernel, kinds) for kernel, kinds, _ in each.calls] == kinds for each in others)
+        words, *later = (np.concatenate([block for *_, block in each.calls]) for each in (first, *others))
+        gains = np.diff([words, *later], axis=0)
+        zero = words - np.array(least, np.int64) @ gains
+        moving = np.flatnonzero(gains.any(axis=0))
+        counted = np.stack([moving, zero[moving], *gains[:, moving]], axis=1)
+
+        self._shared = any(np.diff(first.sections) > 1)
+        runner = replay_in_threads if self._shared and numba.get_num_threads() > 1 else replay
+        parts, sections = np.array(first.parts), np.array(first.sections)
+        counters = state.clock if self._n_counters else np.zeros(0, np.int64)
+        calls = np.zeros((len(first.calls), 2), np.int64)
+        tape = calls, parts, sections, words, counted, counters
+        compile_all({*kinds, (runner, runner.kinds(0, *tape))})
+        begins = np.cumsum([0, *(len(block) for *_, block in first.calls)])[:-1]
+        calls[:, 0] = [kernel.entry(kinds) for kernel, kinds, _ in first.calls]
+        calls[:, 1] = words.ctypes.data + 8 * begins
+        return tape

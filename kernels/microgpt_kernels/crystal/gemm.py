@@ -123,7 +123,7 @@ def _panels(c, c_row, a, a_row, a_col, b, b_row, start, start_row, N, M, K):
 
 # The tiles are compiled separately and called by address. As part of each kernel they would be optimised
 # again for every product of the model, and a cold start would take three times as long.
-_SYMBOLS = {
+_TILED = {
     dtype: external_function(_panels, f"microgpt_gemm_{dtype}", _signature(dtype))
     for dtype in (types.float32, types.float64)
 }
@@ -131,7 +131,7 @@ _SYMBOLS = {
 
 @overload(gemm, jit_options=INNER)
 def _gemm(out, a, b, start):
-    panels = _SYMBOLS[out.dtype]
+    panels = _TILED[out.dtype]
     # the sums start from a matrix as large as out, from the same row for each row of out, or from zero
     if isinstance(start, types.Array):
         matrix = start.ndim == 2

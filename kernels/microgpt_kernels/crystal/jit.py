@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
-from llvmlite import binding
-from numba import njit, types
+import numpy as np
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.core.ccallback import CFunc
 from numba.core.registry import cpu_target
-from numba.extending import register_jitable
+from numba.extending import intrinsic, register_jitable
 
-from microgpt_kernels.cache.numba_code import stored, stored_cfunc
+from microgpt_kernels.cache.numba_code import define_symbols, is_stored, needed_later, stored_cfunc
+from microgpt_kernels.crystal.callee import CalleeCompiler
+from microgpt_kernels.crystal.entry import EntryCompiler, Kinds, call_entry, packed
+from microgpt_kernels.crystal.recording import recording
 
 # reassoc allows a sum to be split over the lanes of a vector, contract allows a*b+c to be fused, arcp allows
 # a division to become a multiplication by the reciprocal, and nsz allows the sign of zero to be ignored. nnan
@@ -29,25 +38,91 @@ OPTIONS: dict[str, Any] = {
     "no_cfunc_wrapper": True,
 }
 
-# a function that only compiled code calls needs no Python wrapper, and compiles faster without one
-INNER = {**OPTIONS, "no_cpython_wrapper": True}
+# a function that only compiled code calls needs no Python wrapper, and no machine code of its own
+INNER = {**OPTIONS, "no_cpython_wrapper": True, "pipeline_class": CalleeCompiler}
 inlined = register_jitable(**INNER)
 
 
-def kernel(function):
-    """Compiles a function of arrays for the types that it is called with, or loads it from the cache."""
-    return stored(njit(**OPTIONS)(function))
+class Kernel:
+    """A function of arrays and numbers, compiled for each combination of types that it is called with.
+
+    While a step is recorded, a call becomes a part of the recording, and nothing is computed.
+    """
+
+    def __init__(self, function: Callable[..., None], **options: Any) -> None:
+        functools.update_wrapper(self, function)
+        self.py_func, self._options = function, {**OPTIONS, **options}
+        self._entries: dict[Kinds, CFunc] = {}
+
+    def __call__(self, *arguments: Any) -> None:
+        recorder = recording()
+        if recorder is not None:
+            recorder.add(self, arguments)
+            return
+        kinds, words = packed(arguments)
+        block = np.array(words, np.int64)
+        call_entry(self.entry(kinds), block.ctypes.data)
+
+    def entry(self, kinds: Kinds) -> int:
+        """The address of its entry for these types, which is loaded from the store or compiled now."""
+        if kinds not in self._entries:
+            self._entries[kinds] = self.compile(kinds)
+            define_symbols(self._entries[kinds])
+        return self._entries[kinds].address
+
+    def compile(self, kinds: Kinds) -> CFunc:
+        """Load its entry from the store, or compile it now. It cannot run yet: see `entry`."""
+        return stored_cfunc(self.py_func, types.void(*kinds), self._options, EntryCompiler)
+
+    @staticmethod
+    def kinds(*arguments: Any) -> Kinds:
+        """The types of arguments."""
+        return packed(arguments)[0]
+
+    def is_stored(self, kinds: Kinds) -> bool:
+        """Whether `entry` has nothing to compile."""
+        return kinds in self._entries or is_stored(self.py_func, types.void(*kinds))
+
+
+def kernel(function: Callable[..., None], **options: Any) -> Any:
+    """Makes a kernel of a function."""
+    return function if numba.config.DISABLE_JIT else Kernel(function, **options)
 
 
 def external_function(function, symbol, signature):
-    """Compiles a function separately, so that other compiled code can call it by the name of a symbol.
+    """Compiles a function separately, so that the code of kernels can call it through the name of a symbol.
 
-    The cache holds the names of symbols, never their addresses.
+    The cache holds names of symbols, never addresses. Code that uses the symbol can be compiled before the
+    function is, since the symbol stands for a place in memory, where the function's address is written later.
     """
-    if not numba.config.DISABLE_JIT:
-        compiled = stored_cfunc(function, signature, OPTIONS)
-        binding.add_symbol(symbol, compiled.address)
-    return types.ExternalFunction(symbol, signature)
+    if numba.config.DISABLE_JIT:
+        return function
+    place = ctypes.c_void_p()
+    binding.add_symbol(symbol, ctypes.addressof(place))
+
+    def define():
+        if not place.value:
+            place.value = stored_cfunc(function, signature, OPTIONS).address
+
+    needed_later(symbol, define)
+
+    @intrinsic
+    def call(typingctx, *arguments):
+        def codegen(context, builder, _, args):
+            values = cgutils.unpack_tuple(builder, args[0])
+            pairs = zip(values, arguments, signature.args, strict=True)
+            values = [context.cast(builder, value, given, wanted) for value, given, wanted in pairs]
+            kind = ir.FunctionType(
+                context.get_value_type(signature.return_type), [value.type for value in values]
+            )
+            held = builder.module.globals.get(symbol)
+            held = held or ir.GlobalVariable(builder.module, kind.as_pointer(), symbol)
+            result = builder.call(builder.load(held), values)
+            return context.get_dummy_value() if signature.return_type == types.void else result
+
+        return signature.return_type(types.StarArgTuple.from_types(arguments)), codegen
+
+    return call
 
 
 class Machine(NamedTuple):

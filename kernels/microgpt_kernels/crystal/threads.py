@@ -3,8 +3,8 @@
 import os
 
 import numba
-from numba import prange
 
+from microgpt_kernels.crystal.recording import recording
 from microgpt_kernels.errors import BackendError
 
 # Threads wait for each other three times a step. By default they spin while they wait: if other programs need
@@ -14,7 +14,17 @@ from microgpt_kernels.errors import BackendError
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-shards = prange
+
+def shards(n):
+    """A range over the shards. What is done for each of them becomes a part of a step's recording."""
+    recorder = recording()
+    if recorder is None:
+        yield from range(n)
+        return
+    with recorder.shared():
+        for shard in range(n):
+            yield shard
+            recorder.part()
 
 
 def max_shards():

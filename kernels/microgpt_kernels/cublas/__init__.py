@@ -4,7 +4,7 @@ from microgpt_kernels.cublas.adam import adam_step, gradient_norm, shard_sum
 from microgpt_kernels.cublas.attention import attention_backward, attention_forward
 from microgpt_kernels.cublas.batch import batch_fill
 from microgpt_kernels.cublas.clock import clock_advance, step_record
-from microgpt_kernels.cublas.compiling import compile, inline, parallel
+from microgpt_kernels.cublas.compiling import compile
 from microgpt_kernels.cublas.cross_entropy import cross_entropy_backward, cross_entropy_forward
 from microgpt_kernels.cublas.describe import describe
 from microgpt_kernels.cublas.embedding import (

@@ -9,26 +9,18 @@ from microgpt_kernels.cublas import device
 from microgpt_kernels.cublas.graph import Graph
 
 
-def inline(function):
-    """The function itself: only the launches that it makes become part of the graph."""
-    return function
-
-
-def parallel(function):
-    """The function itself: there is one shard, and each kernel is parallel by itself."""
-    return function
-
-
-def compile(step):
+def compile(step, n_counters=0):
     """steps(n, state): n times step(state), as replays of one graph."""
-    return Steps(step)
+    if n_counters == 0:
+        return Steps(step)
+    return Steps(lambda state: step(state, *(state.clock[i] for i in range(n_counters))))
 
 
 class Steps:
     """Runs a step n times. The first runs kernel by kernel, which loads them; the others replay its graph.
 
     Launching a kernel costs the host more time than a short kernel takes; a whole graph is one launch. A step
-    that reads numbers from the GPU, as generation does, cannot be recorded and always runs kernel by kernel.
+    that reads counters from the GPU, as generation does, cannot be recorded and always runs kernel by kernel.
     With n = 0 all kernels of the step are compiled and loaded, and nothing is launched.
     """
 
