@@ -88,6 +88,14 @@ class Generation(NamedTuple):
     top_p: float
 
 
+class Interpolation(NamedTuple):
+    """The state of generation by a model that is interpolated with another one."""
+
+    generation: Generation
+    expected: Array  # (1, V), the other one's distribution of the next character
+    weight: float  # of the other one
+
+
 @functools.cache
 def build_training(k: ModuleType, n_shards: int) -> Step:
     """train(n, state): n steps of Adam, each on the next batch of the walk."""
@@ -175,6 +183,26 @@ def build_generation(k: ModuleType) -> Step:
         k.sample(
             state.window, state.output, state.clock, state.a.scratch[0], state.a.logits[rows],
             state.uniform, state.temperature, state.top_k, state.top_p,
+        )  # fmt: skip
+
+    generate: Step = k.compile(step)
+    return generate
+
+
+@functools.cache
+def build_interpolation(k: ModuleType) -> Step:
+    """generate(n, state): like that of `build_generation`, drawn from both distributions together."""
+    forward, _ = build(k)
+
+    def step(state: Interpolation) -> None:
+        own = state.generation
+        length, computed = own.clock[0], own.clock[1]
+        rows, last = slice(computed, length), slice(length - 1, length)
+        forward(own.p, own.a, own.c, own.window, 0, rows, slice(0, length), slice(0, 1))
+        k.interpolate(own.a.logits[last], state.expected, state.weight)
+        k.sample(
+            own.window, own.output, own.clock, own.a.scratch[0], own.a.logits[last],
+            own.uniform, own.temperature, own.top_k, own.top_p,
         )  # fmt: skip
 
     generate: Step = k.compile(step)

@@ -22,8 +22,9 @@ from microgpt.arrays import Array, IdArray
 from microgpt.errors import MicrogptError, shown
 from microgpt.model.activations import activations
 from microgpt.model.placed import PlacedModel
-from microgpt.model.steps import Generation, build_generation
+from microgpt.model.steps import Generation, Interpolation, build_generation, build_interpolation
 from microgpt.text.vocabulary import Vocabulary
+from microgpt.use.interpolation import WEIGHT
 
 # for how many characters random numbers are made at once; no piece is longer
 DRAWS = 1024
@@ -114,14 +115,24 @@ class Generator:
         self._output = zeros((DRAWS,), np.int32, "the characters that are drawn")
         self._uniform = zeros((DRAWS,), self.architecture.dtype, "the random numbers")
         self._clock = placed.k.zeros((3,), np.int64)
-        self._generate = build_generation(placed.k)
+        self._ngrams = placed.ngrams
+        if self._ngrams is None:
+            self._generate = build_generation(placed.k)
+        else:
+            V, dtype = self.architecture.vocabulary_size, self.architecture.dtype
+            self._expected = zeros((1, V), dtype, "what the n-grams predict")
+            self._generate = build_interpolation(placed.k)
 
     def compile(self) -> None:
         """Compile the next character, or load it from the cache: nothing is generated."""
         self.k.from_host(self._clock, np.array([1, 0, 0]))  # a GPU looks at the arrays as it compiles
         self._generate(0, self._state(Sampling()))
 
-    def _state(self, sampling: Sampling) -> Generation:
+    def _state(self, sampling: Sampling) -> Generation | Interpolation:
+        own = self._state_of_network(sampling)
+        return own if self._ngrams is None else Interpolation(own, self._expected, WEIGHT)
+
+    def _state_of_network(self, sampling: Sampling) -> Generation:
         temperature = float(sampling.temperature) if sampling.temperature >= LOWEST_TEMPERATURE else 0.0
         top_k = min(int(sampling.top_k), self.architecture.vocabulary_size)
         return Generation(
@@ -134,7 +145,8 @@ class Generator:
     ) -> Iterator[npt.NDArray[np.int32]]:
         """`length` new ids, in pieces (n,) as they come.
 
-        prompt  (n,)  ids, of which the last seq_len count; without any, the character with id 0 is the prompt
+        prompt  (n,)  ids, of which the last seq_len count, and of n-grams those that they look back; without
+                any, the character with id 0 is the prompt
         chunk   ids to a piece; None: one at first, then as many as take PIECE_SECONDS
 
         The ids depend on the prompt and the sampling alone, not on the pieces. Raises MicrogptError for a
@@ -145,7 +157,8 @@ class Generator:
         if chunk is not None and chunk < 1:
             raise ValueError(f"a piece has at least 1 character, not {chunk}")
         V, T = self.architecture.vocabulary_size, self.architecture.seq_len
-        seen = np.asarray(prompt[-T:] if len(prompt) else [0])
+        context = 0 if self._ngrams is None else self._ngrams.order - 1
+        seen = np.asarray(prompt[-max(T, context) :] if len(prompt) else [0])
         if not 0 <= seen.min() <= seen.max() < V:
             raise ValueError(f"ids must lie between 0 and {V - 1}")
         return self._pieces(seen, length, sampling, chunk)
@@ -163,11 +176,12 @@ class Generator:
     def _pieces(
         self, seen: Array, length: int, sampling: Sampling, chunk: int | None
     ) -> Iterator[npt.NDArray[np.int32]]:
-        k, state = self.k, self._state(sampling)
-        window = np.zeros(self.architecture.seq_len, np.int32)
-        window[: len(seen)] = seen
+        k, state, T = self.k, self._state(sampling), self.architecture.seq_len
+        text = [int(symbol) for symbol in seen]  # what the n-grams look up
+        in_window, computed = min(len(seen), T), 0
+        window = np.zeros(T, np.int32)
+        window[:in_window] = seen[-T:]
         k.from_host(self._window, window)
-        in_window, computed = len(seen), 0
         random = np.random.default_rng(sampling.seed)
         n = chunk or 1
         for begin in range(0, length, DRAWS):
@@ -178,10 +192,27 @@ class Generator:
             while drawn < block:
                 n = min(n, block - drawn)
                 started = time.perf_counter()
-                self._generate(n, state)
+                if self._ngrams is None:
+                    self._generate(n, state)
+                else:
+                    self._interpolate(state, drawn, n, text)
                 piece = k.to_host(self._output)[drawn : drawn + n].copy()
                 seconds = time.perf_counter() - started
                 drawn += n
                 yield piece
                 n = chunk or max(1, min(2 * n, int(n * PIECE_SECONDS / seconds)))
             in_window, computed, _ = k.to_host(self._clock)
+
+    def _interpolate(self, state: Generation | Interpolation, drawn: int, n: int, text: list[int]) -> None:
+        """Draw n characters one by one: the n-grams have to know each before they predict the next.
+
+        drawn  how many slots of the output are full
+        text   the last characters; moves on
+        """
+        k, ngrams = self.k, self._ngrams
+        assert ngrams is not None
+        for slot in range(drawn, drawn + n):
+            k.from_host(self._expected, ngrams.next(text)[None])
+            self._generate(1, state)
+            text.append(int(k.to_host(self._output)[slot]))
+            del text[: -ngrams.order]
