@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from microgpt.arrays import Array
@@ -10,7 +12,7 @@ from microgpt.text.ngrams import Counts, NGrams, highest_order, kneser_ney
 
 KEYS, COUNTS = "ngrams.keys", "ngrams.counts"
 # the tensors by name; both are as `ngrams.Counts` describes
-DTYPES = {KEYS: np.dtype(np.int64), COUNTS: np.dtype(np.int32)}
+DTYPES: dict[str, np.dtype[Any]] = {KEYS: np.dtype(np.int64), COUNTS: np.dtype(np.int32)}
 
 
 def stored(ngrams: NGrams) -> dict[str, Array]:
