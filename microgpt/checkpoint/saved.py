@@ -27,7 +27,15 @@ from typing import Any
 import numpy as np
 
 from microgpt.arrays import Array
-from microgpt.checkpoint.file import BUFFERS, Header, StoredTensor, opened, read_header, read_tensors
+from microgpt.checkpoint.file import (
+    BUFFERS,
+    WITH_NGRAMS,
+    Header,
+    StoredTensor,
+    opened,
+    read_header,
+    read_tensors,
+)
 from microgpt.checkpoint.old import left_open, progress_of_format_1
 from microgpt.checkpoint.progress import Progress
 from microgpt.checkpoint.stored_ngrams import COUNTS, DTYPES, KEYS, check_order, restored
@@ -181,12 +189,15 @@ def _parse(header: Header, path: Path) -> SavedModel:
         raise MicrogptError("its metadata have no valid entry 'vocabulary'")
     architecture = build(Architecture, parts["model"] or {}, "its model")
     entry = description.get(NGRAMS)
-    if NGRAMS in description:
+    with_ngrams = description["format"] == WITH_NGRAMS
+    if with_ngrams != (NGRAMS in description):
+        raise MicrogptError(f"its metadata have no valid entry {NGRAMS!r}")
+    if with_ngrams:
         if not isinstance(entry, dict) or parts["training"] is not None:
             raise MicrogptError(f"its metadata have no valid entry {NGRAMS!r}")
         check_order(entry.get("order"), architecture.vocabulary_size)
     prefixes = [*BUFFERS] if parts["training"] is not None else [""]
-    _check_tensors(header.tensors, architecture, prefixes, with_ngrams=entry is not None)
+    _check_tensors(header.tensors, architecture, prefixes, with_ngrams=with_ngrams)
     fields: dict[str, Any] = {
         "architecture": architecture,
         "vocabulary": Vocabulary(vocabulary),

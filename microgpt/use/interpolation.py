@@ -23,9 +23,10 @@ WEIGHT = 0.5
 
 def interpolated(losses: Array, ngram_losses: Array) -> Floats:
     """The losses in nats of both together, from those of the network and of the n-grams, of one shape."""
-    together: Floats = np.logaddexp(
-        math.log(1 - WEIGHT) - losses.astype(np.float64), math.log(WEIGHT) - ngram_losses
-    )
+    with np.errstate(invalid="ignore"):  # of a run that has gone wrong, the loss is not a number
+        together: Floats = np.logaddexp(
+            math.log(1 - WEIGHT) - losses.astype(np.float64), math.log(WEIGHT) - ngram_losses
+        )
     return -together
 
 
