@@ -176,6 +176,13 @@ def train(
     sample_every: Annotated[
         int | None, typer.Option(help="Steps between samples.", show_default="at the end")
     ] = None,
+    ngrams: Annotated[
+        int,
+        typer.Option(
+            help="Count all sequences of this many characters, and average the network's predictions with "
+            "theirs; 0: do not. Good: 6."
+        ),
+    ] = TrainConfig.ngrams,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = TrainConfig.seed,
     dtype: Annotated[
         str, typer.Option(help=f"Numbers in {' or '.join(DTYPES)}.", autocompletion=_choices(DTYPES))

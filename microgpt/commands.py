@@ -27,17 +27,20 @@ from microgpt.checkpoint.saved import (
 from microgpt.console import Display
 from microgpt.corpora import corpus as corpora
 from microgpt.errors import MicrogptError, UsageError, shown
+from microgpt.machine.budget import format_bytes
 from microgpt.model.heads import format_layout
 from microgpt.model.parameters import count, table
 from microgpt.terminal.fitting import fitted, fitting_columns
 from microgpt.terminal.harmless import harmless, harmless_pieces
 from microgpt.terminal.invocation import pasteable
 from microgpt.terminal.streams import lost
+from microgpt.text.ngrams import ngram_name
 from microgpt.text.opening import STANDARD_INPUT
 from microgpt.text.prompt import read_prompt
 
 if TYPE_CHECKING:
     from microgpt.api.model import Model
+    from microgpt.text.reading import Text
     from microgpt.use.evaluate import Score
     from microgpt.use.ladder import Parts, Rung
 
@@ -125,10 +128,13 @@ def evaluate(
     def show(n_done: int, n_characters: int) -> None:
         display.working("reading the text", f"{n_done / n_characters:.0%}")
 
-    score = model.score(text, progress=show if display.live else None)
+    before = ""
+    if model.ngrams is not None and parts is not None and parts.before is not None:
+        before = model.vocabulary.decode(parts.before[-model.ngrams.order :])
+    score = model.score(text, before=before, progress=show if display.live else None)
     display.idle()
     known = None if text.n_skipped else corpora.known_entropy(text.sha256)
-    rungs = [] if parts is None else _rungs(parts, model, score, known, display)
+    rungs = [] if parts is None else _rungs(parts, model, text, score, known, display)
     if as_json:
         figures = {
             "file": text_name(file),
@@ -164,8 +170,10 @@ def _figures(score: Score) -> dict[str, Any]:
     }
 
 
-def _rungs(parts: Parts, model: Model, score: Score, known: float | None, display: Display) -> list[Rung]:
-    """The whole ladder, with the model's own rung, from the highest loss to the lowest."""
+def _rungs(
+    parts: Parts, model: Model, text: Text, score: Score, known: float | None, display: Display
+) -> list[Rung]:
+    """The whole ladder, with the model's own rungs, from the highest loss to the lowest."""
     from microgpt.use.evaluate import Score
     from microgpt.use.ladder import Rung, rungs
 
@@ -176,6 +184,8 @@ def _rungs(parts: Parts, model: Model, score: Score, known: float | None, displa
     found = rungs(parts, model.vocabulary, show)
     display.idle()
     found.append(Rung("this model", score))
+    if model.ngrams is not None:
+        found.append(Rung("its network alone", model.network.score(text)))
     if known is not None:
         found.append(Rung("entropy of its source", Score(known, score.characters)))
     return sorted(found, key=lambda rung: -rung.score.nats)
@@ -214,13 +224,21 @@ def info(run: Path, *, as_json: bool) -> None:
         "seq_len": architecture.seq_len,
         "positions": architecture.positions,
         "dtype": architecture.dtype,
+        "ngrams": None,
         **saved.notes,
         **_learned_with(run, saved),
     }
+    if (ngrams := saved.ngrams) is not None:
+        facts["ngrams"] = {"order": ngrams.order, "different": ngrams.n_grams, "bytes": ngrams.n_bytes}
     if as_json:
         print(json.dumps(facts))
         return
     facts["vocabulary"] = f"{len(saved.vocabulary)} characters: {saved.vocabulary.characters!r}"
+    if ngrams is not None:
+        facts["ngrams"] = (
+            f"{ngrams.n_grams:,} different {ngram_name(ngrams.order)}s, "
+            f"with all shorter ones {format_bytes(ngrams.n_bytes)}"
+        )
     width = max(map(len, facts))
     for name, value in facts.items():
         if value is not None:

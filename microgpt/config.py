@@ -67,6 +67,7 @@ class TrainConfig:
     val_fraction: float = 0.0
     eval_every: int | None = None  # None: at the end
     sample_every: int | None = None  # None: at the end
+    ngrams: int = 0  # the order of the n-grams that the network is interpolated with; 0: none
     seed: int = 1337
     dtype: str = "float32"
     threads: int | None = None  # None: one for each shard, as far as there are cores; 1 for a small step

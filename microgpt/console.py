@@ -18,8 +18,10 @@ from microgpt.terminal.harmless import harmless
 from microgpt.terminal.interruption import clean_up
 from microgpt.terminal.invocation import pasteable
 from microgpt.terminal.streams import lost
+from microgpt.text.ngrams import ngram_name
 from microgpt.text.opening import text_name
 from microgpt.training.reporter import Result, Summary
+from microgpt.use.interpolation import WEIGHT
 
 # Off a terminal, one report in five is printed, of about a hundred in a run; where reports are further apart
 # than LINE_SECONDS, lines of how far the run is come between them.
@@ -235,4 +237,18 @@ def summary_lines(s: Summary) -> list[str]:
         f"losses in nats per character; to compare: ln V {s.uniform_entropy:.3f}, "
         f"unigram {s.unigram_entropy:.3f}{bigram}{floor}",
         f"learning rate {s.rates.lr:.4g}{falling}{warmup}; beta2 {s.rates.beta2:g}",
+        *_about_ngrams(s),
+    ]
+
+
+def _about_ngrams(s: Summary) -> list[str]:
+    if not s.ngrams:
+        return []
+    name = ngram_name(s.ngrams)
+    lower = f", the highest order that can be counted of {s.vocabulary:,} distinct characters"
+    of = "all other" if s.validation_characters else "all"
+    return [
+        f"p = {1 - WEIGHT:g} network + {WEIGHT:g} {name}s{lower if s.ngrams < s.ngrams_wanted else ''}; "
+        f"{s.n_ngrams:,} different ones in {of} characters; "
+        "validation and samples are of both together, the other losses of the network alone"
     ]

@@ -76,6 +76,7 @@ SCALARS = {
     "temperature": lambda case: 0.8,
     "top_k": lambda case: 0,
     "top_p": lambda case: 1.0,
+    "weight": lambda case: 0.25,  # with its rest exactly 1, so that log 1 = 0 of a single character
 }
 
 # Odd sizes beside the usual ones; a width of 0 means that this layer lacks the head.
@@ -142,6 +143,7 @@ GENERATORS = {
     # steps and decay as large as the parameters, so that an error in them is noticed
     "lr": lambda case, shape, rng: rng.uniform(0.1, 1, shape),
     "decay": lambda case, shape, rng: rng.uniform(0, 1, shape),
+    "expected": lambda case, shape, rng: rng.dirichlet(np.ones(shape[1]), shape[0]),
     "counted": lambda case, shape, rng: rng.integers(0, 1000, shape),
 }
 

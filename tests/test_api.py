@@ -579,3 +579,26 @@ def test_a_time_in_place_of_steps(here):
         microgpt.train(TEXT, minutes=1, steps=3)
     with pytest.raises(UsageError, match=r"^minutes must be more than 0 and below 1,000,000, not 0"):
         microgpt.train(TEXT, minutes=0)
+
+
+def test_a_model_with_ngrams_is_whole_in_memory_and_in_a_file(here):
+    options = {**TINY, "backend": "reference", "val_fraction": 0.2, "eval_every": 10}
+    both = microgpt.train(TEXT, ngrams=4, **options)
+    assert (both.ngrams.order, both.network.ngrams) == (4, None)
+    assert "ngrams=4" in repr(both)
+    assert "ngrams" not in repr(both.network)
+    plain = microgpt.train(TEXT, **options, last=True)
+    both.save("both.safetensors")
+    loaded = microgpt.load("both.safetensors", backend="reference")
+    text = "the cat ate the dog.\n" * 3
+    assert loaded.generate("the ", 40) == both.generate("the ", 40)
+    assert np.array_equal(loaded.losses(text), both.losses(text))
+    assert microgpt.train(TEXT, ngrams=4, **options, last=True).network.score(text) == plain.score(text)
+    assert both.score(text).nats == pytest.approx(both.losses(text).mean(), rel=1e-6)
+    p = np.exp(both.logits(text).astype(np.float64))
+    assert p.sum(axis=1) == pytest.approx(np.ones(len(text)), abs=1e-6)
+    picked = p[np.arange(len(text) - 1), both.vocabulary.encode(text[1:])]
+    assert both.losses(text) == pytest.approx(-np.log(picked), abs=1e-5)
+    # what precedes a text changes what n-grams expect of its beginning
+    assert both.score(text, before="a dog ate").nats != both.score(text).nats
+    assert both.network.score(text, before="a dog ate") == both.network.score(text)

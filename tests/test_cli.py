@@ -366,6 +366,39 @@ def test_the_ladder_says_what_is_not_fair(trained):
     assert lines[0] + "\n" == alone
 
 
+def test_a_model_with_ngrams_says_so_everywhere(here):
+    options = ("--backend", "reference", *TINY, "--val-fraction", 0.2, "--ngrams", 5, "--out", "both")
+    shown = run("train", "text.txt", *options).stderr
+    assert "p = 0.5 network + 0.5 5-grams; " in shown
+    (facts,) = json_lines(run("info", "both", "--json").stdout)
+    ngrams = load_model(here / "both").ngrams
+    assert facts["ngrams"] == {"order": 5, "different": ngrams.n_grams, "bytes": ngrams.n_bytes}
+    assert f"{ngrams.n_grams:,} different 5-grams, with all shorter ones " in run("info", "both").stdout
+    (line,) = json_lines(
+        run("eval", "both", "text.txt", "--ladder", "--json", "--backend", "reference").stdout
+    )
+    losses = {rung["name"]: rung["nats_per_character"] for rung in line["ladder"]}
+    assert losses["this model"] == facts["val_loss"] == line["nats_per_character"]
+    average = (losses["its network alone"] + losses["5-gram"]) / 2
+    assert losses["5-gram"] < losses["this model"] < average  # by Jensen's inequality
+    one, other = (
+        run("generate", "both", "--prompt", "the ", "--length", 40, "--backend", backend).stdout
+        for backend in ("reference", "crystal")
+    )
+    assert one == other
+    state = here / "both" / "optimizer.safetensors"
+    for command in (("generate", state), ("eval", state, "text.txt")):
+        assert "does not hold the n-grams of its model: name its directory, or " in fails(*command)
+    # a new run counts its own text, if it is told to
+    run("train", "text.txt", "--from", "both", "--backend", "reference", "--steps", 2, "--out", "next")
+    assert load_model(here / "next").ngrams is None
+    (here / "other.txt").write_text("a cat; " * 40)
+    more = ("--steps", 2, "--ngrams", 3, "--out", "third")
+    run("train", "other.txt", "--from", "both", "--backend", "reference", *more)
+    assert load_model(here / "third").ngrams.order == 3
+    assert "--ngrams can be at most 16, not 99" in fails("train", "text.txt", "--ngrams", 99, code=2)
+
+
 def test_the_lowest_rung_of_the_tales_is_their_entropy(here):
     run("corpus", "tales", "--out", "tales.txt")
     run("train", "tales.txt", *TINY, "--val-fraction", 0.01, "--out", "tales")

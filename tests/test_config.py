@@ -23,6 +23,8 @@ WRONG = [
     ),
     ({"eval_every": 0, "val_fraction": 0.1}, "--eval-every must be at least 1, not 0"),
     ({"sample_every": 0}, "--sample-every must be at least 1, not 0"),
+    ({"ngrams": -1}, "--ngrams must be at least 0, not -1"),
+    ({"ngrams": 17}, "--ngrams can be at most 16, not 17"),
     ({"warmup": -1}, "--warmup must be at least 0, not -1"),
     ({"seed": -1}, "--seed must be at least 0, not -1"),
     (

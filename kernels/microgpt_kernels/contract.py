@@ -279,6 +279,8 @@ KERNELS = (
         accumulated(total="float64 1", counted="int64 1"),
         read(losses="N", n_targets="int64 1"),
     ),
+    # logits = log((1 - weight) * softmax(logits) + weight * expected), where `expected` holds distributions
+    kernel("interpolate", updated(logits="N V"), read(expected="N V"), scalars("weight")),
     # draws a character from the last row of logits by the random number in slot clock[2] of uniform, and
     # writes it into window and output
     kernel(

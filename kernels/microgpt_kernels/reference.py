@@ -301,6 +301,16 @@ def loss_sum(total, counted, losses, n_targets):
     counted[0] += n_targets[0]
 
 
+def interpolate(logits, expected, weight):
+    """The logs of the probabilities that two distributions have together, one of them given by logits.
+
+    logits = log((1 - weight) * softmax(logits) + weight * expected) (Jelinek & Mercer 1980)
+    """
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probs = powers / powers.sum(axis=1, keepdims=True)
+    logits[...] = np.log((1 - weight) * probs + weight * expected)
+
+
 def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, top_p):
     """Draw the next character and put it into the window.
 

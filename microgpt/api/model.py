@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import copy
 import dataclasses
 import os
 from collections.abc import Callable, Iterator
@@ -13,14 +14,23 @@ import numpy as np
 from microgpt.api.log import Log
 from microgpt.api.words import explained
 from microgpt.arrays import Array, IdArray
-from microgpt.checkpoint.saved import STATE_FILE, SavedModel, SavedState, load_model, read_description
+from microgpt.checkpoint.saved import (
+    MODEL_FILE,
+    STATE_FILE,
+    SavedModel,
+    SavedState,
+    load_model,
+    read_description,
+)
 from microgpt.checkpoint.writing import save_model
 from microgpt.config import TrainConfig
+from microgpt.errors import MicrogptError, shown_path
 from microgpt.machine.address_space import check_address_space
 from microgpt.machine.backends import Listener, compiled, load_backend
 from microgpt.machine.budget import Budget
 from microgpt.model.heads import format_layout
 from microgpt.model.placed import place
+from microgpt.text.ngrams import NGrams
 from microgpt.text.opening import in_memory
 from microgpt.text.reading import Text, encode_file
 from microgpt.use.evaluate import Evaluator, Score
@@ -69,12 +79,29 @@ class Model:
         self._listener = listener
         k = load_backend(backend, listener)
         k.set_threads(1)
-        self._placed = place(k, saved.architecture, Budget(None))
+        if isinstance(saved, SavedState) and saved.config.ngrams and saved.ngrams is None:
+            raise MicrogptError(
+                f"{shown_path(saved.path)} does not hold the n-grams of its model: name its directory, or "
+                f"{shown_path(saved.path.with_name(MODEL_FILE))}"
+            )
+        self._placed = dataclasses.replace(place(k, saved.architecture, Budget(None)), ngrams=saved.ngrams)
         if param is None:
             saved.read_into(k, {"": self._placed.param})
         else:
             k.from_host(self._placed.param, param)
         self._idle: list[Generator] = []
+
+    @property
+    def ngrams(self) -> NGrams | None:
+        """The n-grams that its network is interpolated with; None for none."""
+        return self._placed.ngrams
+
+    @property
+    def network(self) -> Model:
+        """The same model without its n-grams."""
+        network = copy.copy(self)
+        network._placed, network._idle = dataclasses.replace(self._placed, ngrams=None), []
+        return network
 
     @property
     def heads(self) -> str:
@@ -89,6 +116,7 @@ class Model:
             "parameters": len(self._placed.param),
             "characters": len(self.vocabulary),
             "heads": self.heads,
+            "ngrams": None if self.ngrams is None else self.ngrams.order,
             **{name: getattr(architecture, name) for name in ("d_model", "n_layers", "seq_len")},
             "backend": self.backend,
         }
@@ -109,7 +137,8 @@ class Model:
     ) -> str:
         """The text that follows a prompt: `length` characters, or fewer where `stop` comes up before.
 
-        prompt       is no part of the result; the model sees its last seq_len characters at the most
+        prompt       is no part of the result; the model sees its last seq_len characters at the most, and
+                     n-grams those that they look back
         temperature  0 takes the likeliest character each time; 1 draws with the model's probabilities
         top_k        draw from the k likeliest characters only; 0 for all
         top_p        draw from the fewest likeliest characters that have this probability together
@@ -167,21 +196,24 @@ class Model:
         text: str | os.PathLike[str] | Text,
         *,
         skip_unknown: bool = False,
+        before: str = "",
         progress: Callable[[int, int], None] | None = None,
     ) -> Score:
         """How well the model predicts a text: the mean loss as `.nats` and `.bits`, and the `.perplexity`.
 
         text          a `str` is the text itself, of at least 2 characters; a `pathlib.Path` is its file
         skip_unknown  leave out the characters that the model does not know
+        before        what precedes the text, for the n-grams of a model that has them
         progress      called on the way with two numbers of characters: those done, and all
 
         Every character but the first is predicted once. The text is read in chunks of seq_len characters,
         each with nothing before it: a character is predicted from those before it in its chunk, and the first
-        of a chunk from the whole chunk before. Raises MicrogptError.
+        of a chunk from the whole chunk before. n-grams see the characters before it in any chunk. Raises
+        MicrogptError.
         """
         with explained():
             encoded = text if isinstance(text, Text) else self._encode(text, skip_unknown=skip_unknown)
-            return self._evaluator(encoded.ids).score(progress)
+            return self._evaluator(encoded.ids, self.vocabulary.encode(before)).score(progress)
 
     def losses(self, text: str) -> Array:
         """The losses (len(text) - 1,) of all characters but the first, in nats: minus the logs of their
@@ -193,7 +225,7 @@ class Model:
         with explained():
             ids = self._encode(text).ids
             losses = np.empty(len(ids) - 1, self.architecture.dtype)
-            for part, values, _ in self._evaluator(ids).rows():
+            for part, values in self._evaluator(ids).losses():
                 losses[part] = values
             return losses
 
@@ -209,7 +241,7 @@ class Model:
             ids = self._encode(text).ids
             logits = np.empty((len(ids), len(self.vocabulary)), self.architecture.dtype)
             # a row is computed for a character that has one after it, whatever that is
-            for part, _, values in self._evaluator(np.append(ids, ids[:1])).rows():
+            for part, values in self._evaluator(np.append(ids, ids[:1])).logits():
                 logits[part] = values
             return logits
 
@@ -219,8 +251,8 @@ class Model:
         otherwise = "leave them out" if skip_unknown is None else "skip_unknown=True leaves them out"
         return encode_file(source, self.vocabulary, skip_unknown=bool(skip_unknown), otherwise=otherwise)
 
-    def _evaluator(self, ids: IdArray) -> Evaluator:
-        evaluator = Evaluator(dataclasses.replace(self._placed, budget=Budget(None)), ids)
+    def _evaluator(self, ids: IdArray, before: IdArray | None = None) -> Evaluator:
+        evaluator = Evaluator(dataclasses.replace(self._placed, budget=Budget(None)), ids, before)
         compiled(self._listener, evaluator.compile)
         return evaluator
 
@@ -230,7 +262,12 @@ class Model:
         A file that is there is replaced, at once and as a whole. Raises MicrogptError.
         """
         with explained():
-            saved = SavedModel(architecture=self.architecture, vocabulary=self.vocabulary, notes=self.notes)
+            saved = SavedModel(
+                architecture=self.architecture,
+                vocabulary=self.vocabulary,
+                notes=self.notes,
+                ngrams=self.ngrams,
+            )
             save_model(Path(path), saved, self._placed.k.to_host(self._placed.param))
 
 

@@ -54,6 +54,7 @@ class Options(TypedDict, total=False):
     val_fraction: float
     eval_every: int | None
     sample_every: int | None
+    ngrams: int
     seed: int
     dtype: str
     threads: int | None

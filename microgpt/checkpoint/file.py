@@ -15,14 +15,17 @@ import numpy as np
 
 from microgpt.arrays import BLOCK, Array, blocks
 from microgpt.checkpoint.old import name_today
+from microgpt.checkpoint.stored_ngrams import DTYPES
 from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import table
 
 FORMAT = 3
+WITH_NGRAMS = 4  # a file of format 3 with n-grams, which earlier versions would not use
 # by the beginnings of tensors' names
 BUFFERS = {"": "weights", "m.": "first moments", "v.": "second moments"}
-TYPES = {"F32": "float32", "F64": "float64"}  # by their names in safetensors; a model has no others
+# by their names in safetensors: of a model's tensors, and of its n-grams
+TYPES = {"F32": "float32", "F64": "float64", "I64": "int64", "I32": "int32"}
 
 # The longest header of ours has a vocabulary of all of Unicode, 5 MB. A foreign one of that length can take
 # half a gigabyte to parse, but not if it has few brackets and quotes.
@@ -109,9 +112,9 @@ def read_header(file: BinaryIO, path: Path) -> Header:
         hashed = json.dumps(sorted(metadata.items()))
     else:
         raise MicrogptError("it was not written by microgpt")
-    if description.get("format") not in (1, 2, FORMAT):
+    if description.get("format") not in (1, 2, FORMAT, WITH_NGRAMS):
         version = str(description.get("format"))[:20]
-        raise MicrogptError(f"it has format {version}; this version of microgpt reads 1 to {FORMAT}")
+        raise MicrogptError(f"it has format {version}; this version of microgpt reads 1 to {WITH_NGRAMS}")
     if description["format"] < 3:
         tensors = {name: tensor._replace(name=name_today(name)) for name, tensor in tensors.items()}
     return Header(description, hashed.encode("utf-8", "surrogatepass"), str(sha256), tensors)
@@ -124,20 +127,26 @@ def read_tensors(
     k: ModuleType | None = None,
     buffers: Mapping[str, Array] | None = None,
 ) -> None:
-    """Read all tensors in blocks, into a backend's flat buffers where `buffers` has their prefix.
+    """Read all tensors in blocks, into a backend's flat buffers where `buffers` has their prefix, and n-grams
+    where it has their name.
 
     Raises MicrogptError unless they are finite and match the SHA-256.
     """
     digest = hashlib.sha256(header.hashed)
     rows = {row.name: row for row in table(architecture.sizes)}
-    buffer, not_finite = np.empty(BLOCK, architecture.dtype), None
+    not_finite = None
     for name, tensor in sorted(header.tensors.items()):
-        prefix = name[:2] if name[:2] in BUFFERS else ""
+        if name in DTYPES:
+            prefix, begin, end = name, 0, tensor.shape[0]
+        else:
+            prefix = name[:2] if name[:2] in BUFFERS else ""
+            row = rows[tensor.name.removeprefix(prefix)]
+            begin, end = row.low, row.high
         target = buffers.get(prefix) if buffers is not None else None
-        row = rows[tensor.name.removeprefix(prefix)]
         digest.update(tensor_title(name, tensor.dtype, tensor.shape))
         file.seek(tensor.begin)
-        for low, high in blocks(row.low, row.high):
+        buffer = np.empty(min(BLOCK, end - begin), tensor.dtype)
+        for low, high in blocks(begin, end):
             block = buffer[: high - low]
             if file.readinto(block.data.cast("B")) != block.nbytes:  # type: ignore[attr-defined]
                 raise MicrogptError("it is damaged, it ends too early")

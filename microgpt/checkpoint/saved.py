@@ -1,9 +1,10 @@
 """What the checkpoint files of a run hold, and reading them.
 
     model.safetensors      the weights by name; in its metadata the vocabulary, the sizes and some notes, so
-                           that it needs no other file to generate
-    optimizer.safetensors  the same again, and what a run needs to go on: Adam's moments as `m.<name>` and
-                           `v.<name>`, the step, the configuration
+                           that it needs no other file to generate. Of a model with n-grams, also those of
+                           the highest order, `ngrams.keys` and `ngrams.counts`
+    optimizer.safetensors  the same again, without the n-grams, and what a run needs to go on: Adam's moments
+                           as `m.<name>` and `v.<name>`, the step, the configuration
     best.safetensors       like model.safetensors, of the step with the lowest validation loss
 
 A file is written under another name and renamed when it is whole. Its metadata are one JSON object under the
@@ -14,6 +15,8 @@ blocks to their place, so that neither takes memory.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,16 +27,27 @@ from typing import Any
 import numpy as np
 
 from microgpt.arrays import Array
-from microgpt.checkpoint.file import BUFFERS, Header, StoredTensor, opened, read_header, read_tensors
+from microgpt.checkpoint.file import (
+    BUFFERS,
+    WITH_NGRAMS,
+    Header,
+    StoredTensor,
+    opened,
+    read_header,
+    read_tensors,
+)
 from microgpt.checkpoint.old import BEFORE, left_open, progress_of_format_1
 from microgpt.checkpoint.progress import Progress
+from microgpt.checkpoint.stored_ngrams import COUNTS, DTYPES, KEYS, check_order, restored
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import build
 from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import count, table
+from microgpt.text.ngrams import NGrams
 from microgpt.text.vocabulary import Vocabulary
 
+NGRAMS = "ngrams"  # of the metadata
 MODEL_FILE, STATE_FILE, BEST_FILE = "model.safetensors", "optimizer.safetensors", "best.safetensors"
 
 
@@ -42,12 +56,14 @@ class SavedModel:
     """What a file says of its model; raises MicrogptError for contradictions.
 
     notes   JSON: the step, the losses, and of the text its name, `text_sha256` and `text_characters`
+    ngrams  those that the network is interpolated with; None for none, and in a state that was read
     path    the file that it was read from, and the SHA-256 of what that holds
     """
 
     architecture: Architecture
     vocabulary: Vocabulary
     notes: dict[str, Any]
+    ngrams: NGrams | None = None
     path: Path = Path()
     sha256: str = ""
 
@@ -149,8 +165,16 @@ def _load(path: Path) -> SavedModel:
     with opened(path) as file:
         header = read_header(file, path)
         saved = _parse(header, path)
-        read_tensors(file, header, saved.architecture)
-    return saved
+        if NGRAMS not in header.description:
+            read_tensors(file, header, saved.architecture)
+            return saved
+        from microgpt_kernels import reference
+
+        found = {name: np.empty(header.tensors[name].shape, dtype) for name, dtype in DTYPES.items()}
+        read_tensors(file, header, saved.architecture, reference, found)
+        order = header.description[NGRAMS]["order"]
+        ngrams = restored(found[KEYS], found[COUNTS], len(saved.vocabulary), order)
+    return dataclasses.replace(saved, ngrams=ngrams)
 
 
 def _parse(header: Header, path: Path) -> SavedModel:
@@ -164,7 +188,16 @@ def _parse(header: Header, path: Path) -> SavedModel:
     if not isinstance(vocabulary, str):
         raise MicrogptError("its metadata have no valid entry 'vocabulary'")
     architecture = build(Architecture, parts["model"] or {}, "its model")
-    _check_tensors(header.tensors, architecture, [*BUFFERS] if parts["training"] is not None else [""])
+    entry = description.get(NGRAMS)
+    with_ngrams = description["format"] == WITH_NGRAMS
+    if with_ngrams != (NGRAMS in description):
+        raise MicrogptError(f"its metadata have no valid entry {NGRAMS!r}")
+    if with_ngrams:
+        if not isinstance(entry, dict) or parts["training"] is not None:
+            raise MicrogptError(f"its metadata have no valid entry {NGRAMS!r}")
+        check_order(entry.get("order"), architecture.vocabulary_size)
+    prefixes = [*BUFFERS] if parts["training"] is not None else [""]
+    _check_tensors(header.tensors, architecture, prefixes, with_ngrams=with_ngrams)
     fields: dict[str, Any] = {
         "architecture": architecture,
         "vocabulary": Vocabulary(vocabulary),
@@ -189,18 +222,24 @@ def _parse(header: Header, path: Path) -> SavedModel:
 
 
 def _check_tensors(
-    tensors: Mapping[str, StoredTensor], architecture: Architecture, prefixes: list[str]
+    tensors: Mapping[str, StoredTensor], architecture: Architecture, prefixes: list[str], *, with_ngrams: bool
 ) -> None:
     """Nothing is allocated before the file is known to have just the tensors of its model."""
-    expected = {prefix + row.name: row.shape for prefix in prefixes for row in table(architecture.sizes)}
+    dtype: np.dtype[Any] = np.dtype(architecture.dtype)
+    expected: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
+        prefix + row.name: (row.shape, dtype) for prefix in prefixes for row in table(architecture.sizes)
+    }
     stored = {tensor.name: tensor for tensor in tensors.values()}
-    for name, shape in expected.items():
+    if with_ngrams:
+        n = math.prod(stored[KEYS].shape) if KEYS in stored else 0
+        expected |= {name: ((n,), kind) for name, kind in DTYPES.items()}
+    for name, (shape, dtype) in expected.items():
         if name not in stored:
             raise MicrogptError(f"the tensor {name!r} is missing")
         found = stored[name]
-        if found.shape != shape or found.dtype != architecture.dtype:
+        if found.shape != shape or found.dtype != dtype:
             raise MicrogptError(
-                f"the tensor {name!r} is {found.dtype} {shown(found.shape)}, not {architecture.dtype} {shape}"
+                f"the tensor {name!r} is {found.dtype} {shown(found.shape)}, not {dtype} {shape}"
             )
     if len(stored) < len(tensors):  # two names of one tensor
         raise MicrogptError("it has a tensor twice, by its old name and by its new one")

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from microgpt.arrays import Array, all_finite
-from microgpt.checkpoint.file import BUFFERS, FORMAT, tensor_title, to_json
-from microgpt.checkpoint.saved import MODEL_FILE, STATE_FILE, SavedModel, SavedState
+from microgpt.checkpoint.file import BUFFERS, FORMAT, WITH_NGRAMS, tensor_title, to_json
+from microgpt.checkpoint.saved import MODEL_FILE, NGRAMS, STATE_FILE, SavedModel, SavedState
+from microgpt.checkpoint.stored_ngrams import stored
 from microgpt.errors import MicrogptError
 from microgpt.files import replacing
 from microgpt.model.architecture import Architecture
@@ -34,7 +35,9 @@ def save_state(directory: Path, state: SavedState, param: Array, m: Array, v: Ar
     # and computes that model again.
     buffers = {"": param, "m.": m, "v.": v}
     check_buffers(state.architecture, buffers)
-    model = SavedModel(architecture=state.architecture, vocabulary=state.vocabulary, notes=state.notes)
+    model = SavedModel(
+        architecture=state.architecture, vocabulary=state.vocabulary, notes=state.notes, ngrams=state.ngrams
+    )
     save_model(directory / MODEL_FILE, model, param)
     _save(directory / STATE_FILE, state, buffers)
 
@@ -63,6 +66,9 @@ def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
             "step": saved.step,
             "progress": dataclasses.asdict(saved.progress),
         }
+    elif saved.ngrams is not None:
+        description |= {"format": WITH_NGRAMS, NGRAMS: {"order": saved.ngrams.order}}
+        tensors |= stored(saved.ngrams)
     digest = hashlib.sha256(to_json(description).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(tensor_title(name, tensor.dtype, tensor.shape))

@@ -10,6 +10,7 @@ from microgpt.machine.budget import Budget
 from microgpt.model.architecture import Architecture
 from microgpt.model.constants import Constants, constants
 from microgpt.model.parameters import Parameters, count, table, views
+from microgpt.text.ngrams import NGrams
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,7 @@ class PlacedModel:
     param: Array  # (P,), all parameters
     p: Parameters  # the same by name: views of `param`
     c: Constants
+    ngrams: NGrams | None = None  # those that it is interpolated with where it is used; None for none
 
 
 def place(k: ModuleType, architecture: Architecture, budget: Budget) -> PlacedModel:

@@ -82,6 +82,8 @@ class Generation(NamedTuple):
     output: Array  # (R,) int32, the characters that were drawn
     clock: Array  # (3,) int64: characters in the window, rows of it computed, characters drawn
     uniform: Array  # (R,), a random number in [0, 1) for each draw
+    expected: Array  # (1, V), the next character's distribution by the n-grams; (0, V) without n-grams
+    weight: float  # of the n-grams
     temperature: float
     top_k: int
     top_p: float
@@ -161,8 +163,10 @@ def build_generation(k: ModuleType) -> Step:
     forward, _ = build(k)
 
     def step(state: Generation, length: int, computed: int) -> None:
-        rows = slice(computed, length)
+        rows, last = slice(computed, length), slice(length - 1, length)
         forward(state.p, state.a, state.c, state.window, 0, rows, slice(0, length), slice(0, 1))
+        if len(state.expected) > 0:
+            k.interpolate(state.a.logits[last], state.expected, state.weight)
         k.sample(
             state.window, state.output, state.clock, state.a.scratch[0], state.a.logits[rows],
             state.uniform, state.temperature, state.top_k, state.top_p,

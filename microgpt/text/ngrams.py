@@ -21,7 +21,7 @@ What precedes a text is a symbol of its own, repeated: so one n-gram of each ord
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -178,6 +178,30 @@ class NGrams(NamedTuple):
             losses[part] = -np.log(p)
         return losses
 
+    def next(self, text: Sequence[int]) -> Floats:
+        """The distribution (V,) of what follows a text, ids below V: `probabilities` of a single context, of
+        which the last order - 1 characters are seen, and nothing is known of what precedes the text."""
+        path = [self._last_node(text)]
+        while path[-1] > 0:
+            path.append(int(self.shorter[path[-1]]))
+        p = np.full(self.V, 1 / self.V)
+        for node, discount in zip(reversed(path), self.discounts, strict=False):
+            successors = slice(self.begin[node], self.begin[node + 1])
+            counts, total = self.counts[successors], self.total[node]
+            p *= self.reserved[node] / total
+            p[self.symbols[successors]] += (counts - discount[np.minimum(counts, 3)]) / total
+        return p
+
+    def grams(self) -> Counts:
+        """The n-grams of the highest order: `kneser_ney` makes this model of them."""
+        first = self.first[-2]
+        begin = self.begin[first:]
+        keys = np.repeat(self.keys[first:], np.diff(begin))
+        keys *= self.V + 1
+        keys += self.symbols[begin[0] :]
+        keys += 1
+        return Counts(keys, self.counts[begin[0] :])
+
     def parts(self, n: int) -> Iterator[slice]:
         """The parts of n contexts whose distributions are computed at once: ROWS_BYTES hold them."""
         size = max(1, ROWS_BYTES // (8 * self.V))
@@ -186,6 +210,25 @@ class NGrams(NamedTuple):
     @property
     def n_bytes(self) -> int:
         return sum(array.nbytes for array in self if isinstance(array, np.ndarray))
+
+    @property
+    def n_grams(self) -> int:
+        """How many different n-grams of the highest order there are."""
+        return int(self.begin[-1] - self.begin[self.first[-2]])
+
+    def _last_node(self, text: Sequence[int]) -> int:
+        """The node of the longest known context that ends a text."""
+        key, unit, keys = 0, 1, []
+        for symbol in reversed(text[-self.order :]):
+            key += (symbol + 1) * unit
+            unit *= self.V + 1
+            keys.append(key)
+        for m in range(min(len(keys), self.order - 1), 0, -1):
+            of_length = self.keys[self.first[m] : self.first[m + 1]]
+            place = int(of_length.searchsorted(keys[m - 1]))
+            if place < len(of_length) and of_length[place] == keys[m - 1]:
+                return int(self.first[m]) + place
+        return 0
 
     def _path(self, nodes: Integers) -> NDArray[np.int64]:
         """The nodes (order, n) of each context and of its shorter ones, by length; -1 beyond the longest."""
@@ -240,6 +283,10 @@ def highest_order(V: int, wanted: int) -> int:
     while order < wanted and (V + 1) ** (order + 1) <= LARGEST_KEY:
         order += 1
     return order
+
+
+def ngram_name(order: int) -> str:
+    return {1: "unigram", 2: "bigram", 3: "trigram"}.get(order, f"{order}-gram")
 
 
 def count(ids: IdArray, V: int, order: int, budget: Budget | None = None) -> Counts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from microgpt import __version__
+from microgpt.arrays import IdArray
 from microgpt.checkpoint.progress import BEGINNING
 from microgpt.checkpoint.saved import SavedModel, SavedState
 from microgpt.config import TrainConfig
@@ -21,6 +23,7 @@ from microgpt.model.heads import format_layout
 from microgpt.model.placed import PlacedModel, place
 from microgpt.terminal.interruption import finishing_the_step
 from microgpt.text.entropy import entropies
+from microgpt.text.ngrams import REMEDY, NGrams, fit, highest_order
 from microgpt.text.opening import Source
 from microgpt.text.reading import Text, encode_file, read_text
 from microgpt.text.walk import split
@@ -130,10 +133,12 @@ class Run:
     """The arrays of a run, where it is, and the loop that takes it to its end."""
 
     def __init__(self, placed: PlacedModel, config: TrainConfig, text: Text, reporter: Reporter) -> None:
-        self.placed, self.config, self.text, self.reporter = placed, config, text, reporter
+        self.config, self.text, self.reporter = config, text, reporter
         self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
+        ngrams = _counted(self.train_ids, len(text.vocabulary), config.ngrams, placed.budget)
+        self.placed = placed = dataclasses.replace(placed, ngrams=ngrams)
         self.trainer = Trainer(placed, config, self.train_ids)
-        self.evaluator = Evaluator(placed, self.val_ids) if config.val_fraction > 0 else None
+        self.evaluator = Evaluator(placed, self.val_ids, self.train_ids) if config.val_fraction > 0 else None
         self.generator = Generator(placed)
         self.progress = BEGINNING
         # seconds of training, also those before the run was resumed
@@ -152,6 +157,7 @@ class Run:
 
     def summary(self, threads: int, out: str | None) -> Summary:
         unigram, bigram = entropies(self.train_ids, len(self.text.vocabulary))
+        ngrams = self.placed.ngrams
         return Summary(
             file=self.config.file,
             characters=len(self.text.ids),
@@ -173,6 +179,9 @@ class Run:
             unigram_entropy=unigram,
             bigram_entropy=bigram,
             known_entropy=corpus.known_entropy(self.text.sha256),
+            ngrams=0 if ngrams is None else ngrams.order,
+            ngrams_wanted=self.config.ngrams,
+            n_ngrams=0 if ngrams is None else ngrams.n_grams,
         )
 
     def go(self, output: Output) -> Result:
@@ -268,7 +277,10 @@ class Run:
         self.progress = self.progress.scored(score)
         if self.progress.is_best(score):
             model = SavedModel(
-                architecture=self.placed.architecture, vocabulary=self.text.vocabulary, notes=self._notes()
+                architecture=self.placed.architecture,
+                vocabulary=self.text.vocabulary,
+                notes=self._notes(),
+                ngrams=self.placed.ngrams,
             )
             if self._output.save_best(model, self.trainer.host):
                 self.progress = self.progress.with_best(score, self.trainer.step)
@@ -316,6 +328,7 @@ class Run:
             architecture=self.placed.architecture,
             vocabulary=self.text.vocabulary,
             notes=self._notes(),
+            ngrams=self.placed.ngrams,
             config=self.config.settled(),
             step=self.trainer.step,
             progress=self.progress,
@@ -347,6 +360,15 @@ class Run:
             interrupted=interrupted,
             lost=self._output.problem,
         )
+
+
+def _counted(ids: IdArray, V: int, wanted: int, budget: Budget) -> NGrams | None:
+    """The n-grams of the text to train on, of the order that is wanted or the highest that can be counted."""
+    if not wanted:
+        return None
+    ngrams = fit(ids, V, highest_order(V, wanted), budget)
+    budget.book(8 * ngrams.n_grams, "the n-grams in a checkpoint", REMEDY)
+    return ngrams
 
 
 def _is_due(step: int, every: int | None) -> bool:

@@ -15,7 +15,9 @@ from microgpt.model.activations import activation_bytes, activations
 from microgpt.model.architecture import Architecture
 from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Batch, Evaluation, build_evaluation
+from microgpt.text.ngrams import REMEDY
 from microgpt.text.walk import Walk
+from microgpt.use.interpolation import interpolated, interpolated_logits
 
 MAX_SEQUENCES = 16
 # about what a core's cache holds: with 20 MiB, 16 sequences are a fifth slower than one (T 128, C 64)
@@ -53,11 +55,13 @@ class Evaluator:
     ids  (X,), X >= 2, of the model's vocabulary, in unsigned integers; the caller has booked them. The text
          is cut into chunks of seq_len characters, each read with nothing before it, as in training without
          overlap.
+    before  what precedes the text: n-grams see the last characters of it, and otherwise nothing before the
+            text. Unlike the network they also look back beyond the beginning of a chunk
 
     Raises MicrogptError where the text is too short or the arrays exceed the budget.
     """
 
-    def __init__(self, placed: PlacedModel, ids: IdArray) -> None:
+    def __init__(self, placed: PlacedModel, ids: IdArray, before: IdArray | None = None) -> None:
         k, T = placed.k, placed.architecture.seq_len
         n_chunks = Walk(len(ids), T, T, batch_size=1).n_chunks
         B = min(n_chunks, sequences_that_fit(placed.architecture))
@@ -86,6 +90,13 @@ class Evaluator:
             stride=T,
         )
         self._evaluate = build_evaluation(k)
+        self._ngrams = placed.ngrams
+        self._total = 0.0  # of the losses of both together
+        if self._ngrams is not None:
+            placed.budget.book(12 * len(ids), "what n-grams predict of the text that is evaluated", REMEDY)
+            # of each character but the first; they are the same in each evaluation
+            self._nodes = self._ngrams.nodes(ids, before)[1:]
+            self._ngram_losses = self._ngrams.losses(self._nodes, ids[1:])
 
     def compile(self) -> None:
         """Compile the evaluation of a batch, or load it from the cache: nothing is evaluated."""
@@ -105,13 +116,14 @@ class Evaluator:
         stop()                 is asked after every slice but the last, which leaves nothing to stop
         """
         k, state, n_batches = self.k, self._state, self._walk.steps_per_epoch
+        self._total = 0.0
         for counter in (state.clock, state.total, state.counted):
             k.from_host(counter, np.zeros(counter.shape, counter.dtype))
         done, n = 0, 1
         while done < n_batches:
             n = min(n, n_batches - done)
             started = time.perf_counter()
-            self._evaluate(n, state)
+            self._advance(done, n)
             counted = int(k.to_host(state.counted)[0])
             seconds = time.perf_counter() - started
             done += n
@@ -120,27 +132,61 @@ class Evaluator:
             if done < n_batches and stop():
                 return None
             n = max(1, min(2 * n, int(n * SLICE_SECONDS / seconds)))
-        return Score(float(k.to_host(state.total)[0]) / counted, counted)
+        total = float(k.to_host(state.total)[0]) if self._ngrams is None else self._total
+        return Score(total / counted, counted)
 
-    def rows(self) -> Iterator[tuple[slice, Array, Array]]:
-        """The model's prediction at each character but the last, of the one that follows it; chunk by chunk.
+    def _advance(self, begin: int, n: int) -> None:
+        """Add the losses of the batches begin:begin + n to the total."""
+        if self._ngrams is None:
+            self._evaluate(n, self._state)
+            return
+        for step in range(begin, begin + n):
+            self._evaluate(1, self._state)
+            losses = self.k.to_host(self._state.a.losses)
+            for place, rows in self._chunks(step):
+                self._total += float(interpolated(losses[rows], self._ngram_losses[place]).sum())
 
-        For each chunk it yields the places of its n characters in the text, their losses (n,) in nats and
-        their logits (n, V); both are on the host, and valid until the next chunk. The chunks come in no
-        particular order.
+    def losses(self) -> Iterator[tuple[slice, Array]]:
+        """The loss in nats of each character but the first, chunk by chunk.
+
+        For each chunk it yields the places of the n characters before these in the text, and the losses (n,)
+        on the host, valid until the next chunk. The chunks come in no particular order.
         """
+        for step in self._each_batch():
+            losses = self.k.to_host(self._state.a.losses)
+            for place, rows in self._chunks(step):
+                own = losses[rows]
+                yield place, own if self._ngrams is None else interpolated(own, self._ngram_losses[place])
+
+    def logits(self) -> Iterator[tuple[slice, Array]]:
+        """The logits (n, V) of what follows each character but the last, chunk by chunk like `losses`."""
+        for step in self._each_batch():
+            logits = self.k.to_host(self._state.a.logits)
+            for place, rows in self._chunks(step):
+                if self._ngrams is None:
+                    yield place, logits[rows]
+                    continue
+                for part in self._ngrams.parts(place.stop - place.start):
+                    here = slice(place.start + part.start, place.start + part.stop)
+                    expected = self._ngrams.probabilities(self._nodes[here])
+                    yield here, interpolated_logits(logits[rows][part], expected)
+
+    def _each_batch(self) -> Iterator[int]:
+        """The number of each batch, once it is computed."""
         k, state = self.k, self._state
-        T, B, Q = self._walk.seq_len, self._walk.batch_size, self._walk.n_chunks
         k.from_host(state.clock, np.zeros(state.clock.shape, state.clock.dtype))
         for step in range(self._walk.steps_per_epoch):
             self._evaluate(1, state)
-            losses, logits = k.to_host(state.a.losses), k.to_host(state.a.logits)
-            for b in range(B):
-                chunk = b * Q // B + step
-                if chunk < (b + 1) * Q // B:
-                    begin, end = chunk * T, min(chunk * T + T, self._walk.n_targets)
-                    part = slice(b * T, b * T + end - begin)
-                    yield slice(begin, end), losses[part], logits[part]
+            yield step
+
+    def _chunks(self, step: int) -> Iterator[tuple[slice, slice]]:
+        """The chunks of a batch: their places in the text, and among the rows of the batch."""
+        T, B, Q = self._walk.seq_len, self._walk.batch_size, self._walk.n_chunks
+        for b in range(B):
+            chunk = b * Q // B + step
+            if chunk < (b + 1) * Q // B:
+                begin, end = chunk * T, min(chunk * T + T, self._walk.n_targets)
+                yield slice(begin, end), slice(b * T, b * T + end - begin)
 
 
 def sequences_that_fit(architecture: Architecture) -> int:

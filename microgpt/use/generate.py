@@ -24,6 +24,7 @@ from microgpt.model.activations import activations
 from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Generation, build_generation
 from microgpt.text.vocabulary import Vocabulary
+from microgpt.use.interpolation import WEIGHT
 
 # for how many characters random numbers are made at once; no piece is longer
 DRAWS = 1024
@@ -114,6 +115,9 @@ class Generator:
         self._output = zeros((DRAWS,), np.int32, "the characters that are drawn")
         self._uniform = zeros((DRAWS,), self.architecture.dtype, "the random numbers")
         self._clock = placed.k.zeros((3,), np.int64)
+        self._ngrams = placed.ngrams
+        shape = (0 if self._ngrams is None else 1, self.architecture.vocabulary_size)
+        self._expected = zeros(shape, self.architecture.dtype, "what the n-grams predict")
         self._generate = build_generation(placed.k)
         self._prepared: Generation | None = None
 
@@ -130,7 +134,7 @@ class Generator:
         if self._prepared is None or self._prepared[-len(settings) :] != settings:
             self._prepared = Generation(
                 self.placed.p, self.a, self.placed.c, self._window, self._output, self._clock, self._uniform,
-                *settings,
+                self._expected, WEIGHT, *settings,
             )  # fmt: skip
         return self._prepared
 
@@ -139,7 +143,8 @@ class Generator:
     ) -> Iterator[npt.NDArray[np.int32]]:
         """`length` new ids, in pieces (n,) as they come.
 
-        prompt  (n,)  ids, of which the last seq_len count; without any, the character with id 0 is the prompt
+        prompt  (n,)  ids, of which the last seq_len count, and of n-grams those that they look back; without
+                any, the character with id 0 is the prompt
         chunk   ids to a piece; None: one at first, then as many as take PIECE_SECONDS
 
         The ids depend on the prompt and the sampling alone, not on the pieces. Raises MicrogptError for a
@@ -150,7 +155,8 @@ class Generator:
         if chunk is not None and chunk < 1:
             raise ValueError(f"a piece has at least 1 character, not {chunk}")
         V, T = self.architecture.vocabulary_size, self.architecture.seq_len
-        seen = np.asarray(prompt[-T:] if len(prompt) else [0])
+        context = 0 if self._ngrams is None else self._ngrams.order - 1
+        seen = np.asarray(prompt[-max(T, context) :] if len(prompt) else [0])
         if not 0 <= seen.min() <= seen.max() < V:
             raise ValueError(f"ids must lie between 0 and {V - 1}")
         return self._pieces(seen, length, sampling, chunk)
@@ -168,11 +174,12 @@ class Generator:
     def _pieces(
         self, seen: Array, length: int, sampling: Sampling, chunk: int | None
     ) -> Iterator[npt.NDArray[np.int32]]:
-        k, state = self.k, self._state(sampling)
-        window = np.zeros(self.architecture.seq_len, np.int32)
-        window[: len(seen)] = seen
+        k, state, T = self.k, self._state(sampling), self.architecture.seq_len
+        text = [int(symbol) for symbol in seen]  # what the n-grams look up
+        in_window, computed = min(len(seen), T), 0
+        window = np.zeros(T, np.int32)
+        window[:in_window] = seen[-T:]
         k.from_host(self._window, window)
-        in_window, computed = len(seen), 0
         random = np.random.default_rng(sampling.seed)
         n = chunk or 1
         for begin in range(0, length, DRAWS):
@@ -183,10 +190,27 @@ class Generator:
             while drawn < block:
                 n = min(n, block - drawn)
                 started = time.perf_counter()
-                self._generate(n, state)
+                if self._ngrams is None:
+                    self._generate(n, state)
+                else:
+                    self._interpolate(state, drawn, n, text)
                 piece = k.to_host(self._output)[drawn : drawn + n].copy()
                 seconds = time.perf_counter() - started
                 drawn += n
                 yield piece
                 n = chunk or max(1, min(2 * n, int(n * PIECE_SECONDS / seconds)))
             in_window, computed, _ = k.to_host(self._clock)
+
+    def _interpolate(self, state: Generation, drawn: int, n: int, text: list[int]) -> None:
+        """Draw n characters one by one: the n-grams have to know each before they predict the next.
+
+        drawn  how many slots of the output are full
+        text   the last characters; moves on
+        """
+        k, ngrams = self.k, self._ngrams
+        assert ngrams is not None
+        for slot in range(drawn, drawn + n):
+            k.from_host(self._expected, ngrams.next(text)[None])
+            self._generate(1, state)
+            text.append(int(k.to_host(self._output)[slot]))
+            del text[: -ngrams.order]

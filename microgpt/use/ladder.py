@@ -13,7 +13,7 @@ import numpy as np
 from microgpt.arrays import IdArray, blocks
 from microgpt.checkpoint.saved import STATE_FILE, SavedState, read_description
 from microgpt.errors import MicrogptError, shown_path
-from microgpt.text.ngrams import count, highest_order, kneser_ney, shortened
+from microgpt.text.ngrams import count, highest_order, kneser_ney, ngram_name, shortened
 from microgpt.text.opening import IN_MEMORY, STANDARD_INPUT, text_name
 from microgpt.text.reading import Text, encode_file
 from microgpt.text.vocabulary import Vocabulary
@@ -123,10 +123,6 @@ def rungs(parts: Parts, vocabulary: Vocabulary, progress: Progress) -> list[Rung
     uniform = Rung("uniform", Score(math.log(V), n))
     ngrams = [Rung(ngram_name(order), Score(nats, n)) for order, nats in _ngram_losses(parts, V, progress)]
     return [uniform, *ngrams, *_compressor_rungs(parts, vocabulary, progress)]
-
-
-def ngram_name(order: int) -> str:
-    return {1: "unigram", 2: "bigram", 3: "trigram"}.get(order, f"{order}-gram")
 
 
 def _ngram_losses(parts: Parts, V: int, progress: Progress) -> Iterator[tuple[int, float]]:

@@ -100,7 +100,8 @@ def test_what_is_not_there_is_named(tmp_path):
 
 TOK = np.zeros((len(VOCABULARY), 6), np.float32)
 FORGED = [
-    ("it has format 4; this version of microgpt reads 1 to 3", set_key("format", 4)),
+    ("it has format 5; this version of microgpt reads 1 to 4", set_key("format", 5)),
+    ("its metadata have no valid entry 'ngrams'", set_key("format", 4)),
     ("it has format 2.5; ", set_key("format", 2.5)),
     ("it has format None; ", without_key("format")),
     ("the tensor 'tok' is missing", without_tensor("tok")),
@@ -109,7 +110,8 @@ FORGED = [
     ("no place for the tensor 'm.m.tok'", set_tensor("m.m.tok", TOK)),
     ("the tensor 'tok' is float32 (1, 6), not float32 (10, 6)", set_tensor("tok", TOK[:1])),
     ("the tensor 'm.tok' is float64 (10, 6), not float32", set_tensor("m.tok", TOK.astype(np.float64))),
-    ("the tensor 'tok' is of type I32, not F32 or F64", set_tensor("tok", TOK.astype(np.int32))),
+    ("the tensor 'tok' is of type I16, not F32 or F64", set_tensor("tok", TOK.astype(np.int16))),
+    ("the tensor 'tok' is int32 (10, 6), not float32", set_tensor("tok", TOK.astype(np.int32))),
     ("its weights are not all finite numbers", set_tensor("tok", TOK + np.nan)),
     ("its first moments are not all finite", set_tensor("m.tok", TOK + np.inf)),
     ("its second moments are not all finite", set_tensor("v.tok", TOK - np.inf)),

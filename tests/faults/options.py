@@ -29,7 +29,8 @@ WORDS = (
 )  # fmt: skip
 NUMERIC = (
     "steps", "seq-len", "stride", "batch-size", "d-model", "n-layers", "d-ff", "lr", "beta2", "min-lr",
-    "warmup", "clip", "weight-decay", "val-fraction", "eval-every", "sample-every", "seed", "threads",
+    "warmup", "clip", "weight-decay", "val-fraction", "eval-every", "sample-every", "ngrams", "seed",
+    "threads",
 )  # fmt: skip
 VERBAL = ("heads", "order", "positions", "init", "schedule", "recipe", "dtype", "memory-cap")
 SMALL = (

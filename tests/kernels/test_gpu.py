@@ -1,5 +1,6 @@
 """The GPU backend as a whole, simulated and on a GPU: steps, graphs, memory, the way to a CPU and back."""
 
+import dataclasses
 import gc
 import json
 from collections import Counter
@@ -21,6 +22,7 @@ from microgpt.machine.budget import Budget
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.model.placed import place
 from microgpt.recipes import RECIPES
+from microgpt.text.ngrams import fit
 from microgpt.text.reading import read_text
 from microgpt.training import run
 from microgpt.training.run import Run
@@ -211,12 +213,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(k):
 # --- evaluation and generation ------------------------------------------------------------------------
 
 
-def test_evaluation_and_generation_agree_with_the_reference(k):
+@pytest.mark.parametrize("ngrams", [None, fit(IDS, V, 3)], ids=["network", "with n-grams"])
+def test_evaluation_and_generation_agree_with_the_reference(k, ngrams):
     architecture = make(reference, dtype="float64").placed.architecture
     param = np.random.default_rng(3).normal(size=make(reference).placed.param.shape)
     results = []
     for backend in (reference, k):
-        model = placed(backend, architecture, Budget(None), param)
+        model = dataclasses.replace(placed(backend, architecture, Budget(None), param), ngrams=ngrams)
         score = Evaluator(model, IDS).score()
         generator = Generator(model)
         # past the end of the window, with and without limits

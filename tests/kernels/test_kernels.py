@@ -103,6 +103,15 @@ def test_cross_entropy_of_huge_logits_is_exact(k, dtype):
     assert np.array_equal(probs, [[1, 0, 0], [0, 0, 1]])
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_an_interpolation_of_huge_logits_is_a_distribution(k, dtype):
+    logits = np.array([[1e4, 0, -1e4], [-1e30, 0, 1e30], [5, 5, -np.inf]], dtype)
+    expected = np.array([[0.5, 0.25, 0.25], [1, 0, 0], [0.5, 0, 0.5]], dtype)
+    k.interpolate(logits, expected, 0.5)
+    together = [[0.75, 0.125, 0.125], [0.5, 0, 0.5], [0.5, 0.25, 0.25]]
+    assert np.exp(logits) == pytest.approx(np.array(together), rel=TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("kernel", ["relu_forward", "relu_backward", "layernorm_forward", "linear_forward"])
 def test_not_a_number_is_passed_on(k, kernel):
     """Nothing hides it, so that a run that has gone wrong stops."""

@@ -226,3 +226,31 @@ def test_no_more_memory_is_taken_than_the_budget_has(V):
     assert peak < cap
     with pytest.raises(MicrogptError, match="out of memory budget"):
         fit(ids, V, highest_order(V, 5), Budget(peak // 3))
+
+
+# --- a single context, and what a file keeps
+
+
+@pytest.mark.parametrize(("V", "n", "order"), TEXTS)
+def test_the_next_character_is_predicted_as_those_of_a_whole_text(V, n, order):
+    ids, new = text_of(V, n), text_of(V, 30, seed=1)
+    model = fit(ids, V, order)
+    rows = model.probabilities(model.nodes(new, before=ids[-3:]))
+    for t, row in enumerate(rows):
+        found = model.next([*ids[-3:].tolist(), *new[:t].tolist()])
+        assert found == pytest.approx(row, rel=1e-14)
+        assert found.sum() == pytest.approx(1, abs=1e-14)
+    assert model.next([]) == pytest.approx(model.probabilities(np.zeros(1, int))[0], rel=1e-14)
+
+
+@pytest.mark.parametrize(("V", "n", "order"), TEXTS)
+def test_the_model_has_the_ngrams_that_it_was_made_of(V, n, order):
+    ids = text_of(V, n)
+    model, counted = fit(ids, V, order), count(ids, V, order)
+    found = model.grams()
+    assert model.n_grams == len(counted.keys)
+    for array, expected in zip(found, counted, strict=True):
+        assert array.dtype == expected.dtype
+        assert np.array_equal(array, expected)
+    for array, expected in zip(kneser_ney(found, V, order), model, strict=True):
+        assert np.array_equal(array, expected)

@@ -1,9 +1,11 @@
 """Whole runs: what a directory holds, and that interruptions leave no trace in it."""
 
+import dataclasses
 import functools
 import json
 import tomllib
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +14,16 @@ from reporters import Silent, resume
 
 from microgpt.checkpoint.saved import load_model, load_state
 from microgpt.config import TrainConfig
+from microgpt.console import summary_lines
 from microgpt.errors import MicrogptError, NotFiniteError
+from microgpt.machine.budget import Budget
+from microgpt.model.placed import place
+from microgpt.text.ngrams import fit, highest_order
+from microgpt.text.reading import read_text
+from microgpt.text.walk import split
 from microgpt.training import run
 from microgpt.training.trainer import threads_for
+from microgpt.use.evaluate import Evaluator
 
 pytestmark = pytest.mark.usefixtures("signals")
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
@@ -217,3 +226,91 @@ def test_threads_are_decided_once(monkeypatch):
     assert [chosen(**small), chosen(**small, threads=3)] == [1, 3]
     with pytest.raises(MicrogptError, match="--threads 4: this machine has 3 cores to give"):
         chosen(batch_size=4, threads=4)
+
+
+# --- interpolation with n-grams
+
+
+def test_with_ngrams_the_steps_are_the_same_and_the_validation_is_that_of_both(file, tmp_path):
+    reporters, states = [], []
+    for order in (0, 4):
+        reporters.append(Silent())
+        config = TrainConfig(file=file, steps=80, out=f"run {order}", ngrams=order, **OPTIONS)
+        result = run.train(config, reporters[-1])
+        states.append(load_state(tmp_path / f"run {order}"))
+    for name in ("param", "m", "v"):
+        assert np.array_equal(getattr(states[0], name), getattr(states[1], name))
+    for plain, mixed in zip(reporters[0].reports, reporters[1].reports, strict=True):
+        assert plain["loss"] == mixed["loss"]
+        assert (plain["val_loss"] is None) == (mixed["val_loss"] is None)
+        assert plain["val_loss"] is None or plain["val_loss"] > mixed["val_loss"]
+    # the loss is that of the file, over all held-out characters, with what precedes them
+    train_ids, val_ids = split(read_text(Path(file)).ids, 0.1)
+    saved = load_model(tmp_path / "run 4", last=True)
+    own = place(load("reference"), saved.architecture, Budget(None))
+    saved.read_into(own.k, {"": own.param})
+    both = dataclasses.replace(own, ngrams=saved.ngrams)
+    assert Evaluator(both, val_ids, train_ids).score().nats == result.val_loss
+    assert Evaluator(both, val_ids).score().nats != result.val_loss
+    counted = fit(train_ids, len(saved.vocabulary), 4)
+    assert all(np.array_equal(*pair) for pair in zip(saved.ngrams, counted, strict=True))
+    assert load_model(tmp_path / "run 4").notes["val_loss"] == result.best_val_loss
+    summary = reporters[1].summary
+    assert (summary.ngrams, summary.ngrams_wanted, summary.n_ngrams) == (4, 4, counted.n_grams)
+    (line,) = [line for line in summary_lines(summary) if "4-grams" in line]
+    assert line.startswith("p = 0.5 network + 0.5 4-grams; ")
+    assert not any(
+        "gram" in line.replace("unigram", "").replace("bigram", "")
+        for line in summary_lines(reporters[0].summary)
+    )
+    assert reporters[0].samples != reporters[1].samples
+
+
+def test_a_run_with_ngrams_goes_on_as_if_it_had_not_stopped(file, tmp_path):
+    whole = TrainConfig(file=file, steps=100, out="whole", ngrams=3, **OPTIONS)
+    run.train(whole, Silent())
+    parts = TrainConfig(file=file, steps=100, out="parts", ngrams=3, **OPTIONS)
+    run.train(parts, Silent(41))
+    resume(parts, Silent(), tmp_path / "parts")
+    assert timeless(tmp_path / "parts") == timeless(tmp_path / "whole")
+    for name in ("model.safetensors", "best.safetensors", "samples.txt"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with pytest.raises(MicrogptError, match="--ngrams was 3 and is now 0"):
+        resume(dataclasses.replace(parts, ngrams=0), Silent(), tmp_path / "parts")
+
+
+@pytest.mark.parametrize("val_fraction", [0.0, 0.4])
+@pytest.mark.parametrize(
+    "text", ["aba", "aaaaaaaaaa", "".join(map(chr, range(0x4E00, 0x4E00 + 20_000)))], ids=len
+)
+def test_ngrams_of_odd_texts(tmp_path, monkeypatch, text, val_fraction):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.txt").write_text(text, encoding="utf-8")
+    few = {"seq_len": 1, "d_model": 2, "n_layers": 1, "heads": "2", "backend": "reference"}
+    if val_fraction and len(text) == 3:
+        text = "abab"
+        (tmp_path / "odd.txt").write_text(text)
+    config = TrainConfig(file="odd.txt", steps=2, ngrams=16, val_fraction=val_fraction, **few)
+    reporter = Silent()
+    result = run.train(config, reporter)
+    V = len(set(text))
+    order = highest_order(V, 16)
+    assert order == (4 if V > 1000 else 16)
+    assert load_model(tmp_path / "runs" / "odd").ngrams.order == order
+    assert (result.val_loss is not None) == (val_fraction > 0)
+    assert result.val_loss is None or np.isfinite(result.val_loss)
+    (line,) = [line for line in summary_lines(reporter.summary) if line.startswith("p = 0.5 network")]
+    assert ("the highest order that can be counted of 20,000 distinct characters" in line) == (V > 1000)
+
+
+def test_ngrams_are_counted_in_the_budget(file):
+    options = {**OPTIONS, "ngrams": 12}
+    reporters = [Silent(), Silent()]
+    run.train(TrainConfig(file=file, steps=1, **options), reporters[0])
+    run.train(TrainConfig(file=file, steps=1, **{**options, "ngrams": 0}), reporters[1])
+    more = reporters[0].summary.memory - reporters[1].summary.memory
+    ngrams = load_model(Path("runs/text")).ngrams
+    assert more > ngrams.n_bytes
+    cap = reporters[1].summary.memory
+    with pytest.raises(MicrogptError, match=r"out of memory budget: .*use n-grams of a lower order"):
+        run.train(TrainConfig(file=file, steps=1, memory_cap=str(cap), **options), Silent())

@@ -13,6 +13,7 @@ from microgpt_kernels.crystal.embedding import (
     position_backward,
     position_forward,
 )
+from microgpt_kernels.crystal.interpolate import interpolate
 from microgpt_kernels.crystal.layernorm import layernorm_backward, layernorm_forward
 from microgpt_kernels.crystal.linear import linear_backward, linear_forward
 from microgpt_kernels.crystal.loss_sum import loss_sum

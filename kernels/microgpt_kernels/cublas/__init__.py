@@ -13,6 +13,7 @@ from microgpt_kernels.cublas.embedding import (
     position_backward,
     position_forward,
 )
+from microgpt_kernels.cublas.interpolate import interpolate
 from microgpt_kernels.cublas.layernorm import layernorm_backward, layernorm_forward
 from microgpt_kernels.cublas.linear import linear_backward, linear_forward
 from microgpt_kernels.cublas.loss_sum import loss_sum
