@@ -600,5 +600,5 @@ def test_a_model_with_ngrams_is_whole_in_memory_and_in_a_file(here):
     picked = p[np.arange(len(text) - 1), both.vocabulary.encode(text[1:])]
     assert both.losses(text) == pytest.approx(-np.log(picked), abs=1e-5)
     # what precedes a text changes what n-grams expect of its beginning
-    assert both.score(text, before="a dog ate").nats != both.score(text).nats
+    assert both.score(text, before="a dog ate ").nats != both.score(text).nats
     assert both.network.score(text, before="a dog ate") == both.network.score(text)

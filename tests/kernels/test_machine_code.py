@@ -11,7 +11,7 @@ from support import TOLERANCE
 # the sums that a tile holds in registers: of 32 registers 16, of 16 twelve
 SUMS = {"M1": 16, "Graviton": 16, "SSE": 12, "AVX2": 12, "AVX-512": 16}
 VECTORS = {"M1": "4s 2d", "Graviton": "4s 2d", "SSE": "xmm", "AVX2": "ymm", "AVX-512": "zmm"}
-# once in a call, or once in a row
+# once in a call, or once in a row; a log of each number in the one row that `interpolate` has in a step
 LIBRARY = {"pow", "log", "logf", "memset", "memcpy", "memmove", "bzero", "numba_attempt_nocopy_reshape"}
 
 

@@ -305,6 +305,8 @@ def test_ngrams_of_odd_texts(tmp_path, monkeypatch, text, val_fraction):
 
 def test_ngrams_are_counted_in_the_budget(file):
     options = {**OPTIONS, "ngrams": 12}
+    random = np.random.default_rng(0).integers(97, 123, 5000).astype(np.uint8)
+    Path(file).write_bytes(random.tobytes())
     reporters = [Silent(), Silent()]
     run.train(TrainConfig(file=file, steps=1, **options), reporters[0])
     run.train(TrainConfig(file=file, steps=1, **{**options, "ngrams": 0}), reporters[1])

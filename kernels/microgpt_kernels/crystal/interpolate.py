@@ -19,4 +19,7 @@ def interpolate(logits, expected, weight):
     for n in range(N):
         softmax_row(logits, logits, n, real(1.0))
         for v in range(V):
-            logits[n, v] = log(of_model * logits[n, v] + of_expected * expected[n, v])
+            logits[n, v] = of_model * logits[n, v] + of_expected * expected[n, v]
+        # a loop of its own, as the call of a function in the one above would break its vectors up
+        for v in range(V):
+            logits[n, v] = log(logits[n, v])
