@@ -27,6 +27,8 @@ OPTIONS = (
     "16",
     "--steps",
     "30000",
+    "--schedule",
+    "constant",  # else the steps could not change when the run is resumed
     "--val-fraction",
     "0.1",
     "--eval-every",

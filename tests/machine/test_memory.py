@@ -46,7 +46,7 @@ RUNS = {
 
 def program(*arguments):
     """What the program counted and what it took, in bytes."""
-    command = [sys.executable, "-c", PROGRAM, "train", "--recipe", "plain", *map(str, arguments)]
+    command = [sys.executable, "-c", PROGRAM, "train", *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     number, unit = re.search(r"threads?, ([\d.]+) ([KMG]iB); ", result.stderr).groups()
@@ -89,7 +89,7 @@ def test_a_run_takes_the_cap_and_its_libraries_at_most(name, tmp_path, text, com
     compiled(text_name, types)
     out = tmp_path / "run"
     begin = (text(text_name), *options.split(), "--steps", 3, "--out", out, "--memory-cap", f"{cap}MiB")
-    for arguments in (begin, ("--resume", out, "--steps", 5)):
+    for arguments in (("--recipe", "plain", *begin), ("--resume", out, "--steps", 5)):
         counted, taken = program(*arguments)
         assert 0.8 * cap * MIB <= counted <= cap * MIB
         assert taken <= cap * MIB + LIBRARIES

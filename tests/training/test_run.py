@@ -286,7 +286,7 @@ def test_a_run_with_ngrams_goes_on_as_if_it_had_not_stopped(file, tmp_path):
 def test_ngrams_of_odd_texts(tmp_path, monkeypatch, text, val_fraction):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "odd.txt").write_text(text, encoding="utf-8")
-    few = {"seq_len": 1, "d_model": 2, "n_layers": 1, "heads": "2", "backend": "reference"}
+    few = {"seq_len": 1, "batch_size": 1, "d_model": 2, "n_layers": 1, "heads": "2", "backend": "reference"}
     if val_fraction and len(text) == 3:
         text = "abab"
         (tmp_path / "odd.txt").write_text(text)
