@@ -75,7 +75,7 @@ def compiled(tmp_path_factory, text):
         name = name if name == "characters" else "short"
         out = tmp_path_factory.mktemp("small") / "run"
         tiny = ["--steps", "1", "--seq-len", "8", "--d-model", "16", "--val-fraction", "0.1"]
-        return program(text(name), *tiny, *options.split(), "--out", out)
+        return program("--recipe", "plain", text(name), *tiny, *options.split(), "--out", out)
 
     return of
 
