@@ -21,7 +21,6 @@ from microgpt.terminal.streams import lost
 from microgpt.text.ngrams import ngram_name
 from microgpt.text.opening import text_name
 from microgpt.training.reporter import Result, Summary
-from microgpt.use.interpolation import WEIGHT
 
 # Off a terminal, one report in five is printed, of about a hundred in a run; where reports are further apart
 # than LINE_SECONDS, lines of how far the run is come between them.
@@ -244,6 +243,8 @@ def summary_lines(s: Summary) -> list[str]:
 def _about_ngrams(s: Summary) -> list[str]:
     if not s.ngrams:
         return []
+    from microgpt.use.interpolation import WEIGHT  # what `info` has no use for, it does not import
+
     name = ngram_name(s.ngrams)
     lower = f", the highest order that can be counted of {s.vocabulary:,} distinct characters"
     of = "all other" if s.validation_characters else "all"

@@ -308,7 +308,8 @@ def interpolate(logits, expected, weight):
     """
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probs = powers / powers.sum(axis=1, keepdims=True)
-    logits[...] = np.log((1 - weight) * probs + weight * expected)
+    with np.errstate(divide="ignore"):  # the log of a probability of 0 is minus infinity
+        logits[...] = np.log((1 - weight) * probs + weight * expected)
 
 
 def sample(window, output, clock, scratch, logits, uniform, temperature, top_k, top_p):
