@@ -35,4 +35,6 @@ def _interpolate_kernel(logits, expected, of_model, of_expected):
         total += exp(logits[n, v] - highest)
     of_model /= warp_sum(total)
     for v in range(lane(), V, WARP):
-        logits[n, v] = log(of_model * exp(logits[n, v] - highest) + of_expected * expected[n, v])
+        p = of_model * exp(logits[n, v] - highest) + of_expected * expected[n, v]
+        # Python, which the simulator runs, has no log of 0
+        logits[n, v] = real(-inf) if p == 0.0 else log(p)
