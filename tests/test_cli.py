@@ -117,7 +117,8 @@ def test_a_minute_is_an_option(here):
     assert load_state(here / "runs" / "text-2").config.steps > 0
     message = fails("train", "text.txt", "--minutes", "1", "--steps", "9", code=2)
     assert message == "--minutes chooses the steps: give one of --minutes and --steps"
-    assert "should be a valid number" in fails("train", "text.txt", "--minutes", "x", code=2)
+    # the versions of typer say the rest in different words
+    assert fails("train", "text.txt", "--minutes", "x", code=2).startswith("invalid value for '--minutes': ")
 
 
 def test_options_come_from_a_file_and_the_command_line_wins(here):
