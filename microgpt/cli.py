@@ -142,8 +142,7 @@ def train(
     activation: Annotated[
         str,
         typer.Option(
-            help="What the MLP does with its inner numbers: relu turns negative ones into 0, relu2 also squares "
-            "the others.",
+            help="The MLP's nonlinearity: relu, which turns negative numbers into 0, or relu2, its square.",
             autocompletion=_choices(ACTIVATIONS),
         ),
     ] = TrainConfig.activation,

@@ -27,14 +27,7 @@ from typing import Any
 import numpy as np
 
 from microgpt.arrays import Array
-from microgpt.checkpoint.file import (
-    BUFFERS,
-    Header,
-    StoredTensor,
-    opened,
-    read_header,
-    read_tensors,
-)
+from microgpt.checkpoint.file import BUFFERS, Header, StoredTensor, opened, read_header, read_tensors
 from microgpt.checkpoint.old import left_open, model_today, progress_of_format_1
 from microgpt.checkpoint.progress import Progress
 from microgpt.checkpoint.stored_ngrams import COUNTS, DTYPES, KEYS, check_order, restored
