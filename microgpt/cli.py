@@ -15,7 +15,7 @@ from microgpt import __version__
 from microgpt.config import ORDERS, SCHEDULES, TrainConfig, read_toml
 from microgpt.errors import MicrogptError, UsageError, shown_path
 from microgpt.machine.address_space import check_address_space
-from microgpt.model.architecture import DTYPES, INITS, POSITIONS
+from microgpt.model.architecture import ACTIVATIONS, DTYPES, INITS, POSITIONS
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.recipes import RECIPES
 from microgpt.terminal.interruption import INTERRUPTED
@@ -139,6 +139,13 @@ def train(
             help=f"How it knows positions: {', '.join(POSITIONS)}.", autocompletion=_choices(POSITIONS)
         ),
     ] = TrainConfig.positions,
+    activation: Annotated[
+        str,
+        typer.Option(
+            help="The MLP's nonlinearity: relu, which turns negative numbers into 0, or relu2, its square.",
+            autocompletion=_choices(ACTIVATIONS),
+        ),
+    ] = TrainConfig.activation,
     init: Annotated[
         str,
         typer.Option(help=f"Embeddings at first: {' or '.join(INITS)}.", autocompletion=_choices(INITS)),

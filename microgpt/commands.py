@@ -223,6 +223,7 @@ def info(run: Path, *, as_json: bool) -> None:
         "d_ff": architecture.d_ff,
         "seq_len": architecture.seq_len,
         "positions": architecture.positions,
+        "activation": architecture.activation,
         "dtype": architecture.dtype,
         "ngrams": None,
         **saved.notes,

@@ -16,7 +16,7 @@ from microgpt_kernels import BACKENDS
 from microgpt.bounds import check_bounds, one_of
 from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import checked
-from microgpt.model.architecture import DTYPES, INITS, POSITIONS, Architecture
+from microgpt.model.architecture import ACTIVATIONS, DTYPES, INITS, POSITIONS, Architecture
 from microgpt.model.heads import format_layout, parse_layout
 from microgpt.recipes import FOLLOWING_SIZES, Rates, rates
 
@@ -56,6 +56,7 @@ class TrainConfig:
     n_layers: int = 2
     d_ff: int | None = None  # None: d_model
     positions: str = "rope"
+    activation: str = "relu2"
     init: str = "large"
     lr: float | None = None  # None: as `rates` has it, and so the next four
     beta2: float | None = None
@@ -81,6 +82,7 @@ class TrainConfig:
             ("backend", BACKENDS),
             ("order", ORDERS),
             ("positions", POSITIONS),
+            ("activation", ACTIVATIONS),
             ("init", INITS),
             ("schedule", SCHEDULES),
             ("dtype", DTYPES),
@@ -113,6 +115,7 @@ class TrainConfig:
             d_ff=self.d_ff or self.d_model,
             heads=parse_layout(self.heads, self.d_model, self.n_layers),
             positions=self.positions,
+            activation=self.activation,
             dtype=self.dtype,
         )
 
@@ -191,13 +194,14 @@ class TrainConfig:
         return lowest + left * (highest - lowest)
 
 
-# Every run has written these into its config.toml; where `init` is not beside them, it began with small
-# embeddings.
-_OLD_RUNS_WROTE = frozenset(
-    {"batch_size", "order", "positions", "lr", "beta2", "schedule", "warmup", "clip", "dtype", "memory_cap"}
-)
+# Options that there were not in older versions, as those versions did it
+BEFORE = {"init": "small", "activation": "relu"}
+# What is in the config.toml of every run. Where it is, and one of those options is not, an older version
+# wrote the file. The versions without `init` also wrote down the rates, which later ones leave open.
+_EVERY_RUN_WROTE = frozenset({"batch_size", "order", "positions", "schedule", "clip", "dtype", "memory_cap"})
+_WRITTEN_WITHOUT = {"init": _EVERY_RUN_WROTE | {"lr", "beta2", "warmup"}, "activation": _EVERY_RUN_WROTE}
 
-# The options that decide the shapes of the weights, so they cannot change later.
+# The options that decide what the weights are and mean, so they cannot change later.
 SIZES = frozenset(field.name for field in dataclasses.fields(Architecture)) - {"vocabulary_size"}
 
 
@@ -235,8 +239,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     # a run of version 0.1 wrote down its own directory, which is no other run's
     if "out" in options and Path(options["out"]).absolute() == path.absolute().parent:
         del options["out"]
-    if "init" not in options and options.keys() >= _OLD_RUNS_WROTE:
-        options["init"] = "small"
+    for name, others in _WRITTEN_WITHOUT.items():
+        if name not in options and options.keys() >= others:
+            options[name] = BEFORE[name]
     return options
 
 

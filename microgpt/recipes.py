@@ -15,6 +15,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 1,
         "order": "sequential",
         "positions": "learned",
+        "activation": "relu",
         "init": "small",
         "lr": 3e-4,
         "beta2": 0.999,

@@ -16,9 +16,9 @@ def rotate(x, angles):
 
 
 class Block(nn.Module):
-    def __init__(self, d_model, d_ff, widths, rope):
+    def __init__(self, d_model, d_ff, widths, rope, power):
         super().__init__()
-        self.widths, self.rope = widths, rope
+        self.widths, self.rope, self.power = widths, rope, power
         self.ln1, self.ln2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
         self.qkv, self.proj = nn.Linear(d_model, 3 * d_model), nn.Linear(d_model, d_model)
         self.up, self.down = nn.Linear(d_model, d_ff), nn.Linear(d_ff, d_model)
@@ -40,7 +40,7 @@ class Block(nn.Module):
 
     def forward(self, x):
         x = x + self.attention(self.ln1(x))
-        return x + self.down(functional.relu(self.up(self.ln2(x))))
+        return x + self.down(functional.relu(self.up(self.ln2(x))) ** self.power)
 
 
 class Oracle(nn.Module):
@@ -51,8 +51,9 @@ class Oracle(nn.Module):
         C = model.d_model
         self.tok = nn.Embedding(model.vocabulary_size, C)
         self.pos = nn.Embedding(model.seq_len if model.positions == "learned" else 0, C)
+        power = {"relu": 1, "relu2": 2}[model.activation]
         self.blocks = nn.ModuleList(
-            Block(C, model.d_ff, widths, model.positions == "rope") for widths in model.heads
+            Block(C, model.d_ff, widths, model.positions == "rope", power) for widths in model.heads
         )
         self.lnf, self.unembed = nn.LayerNorm(C), nn.Linear(C, model.vocabulary_size)
         self.double()

@@ -43,6 +43,7 @@ WRONG = [
     ({"min_lr": 0.1, "lr": 0.0003}, "--min-lr 0.1 is above --lr 0.0003"),
     ({"min_lr": 0.1}, "--min-lr 0.1 is above --lr 0.00707107"),
     ({"init": "tiny"}, "--init 'tiny' is none of large, small"),
+    ({"activation": "relu3"}, "--activation 'relu3' is none of relu2, relu; did you mean 'relu'?"),
     ({"beta2": 1.0}, "--beta2 must be at least 0 and below 1, not 1"),
     ({"clip": -1.0}, "--clip must be at least 0 and below 1e+30, not -1"),
     ({"clip": math.inf}, "--clip must be at least 0 and below 1e+30, not inf"),
@@ -301,12 +302,25 @@ def test_a_run_keeps_the_rates_that_it_has_taken():
     assert settled.resolved() == TrainConfig("x", steps=300, batch_size=4, schedule="cosine").resolved()
 
 
+def test_the_configuration_of_a_run_from_before_the_squared_rectifier_is_without_it(tmp_path):
+    old = Path(__file__).parent / "data" / "relu" / "config.toml"
+    assert "activation" not in old.read_text()
+    config = TrainConfig(**read_toml(old))
+    assert (config.activation, config.init, config.beta2) == ("relu", "large", None)
+    again = tmp_path / "config.toml"
+    for activation in ("relu", "relu2"):
+        again.write_text(to_toml(dataclasses.replace(config, activation=activation)))
+        assert TrainConfig(**read_toml(again)).activation == activation
+    again.write_text('positions = "rope"\nschedule = "constant"')
+    assert "activation" not in read_toml(again)
+
+
 @pytest.mark.parametrize("run", ["learned", "rope"])
 def test_the_configuration_of_an_old_run_has_the_initial_values_of_then(run, tmp_path):
     old = Path(__file__).parent / "data" / run / "config.toml"
     assert "init" not in old.read_text()
     config = TrainConfig(**read_toml(old))
-    assert (config.init, config.min_lr) == ("small", None)
+    assert (config.init, config.activation, config.min_lr) == ("small", "relu", None)
     assert config.rates.min_lr == config.lr / 10
     again = tmp_path / "config.toml"
     again.write_text(to_toml(config))

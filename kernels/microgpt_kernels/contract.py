@@ -236,6 +236,13 @@ KERNELS = (
     kernel("residual_backward", accumulated(dinp="N C"), read(dbranch="N C")),
     kernel("relu_forward", written(out="N F"), read(inp="N F"), may_share=(("out", "inp"),)),
     kernel("relu_backward", written(dinp="N F"), read(dout="N F", out="N F"), may_share=(("dinp", "dout"),)),
+    kernel("relu_squared_forward", written(out="N F"), read(inp="N F"), may_share=(("out", "inp"),)),
+    kernel(
+        "relu_squared_backward",
+        written(dinp="N F"),
+        read(dout="N F", out="N F"),
+        may_share=(("dinp", "dout"),),
+    ),
     # the loss is 0 where the target is -1
     kernel(
         "cross_entropy_forward",

@@ -231,6 +231,16 @@ def relu_backward(dinp, dout, out):
     dinp[...] = np.where(out > 0, dout, 0)
 
 
+def relu_squared_forward(out, inp):
+    """out = max(inp, 0)^2 (So et al. 2021, Primer, arXiv 2109.08668)."""
+    out[...] = np.maximum(inp, 0) ** 2
+
+
+def relu_squared_backward(dinp, dout, out):
+    """dinp = 2 * max(inp, 0) * dout, where max(inp, 0) is the root of out."""
+    dinp[...] = 2 * np.sqrt(out) * dout
+
+
 def cross_entropy_forward(losses, probs, logits, targets):
     """losses = -log softmax(logits)[target]."""
     shifted = logits - logits.max(axis=1, keepdims=True)

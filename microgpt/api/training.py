@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     n_layers: int
     d_ff: int | None
     positions: str
+    activation: str
     init: str
     lr: float | None
     beta2: float | None

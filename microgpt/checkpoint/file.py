@@ -20,8 +20,7 @@ from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import table
 
-FORMAT = 3
-WITH_NGRAMS = 4  # a file of format 3 with n-grams, which earlier versions would not use
+FORMAT = 5
 # by the beginnings of tensors' names
 BUFFERS = {"": "weights", "m.": "first moments", "v.": "second moments"}
 # by their names in safetensors: of a model's tensors, and of its n-grams
@@ -52,7 +51,7 @@ class StoredTensor(NamedTuple):
 class Header(NamedTuple):
     """What comes before the tensors, parsed but not yet checked."""
 
-    description: dict[str, Any]  # as in a file of format 2 or 3
+    description: dict[str, Any]  # as in a file of format 2 or later
     hashed: bytes  # the bytes of the header that enter the SHA-256
     sha256: str
     tensors: dict[str, StoredTensor]  # by the names that they have in the file
@@ -112,9 +111,9 @@ def read_header(file: BinaryIO, path: Path) -> Header:
         hashed = json.dumps(sorted(metadata.items()))
     else:
         raise MicrogptError("it was not written by microgpt")
-    if description.get("format") not in (1, 2, FORMAT, WITH_NGRAMS):
+    if description.get("format") not in range(1, FORMAT + 1):
         version = str(description.get("format"))[:20]
-        raise MicrogptError(f"it has format {version}; this version of microgpt reads 1 to {WITH_NGRAMS}")
+        raise MicrogptError(f"it has format {version}; this version of microgpt reads 1 to {FORMAT}")
     if description["format"] < 3:
         tensors = {name: tensor._replace(name=name_today(name)) for name, tensor in tensors.items()}
     return Header(description, hashed.encode("utf-8", "surrogatepass"), str(sha256), tensors)

@@ -1,4 +1,9 @@
-"""How older files differ: progress and options in format 1, names of tensors in formats 1 and 2."""
+"""How older files differ from those of today.
+
+Format 1 has another progress, and writes out the options that were left open. Before format 3 some tensors
+have other names. Before format 5 a model does not say its activation, which is relu; format 4 is format 3
+with n-grams.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from microgpt.checkpoint.progress import SMOOTHING, Progress
-from microgpt.config import TrainConfig
+from microgpt.config import BEFORE, TrainConfig
 from microgpt.errors import MicrogptError, shown
 from microgpt.fields import build
 
@@ -33,8 +38,9 @@ class _Progress1:
     recent: tuple[float, ...]  # the sums of losses and norms, how many, and seconds
 
 
-# Options that there were not in older versions, as those versions did it
-BEFORE = {"init": "small"}
+def model_today(values: dict[str, Any], format: int) -> dict[str, Any]:
+    """What a file of this format says of its architecture, with what had no name before format 5."""
+    return {"activation": BEFORE["activation"], **values} if format < 5 else values
 
 
 def left_open(train: TrainConfig) -> TrainConfig:

@@ -27,19 +27,11 @@ from typing import Any
 import numpy as np
 
 from microgpt.arrays import Array
-from microgpt.checkpoint.file import (
-    BUFFERS,
-    WITH_NGRAMS,
-    Header,
-    StoredTensor,
-    opened,
-    read_header,
-    read_tensors,
-)
-from microgpt.checkpoint.old import BEFORE, left_open, progress_of_format_1
+from microgpt.checkpoint.file import BUFFERS, Header, StoredTensor, opened, read_header, read_tensors
+from microgpt.checkpoint.old import left_open, model_today, progress_of_format_1
 from microgpt.checkpoint.progress import Progress
 from microgpt.checkpoint.stored_ngrams import COUNTS, DTYPES, KEYS, check_order, restored
-from microgpt.config import TrainConfig
+from microgpt.config import BEFORE, TrainConfig
 from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import build
 from microgpt.model.architecture import Architecture
@@ -187,11 +179,10 @@ def _parse(header: Header, path: Path) -> SavedModel:
     vocabulary = description.get("vocabulary")
     if not isinstance(vocabulary, str):
         raise MicrogptError("its metadata have no valid entry 'vocabulary'")
-    architecture = build(Architecture, parts["model"] or {}, "its model")
+    model = model_today(parts["model"] or {}, description["format"])
+    architecture = build(Architecture, model, "its model")
     entry = description.get(NGRAMS)
-    with_ngrams = description["format"] == WITH_NGRAMS
-    if with_ngrams != (NGRAMS in description):
-        raise MicrogptError(f"its metadata have no valid entry {NGRAMS!r}")
+    with_ngrams = NGRAMS in description
     if with_ngrams:
         if not isinstance(entry, dict) or parts["training"] is not None:
             raise MicrogptError(f"its metadata have no valid entry {NGRAMS!r}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from microgpt.arrays import Array, all_finite
-from microgpt.checkpoint.file import BUFFERS, FORMAT, WITH_NGRAMS, tensor_title, to_json
+from microgpt.checkpoint.file import BUFFERS, FORMAT, tensor_title, to_json
 from microgpt.checkpoint.saved import MODEL_FILE, NGRAMS, STATE_FILE, SavedModel, SavedState
 from microgpt.checkpoint.stored_ngrams import stored
 from microgpt.errors import MicrogptError
@@ -67,7 +67,7 @@ def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
             "progress": dataclasses.asdict(saved.progress),
         }
     elif saved.ngrams is not None:
-        description |= {"format": WITH_NGRAMS, NGRAMS: {"order": saved.ngrams.order}}
+        description[NGRAMS] = {"order": saved.ngrams.order}
         tensors |= stored(saved.ngrams)
     digest = hashlib.sha256(to_json(description).encode())
     for name, tensor in sorted(tensors.items()):

@@ -11,6 +11,7 @@ from microgpt.model.heads import Widths
 POSITIONS = ("learned", "rope", "none")
 DTYPES = ("float32", "float64")
 INITS = ("large", "small")
+ACTIVATIONS = ("relu2", "relu")
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class Architecture:
     d_ff: int
     heads: tuple[Widths, ...]  # of each layer
     positions: str
+    activation: str  # the nonlinearity of the MLP
     dtype: str
 
     def __post_init__(self) -> None:
         check_bounds(self)
         one_of("positions", self.positions, POSITIONS)
+        one_of("activation", self.activation, ACTIVATIONS)
         one_of("dtype", self.dtype, DTYPES)
         if len(self.heads) != self.n_layers:
             raise MicrogptError(

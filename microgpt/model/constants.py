@@ -1,4 +1,4 @@
-"""Arrays that a model needs but does not learn: where its heads begin, and the angles of rotary positions."""
+"""What a model needs but does not learn: where its heads begin, and the angles of rotary positions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microgpt.model.architecture import Architecture
 
 
 class Constants(NamedTuple):
-    """The arrays that all models of one architecture share.
+    """What all models of one architecture share.
 
     A layer with fewer than H heads ends in heads of width 0.
     """
@@ -21,6 +21,7 @@ class Constants(NamedTuple):
     offsets: Annotated[Array, "L H+1"]  # int32: head h of layer l has columns offsets[l, h] : offsets[l, h+1]
     cos: Annotated[Array, "L A C"]  # A is T for rotary positions, else 0
     sin: Annotated[Array, "L A C"]
+    squared: bool  # whether the MLP squares what its rectifier leaves
 
 
 ROPE_BASE = 10000.0
@@ -48,4 +49,4 @@ def constants(k: ModuleType, architecture: Architecture, budget: Budget) -> Cons
                 angles = np.arange(t, min(t + step, T))[:, None] * frequencies
                 k.from_host(cos[l, t : t + step], np.cos(angles))
                 k.from_host(sin[l, t : t + step], np.sin(angles))
-    return Constants(k.to_device(offsets), cos, sin)
+    return Constants(k.to_device(offsets), cos, sin, architecture.activation == "relu2")

@@ -4,7 +4,7 @@ k     the backend, whose kernels contract.py describes
 p     parameters, as tensors by name: p.qkv_w[l] is that of layer l
 g     their gradients, separate for each shard: g.qkv_w[s, l]
 a     activations, and in `d...` the gradients of activations
-c     constants: where the heads begin, and the angles of rotary positions
+c     constants: where the heads begin, the angles of rotary positions, and which rectifier the MLP has
 s     the shard of the batch that is computed; it has scratch memory and gradients of its own
 rows  which of the N rows are computed: those of the shard's sequences, or the one that generation adds
 seen  the rows that attention may look at: those before in the same sequences, and `rows` themselves
@@ -47,12 +47,15 @@ def build(k: ModuleType) -> tuple[Step, Step]:
             k.attention_forward(a.heads[l, rows], a.att[l, seqs], a.scratch[s], a.qkv[l, seen], c.offsets[l])
             k.linear_forward(branch, a.heads[l, rows], p.proj_w[l], p.proj_b[l])
             k.residual_forward(a.mid[l, rows], a.x[l, rows], branch)
-            # next x = mid + down(relu(up(layernorm(mid))))
+            # next x = mid + down(relu(up(layernorm(mid)))), or with the square of relu
             k.layernorm_forward(
                 a.ln2[l, rows], a.mean2[l, rows], a.rstd2[l, rows], a.mid[l, rows], p.ln2_w[l], p.ln2_b[l]
             )
             k.linear_forward(a.hidden[l, rows], a.ln2[l, rows], p.up_w[l], p.up_b[l])
-            k.relu_forward(a.hidden[l, rows], a.hidden[l, rows])
+            if c.squared:
+                k.relu_squared_forward(a.hidden[l, rows], a.hidden[l, rows])
+            else:
+                k.relu_forward(a.hidden[l, rows], a.hidden[l, rows])
             k.linear_forward(branch, a.hidden[l, rows], p.down_w[l], p.down_b[l])
             k.residual_forward(a.x[l + 1, rows], a.mid[l, rows], branch)
         k.layernorm_forward(a.lnf[rows], a.meanf[rows], a.rstdf[rows], a.x[L, rows], p.lnf_w, p.lnf_b)
@@ -83,8 +86,11 @@ def build(k: ModuleType) -> tuple[Step, Step]:
             k.linear_backward(
                 dhidden, g.down_w[s, l], g.down_b[s, l], scratch, dx, a.hidden[l, rows], p.down_w[l]
             )
-            # hidden = relu(up(ln2))
-            k.relu_backward(dhidden, dhidden, a.hidden[l, rows])
+            # hidden = relu(up(ln2)), or its square
+            if c.squared:
+                k.relu_squared_backward(dhidden, dhidden, a.hidden[l, rows])
+            else:
+                k.relu_backward(dhidden, dhidden, a.hidden[l, rows])
             k.linear_backward(dln2, g.up_w[s, l], g.up_b[s, l], scratch, dhidden, a.ln2[l, rows], p.up_w[l])
             # ln2 = layernorm(mid)
             k.layernorm_backward(

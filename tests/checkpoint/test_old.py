@@ -1,13 +1,16 @@
 """Files of older versions: they load, generate, evaluate and go on as they did.
 
 Format 1 is written here as version 0.1 wrote it. tests/data holds two runs of 30 steps in format 2, trained
-on TEXT by the last commit that wrote that format (0e79f0e); all expected values are what that commit got:
+on TEXT by the last commit that wrote that format (0e79f0e), and one in formats 3 and 4 (30c0931); all
+expected values are what those commits got:
 
     microgpt train text.txt --steps 30 --out learned --d-model 8 --heads 3+5 --n-layers 1 --seq-len 16 \
         --batch-size 2 --order shuffled --lr 0.01 --threads 1
     microgpt train text.txt --steps 30 --out rope --d-model 6 --heads "1+5|6" --n-layers 2 --seq-len 12 \
         --positions rope --dtype float64 --lr 0.06 --weight-decay 0.1 --clip 0.5 --warmup 5 \
         --val-fraction 0.2 --eval-every 7 --threads 1
+    microgpt train text.txt --steps 30 --out relu --d-model 6 --heads 1+5 --n-layers 1 --seq-len 12 \
+        --batch-size 2 --dtype float64 --lr 0.03 --schedule constant --ngrams 2 --threads 1
 """
 
 import dataclasses
@@ -25,8 +28,9 @@ from typer.testing import CliRunner
 
 from microgpt.checkpoint.file import FORMAT
 from microgpt.checkpoint.progress import Progress
-from microgpt.checkpoint.saved import STATE_FILE, load_model, load_state
+from microgpt.checkpoint.saved import MODEL_FILE, STATE_FILE, load_model, load_state
 from microgpt.cli import app
+from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.model.parameters import table
 
@@ -40,11 +44,13 @@ def save_format_1(path, state, arrays, progress, **options):
         for row in rows
     }
     resolved = dataclasses.asdict(dataclasses.replace(state.config.resolved(), **options))
-    given = {name: value for name, value in resolved.items() if value is not None}
+    given = {name: value for name, value in resolved.items() if value is not None and name != "activation"}
+    model = dataclasses.asdict(state.architecture)
+    del model["activation"]
     metadata = {
         "microgpt": "1",
         "vocabulary": VOCABULARY.characters,
-        "model": json.dumps(dataclasses.asdict(state.architecture)),
+        "model": json.dumps(model),
         "notes": json.dumps(state.notes),
         "training": json.dumps({"options": given, "step": state.step, "progress": progress}),
     }
@@ -172,7 +178,7 @@ WEIGHTS = [*((name, which, "reference") for name, which in GOT), ("learned", BES
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("learned", "rope"):
+    for name in ("learned", "rope", "relu"):
         shutil.copytree(DATA / name, tmp_path / name)
     (tmp_path / "text.txt").write_bytes(TEXT.encode())
     return tmp_path
@@ -221,3 +227,59 @@ def test_runs_of_format_2_go_on_as_they_did(runs, name, backend):
         assert "unembed_w" in file.keys()  # noqa: SIM118  (it is no dict)
         assert json.loads(file.metadata()["microgpt"])["format"] == FORMAT
     assert [load_state(runs / name).step, load_model(runs / name).notes["step"]] == [60, 60]
+
+
+# --- formats 3 and 4 ----------------------------------------------------------------------------------
+
+GOT_WITH_RELU = (
+    "at at at at at at at at at at at at at a",
+    "t afe ta aog e atha donat.g athman natheh\n"
+    " tma, .nat d sa atat ate the n athe og the ogat!the, athe t!\n"
+    " athe t atat atma",
+    1.3473866278547,
+)
+# of the steps 31 to 40 of a run of 40
+LOSSES_WITH_RELU = [
+    1.563714446995218, 2.0197466140819764, 1.801591590086683, 1.8043691872693202, 1.5043910623362027,
+    2.0786102819624723, 2.2609236092983584, 1.6783126413978715, 1.5902251404906291, 1.6363657468214694,
+]  # fmt: skip
+
+
+def description_of(path):
+    with safetensors.safe_open(path, "numpy") as file:
+        return json.loads(file.metadata()["microgpt"])
+
+
+@pytest.mark.parametrize("backend", ["reference", "crystal"])
+def test_a_run_of_formats_3_and_4_keeps_its_relu(runs, backend):
+    """New runs square it."""
+    assert (FORMAT, TrainConfig.activation) == (5, "relu2")
+    old = [description_of(runs / "relu" / name) for name in (STATE_FILE, MODEL_FILE)]
+    assert [each["format"] for each in old] == [3, 4]
+    assert not any("activation" in each["model"] for each in old)
+    state, model = load_state(runs / "relu"), load_model(runs / "relu")
+    assert state.config.activation == state.architecture.activation == model.architecture.activation == "relu"
+    likeliest, sampled, loss = GOT_WITH_RELU
+    generate = ("generate", "relu", "--prompt", "the ", "--backend", backend)
+    assert lines(*generate, "--length", "40", "--temperature", "0")[0]["text"] == likeliest
+    assert lines(*generate, "--length", "120", "--temperature", "0.9", "--seed", "3")[0]["text"] == sampled
+    (score,) = lines("eval", "relu", "text.txt", "--backend", backend)
+    assert score["nats_per_character"] == pytest.approx(loss, rel=1e-12, abs=0)
+    *reports, _ = lines("train", "--resume", "relu", "--steps", "40", "--backend", backend)
+    assert [report["step"] for report in reports] == list(range(31, 41))
+    assert [report["loss"] for report in reports] == pytest.approx(LOSSES_WITH_RELU, rel=1e-10, abs=0)
+    new = [description_of(runs / "relu" / name) for name in (STATE_FILE, MODEL_FILE)]
+    assert [(each["format"], each["model"]["activation"]) for each in new] == [(FORMAT, "relu")] * 2
+    assert same_model(load_model(runs / "relu"), load_state(runs / "relu"), load_state(runs / "relu").param)
+
+
+def test_a_new_run_with_old_weights_keeps_their_relu(runs):
+    arguments = ("train", "text.txt", "--from", "relu", "--steps", "1", "--backend", "reference")
+    lines(*arguments, "--out", "new")
+    assert load_model(runs / "new").architecture.activation == "relu"
+    refused = CliRunner().invoke(app, [*arguments, "--out", "other", "--activation", "relu2"])
+    assert refused.exit_code == 1
+    assert "--activation was relu and is now relu2" in refused.stderr
+    refused = CliRunner().invoke(app, ["train", "--resume", "relu", "--steps", "40", "--activation", "relu2"])
+    assert refused.exit_code == 1
+    assert "--activation was 'relu' and is now 'relu2'" in refused.stderr

@@ -35,9 +35,11 @@ from microgpt.text.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("positions", ["learned", "rope", "none"])
-def test_what_was_saved_is_loaded_bit_for_bit(tmp_path, dtype, positions):
-    state = state_of(dtype=dtype, positions=positions, schedule="cosine", threads=2)
+@pytest.mark.parametrize(
+    ("positions", "activation"), [("learned", "relu"), ("rope", "relu2"), ("none", "relu2")]
+)
+def test_what_was_saved_is_loaded_bit_for_bit(tmp_path, dtype, positions, activation):
+    state = state_of(dtype=dtype, positions=positions, activation=activation, schedule="cosine", threads=2)
     param, m, v = arrays_of(state)
     # the sign of zero, the smallest number and the largest
     param[:4] = -0.0, np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max, 1 / 3
@@ -100,8 +102,7 @@ def test_what_is_not_there_is_named(tmp_path):
 
 TOK = np.zeros((len(VOCABULARY), 6), np.float32)
 FORGED = [
-    ("it has format 5; this version of microgpt reads 1 to 4", set_key("format", 5)),
-    ("its metadata have no valid entry 'ngrams'", set_key("format", 4)),
+    ("it has format 6; this version of microgpt reads 1 to 5", set_key("format", 6)),
     ("it has format 2.5; ", set_key("format", 2.5)),
     ("it has format None; ", without_key("format")),
     ("the tensor 'tok' is missing", without_tensor("tok")),
@@ -135,6 +136,9 @@ FORGED = [
     ("do not sum to d_model", in_part("model", heads=[[6], [7, -1]])),
     ("is none of learned", in_part("model", positions="else")),
     ("is none of float32", in_part("model", dtype="object")),
+    ("is none of relu2, relu", in_part("model", activation="gelu")),
+    ("'activation' is missing", lambda tensors, described: described["model"].pop("activation")),
+    ("its model is not the one that its training options", in_part("model", activation="relu2")),
     ("--vocabulary-size can be at most 1114112, not 10000000000", in_part("model", vocabulary_size=10**10)),
     ("the tensor 'tok' is float32", in_part("model", vocabulary_size=10**6)),
     ("its step 1.0 is no number of steps", in_part("training", step=1.0)),

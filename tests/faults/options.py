@@ -32,7 +32,7 @@ NUMERIC = (
     "warmup", "clip", "weight-decay", "val-fraction", "eval-every", "sample-every", "ngrams", "seed",
     "threads",
 )  # fmt: skip
-VERBAL = ("heads", "order", "positions", "init", "schedule", "recipe", "dtype", "memory-cap")
+VERBAL = ("heads", "order", "positions", "activation", "init", "schedule", "recipe", "dtype", "memory-cap")
 SMALL = (
     "--recipe",
     "plain",

@@ -112,7 +112,13 @@ def test_an_interpolation_of_huge_logits_is_a_distribution(k, dtype):
     assert np.exp(logits) == pytest.approx(np.array(together), rel=TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("kernel", ["relu_forward", "relu_backward", "layernorm_forward", "linear_forward"])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        "relu_forward", "relu_backward", "relu_squared_forward", "relu_squared_backward",
+        "layernorm_forward", "linear_forward",
+    ],
+)  # fmt: skip
 def test_not_a_number_is_passed_on(k, kernel):
     """Nothing hides it, so that a run that has gone wrong stops."""
     arrays = [np.ones((2, 2), np.float32) for _ in BY_NAME[kernel].arguments]

@@ -13,6 +13,7 @@ from microgpt_kernels.crystal.vector import (
     load,
     max_lanes,
     maximum,
+    sqrt,
     store,
     sum_lanes,
 )
@@ -26,7 +27,7 @@ def arithmetic(out, a, b, column, end):
     total += x
     results = (
         x + y, x - y, x * y, x / y, total, 2.5 * x - 1,
-        maximum(x, y), maximum(0.0, x), above_zero(x, y), exp(x),
+        maximum(x, y), maximum(0.0, x), above_zero(x, y), exp(x), sqrt(y),
     )  # fmt: skip
     store(results[0], out, 0, column, end)
     store(results[1], out, 1, column, end)
@@ -38,6 +39,7 @@ def arithmetic(out, a, b, column, end):
     store(results[7], out, 7, column, end)
     store(results[8], out, 8, column, end)
     store(results[9], out, 9, column, end)
+    store(results[10], out, 10, column, end)
 
 
 def across(out, a, b, column, end):
@@ -60,7 +62,7 @@ def test_compiled_vectors_do_what_plain_ones_do(dtype, function, n):
     matrix = types.Array(getattr(types, dtype), 2, "A")
     signature = types.void(matrix, matrix, matrix, types.intp, types.intp)
     compiled = njit(signature, **OPTIONS)(function)
-    before = np.full((W + 2 if function is across else 10, max(40, 2 * W)), -1, dtype)
+    before = np.full((W + 2 if function is across else 11, max(40, 2 * W)), -1, dtype)
     found, expected = Guarded(before), before.copy()
     with np.errstate(all="ignore"):
         function(expected, a, b, 2, 2 + n)

@@ -55,6 +55,9 @@ def test_the_calls_of_a_step_are_all_recorded(n_shards):
     assert names[:2] == ["batch_fill", "embedding_forward"]
     assert names[-2:] == ["adam_step", "clock_advance"]
     assert {call.kernel.name for call in step(positions="rope")} >= {"rope_forward", "rope_backward"}
+    squared = Counter(call.kernel.name for call in step(activation="relu2"))
+    assert squared["relu_squared_forward"] == squared["relu_squared_backward"] == L
+    assert not squared.keys() & {"relu_forward", "relu_backward"}
 
 
 def test_a_recorded_step_is_a_step():
@@ -129,6 +132,7 @@ def test_json(backend):
     *kernels, all_kernels, whole = json_lines(run(*TINY, "--backend", backend, "--json").stdout)
     assert {row["backend"] for row in (*kernels, all_kernels, whole)} == {backend}
     unused = {"rope_forward", "rope_backward", "shard_sum", "loss_sum", "interpolate", "sample"}
+    unused |= {"relu_squared_forward", "relu_squared_backward"}
     assert {row["kernel"] for row in kernels} == BY_NAME.keys() - unused
     assert (all_kernels["kernel"], whole["kernel"]) == ("all kernels", "whole step")
     for row in (*kernels, all_kernels, whole):

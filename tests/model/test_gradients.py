@@ -141,6 +141,7 @@ MODELS = {
     "ones-rope": {"heads": "ones", "positions": "rope"},
     "per-layer-rope": {"heads": "2+4 | 3+1+2", "positions": "rope"},
     "per-layer-none": {"heads": "6 | ones", "positions": "none"},
+    "squared": {"heads": "2x3", "positions": "rope", "activation": "relu2"},
 }
 
 

@@ -32,6 +32,7 @@ CASES = {
 } | {
     "per-layer": {"heads": "ones | 5+16+43", "positions": "rope"},
     "no-positions": {"heads": "prime", "positions": "none"},
+    "squared": {"heads": "prime", "positions": "rope", "activation": "relu2"},
     "clipped": {"heads": "uniform", "clip": 1.0},
     "overlapping": {"heads": "uniform", "stride": 5},
 }

@@ -19,6 +19,7 @@ from microgpt_kernels.crystal.linear import linear_backward, linear_forward
 from microgpt_kernels.crystal.loss_sum import loss_sum
 from microgpt_kernels.crystal.memory import from_host, overhead, to_device, to_host, zeros
 from microgpt_kernels.crystal.relu import relu_backward, relu_forward
+from microgpt_kernels.crystal.relu_squared import relu_squared_backward, relu_squared_forward
 from microgpt_kernels.crystal.residual import residual_backward, residual_forward
 from microgpt_kernels.crystal.rope import rope_backward, rope_forward
 from microgpt_kernels.crystal.sample import sample

@@ -258,6 +258,22 @@ def _kept(builder, x, condition):
     return builder.select(builder.fcmp_ordered(">", condition, zero), x, zero)
 
 
+def sqrt(x):
+    """The square root of x in each lane; NaN where x is below 0."""
+    return np.sqrt(x)
+
+
+@type_callable(sqrt)
+def _type_sqrt(context):
+    return lambda x: x if isinstance(x, Vector) else None
+
+
+@lower_builtin(sqrt, Vector)
+def _lower_sqrt(context, builder, signature, args):
+    vector = args[0].type
+    return builder.call(declared(builder, f"llvm.sqrt.{suffix(vector)}", vector, [vector]), args)
+
+
 def _type_binary(context):
     def typer(x, y):
         vector, other = (x, y) if isinstance(x, Vector) else (y, x)
