@@ -21,7 +21,8 @@ from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import table
 
 FORMAT = 3
-WITH_NGRAMS = 4  # a file of format 3 with n-grams, which earlier versions would not use
+WITH_NGRAMS = 4  # a file of format 3 with n-grams, of which the weight is 1/2
+WITH_WEIGHT = 5  # the same with the weight of the n-grams, also in the state
 # by the beginnings of tensors' names
 BUFFERS = {"": "weights", "m.": "first moments", "v.": "second moments"}
 # by their names in safetensors: of a model's tensors, and of its n-grams
@@ -112,9 +113,9 @@ def read_header(file: BinaryIO, path: Path) -> Header:
         hashed = json.dumps(sorted(metadata.items()))
     else:
         raise MicrogptError("it was not written by microgpt")
-    if description.get("format") not in (1, 2, FORMAT, WITH_NGRAMS):
+    if description.get("format") not in (1, 2, FORMAT, WITH_NGRAMS, WITH_WEIGHT):
         version = str(description.get("format"))[:20]
-        raise MicrogptError(f"it has format {version}; this version of microgpt reads 1 to {WITH_NGRAMS}")
+        raise MicrogptError(f"it has format {version}; this version of microgpt reads 1 to {WITH_WEIGHT}")
     if description["format"] < 3:
         tensors = {name: tensor._replace(name=name_today(name)) for name, tensor in tensors.items()}
     return Header(description, hashed.encode("utf-8", "surrogatepass"), str(sha256), tensors)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from microgpt.arrays import Array, all_finite
-from microgpt.checkpoint.file import BUFFERS, FORMAT, WITH_NGRAMS, tensor_title, to_json
+from microgpt.checkpoint.file import BUFFERS, FORMAT, WITH_WEIGHT, tensor_title, to_json
+from microgpt.checkpoint.progress import Progress
 from microgpt.checkpoint.saved import MODEL_FILE, NGRAMS, STATE_FILE, SavedModel, SavedState
 from microgpt.checkpoint.stored_ngrams import stored
 from microgpt.errors import MicrogptError
@@ -36,7 +37,11 @@ def save_state(directory: Path, state: SavedState, param: Array, m: Array, v: Ar
     buffers = {"": param, "m.": m, "v.": v}
     check_buffers(state.architecture, buffers)
     model = SavedModel(
-        architecture=state.architecture, vocabulary=state.vocabulary, notes=state.notes, ngrams=state.ngrams
+        architecture=state.architecture,
+        vocabulary=state.vocabulary,
+        notes=state.notes,
+        ngrams=state.ngrams,
+        ngram_weight=state.ngram_weight,
     )
     save_model(directory / MODEL_FILE, model, param)
     _save(directory / STATE_FILE, state, buffers)
@@ -64,10 +69,13 @@ def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
         description["training"] = {
             "options": {name: value for name, value in options.items() if value is not None},
             "step": saved.step,
-            "progress": dataclasses.asdict(saved.progress),
+            "progress": _without_defaults(saved.progress),
         }
+        if saved.config.ngrams:
+            description |= {"format": WITH_WEIGHT, NGRAMS: {"weight": saved.ngram_weight}}
     elif saved.ngrams is not None:
-        description |= {"format": WITH_NGRAMS, NGRAMS: {"order": saved.ngrams.order}}
+        entry = {"order": saved.ngrams.order, "weight": saved.ngram_weight}
+        description |= {"format": WITH_WEIGHT, NGRAMS: entry}
         tensors |= stored(saved.ngrams)
     digest = hashlib.sha256(to_json(description).encode())
     for name, tensor in sorted(tensors.items()):
@@ -83,6 +91,12 @@ def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
             raise (
                 OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))
             ) from None
+
+
+def _without_defaults(progress: Progress) -> dict[str, Any]:
+    """The values that have to be written: a run without n-grams has none of theirs."""
+    values = {field: getattr(progress, field.name) for field in dataclasses.fields(progress)}
+    return {field.name: value for field, value in values.items() if value != field.default}
 
 
 def check_buffers(architecture: Architecture, buffers: Mapping[str, Array]) -> None:

@@ -37,6 +37,8 @@ LARGEST_KEY = np.iinfo(np.int64).max
 BLOCK_SIZE = 1 << 21  # positions that are counted at once: their keys take 16 MiB
 ROWS_BYTES = 8 << 20  # of probabilities that are computed at once
 REMEDY = "use n-grams of a lower order"
+# The weight of n-grams beside a network where none has been fitted.
+UNFITTED_WEIGHT = 0.5
 
 
 class Counts(NamedTuple):
@@ -287,6 +289,11 @@ def highest_order(V: int, wanted: int) -> int:
 
 def ngram_name(order: int) -> str:
     return {1: "unigram", 2: "bigram", 3: "trigram"}.get(order, f"{order}-gram")
+
+
+def mixture(order: int, weight: float) -> str:
+    """What is interpolated with what, as users read it."""
+    return f"p = {round(1 - weight, 3):g} network + {round(weight, 3):g} {ngram_name(order)}s"
 
 
 def count(ids: IdArray, V: int, order: int, budget: Budget | None = None) -> Counts:

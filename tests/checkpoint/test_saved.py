@@ -100,8 +100,8 @@ def test_what_is_not_there_is_named(tmp_path):
 
 TOK = np.zeros((len(VOCABULARY), 6), np.float32)
 FORGED = [
-    ("it has format 5; this version of microgpt reads 1 to 4", set_key("format", 5)),
-    ("its metadata have no valid entry 'ngrams'", set_key("format", 4)),
+    ("it has format 6; this version of microgpt reads 1 to 5", set_key("format", 6)),
+    *(("its metadata have no valid entry 'ngrams'", set_key("format", version)) for version in (4, 5)),
     ("it has format 2.5; ", set_key("format", 2.5)),
     ("it has format None; ", without_key("format")),
     ("the tensor 'tok' is missing", without_tensor("tok")),
