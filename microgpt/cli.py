@@ -187,7 +187,8 @@ def train(
         int,
         typer.Option(
             help="Count all sequences of this many characters, and average the network's predictions with "
-            "theirs; 0: do not. Good: 6."
+            "theirs, with the weight that is best for the held-out text, or half and half where nothing is "
+            "held out; 0: do not. Good: 6."
         ),
     ] = TrainConfig.ngrams,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = TrainConfig.seed,

@@ -34,7 +34,7 @@ from microgpt.terminal.fitting import fitted, fitting_columns
 from microgpt.terminal.harmless import harmless, harmless_pieces
 from microgpt.terminal.invocation import pasteable
 from microgpt.terminal.streams import lost
-from microgpt.text.ngrams import ngram_name
+from microgpt.text.ngrams import mixture, ngram_name
 from microgpt.text.opening import STANDARD_INPUT
 from microgpt.text.prompt import read_prompt
 
@@ -230,7 +230,12 @@ def info(run: Path, *, as_json: bool) -> None:
         **_learned_with(run, saved),
     }
     if (ngrams := saved.ngrams) is not None:
-        facts["ngrams"] = {"order": ngrams.order, "different": ngrams.n_grams, "bytes": ngrams.n_bytes}
+        facts["ngrams"] = {
+            "order": ngrams.order,
+            "weight": saved.ngram_weight,
+            "different": ngrams.n_grams,
+            "bytes": ngrams.n_bytes,
+        }
     if as_json:
         print(json.dumps(facts))
         return
@@ -238,7 +243,8 @@ def info(run: Path, *, as_json: bool) -> None:
     if ngrams is not None:
         facts["ngrams"] = (
             f"{ngrams.n_grams:,} different {ngram_name(ngrams.order)}s, "
-            f"with all shorter ones {format_bytes(ngrams.n_bytes)}"
+            f"with all shorter ones {format_bytes(ngrams.n_bytes)}; "
+            + mixture(ngrams.order, saved.ngram_weight)
         )
     width = max(map(len, facts))
     for name, value in facts.items():

@@ -18,9 +18,9 @@ from microgpt.terminal.harmless import harmless
 from microgpt.terminal.interruption import clean_up
 from microgpt.terminal.invocation import pasteable
 from microgpt.terminal.streams import lost
-from microgpt.text.ngrams import ngram_name
+from microgpt.text.ngrams import UNFITTED_WEIGHT, mixture, ngram_name
 from microgpt.text.opening import text_name
-from microgpt.training.reporter import Result, Summary
+from microgpt.training.reporter import Mixture, Result, Summary
 
 # Off a terminal, one report in five is printed, of about a hundred in a run; where reports are further apart
 # than LINE_SECONDS, lines of how far the run is come between them.
@@ -163,6 +163,8 @@ class Display:
             f"step {result.step} of {result.steps} after {result.elapsed_s:.1f} s: smoothed loss {loss}"
             + _validation(result)
         )
+        if result.mixture is not None and result.val_loss is not None:
+            self.note(_parts_of(result.mixture, result.val_loss))
         if self.as_json:
             print(json.dumps(asdict(result)), flush=True)
         elif result.sample:
@@ -208,6 +210,14 @@ def _validation(result: Result) -> str:
     return f"{said}, best {result.best_val_loss:.4f} at step {result.best_step}, which generate and eval take"
 
 
+def _parts_of(m: Mixture, together: float) -> str:
+    """What each part of a model with n-grams reaches alone."""
+    return (
+        f"validation of both together {together:.4f}, of the network alone {m.network_val_loss:.4f}, of the "
+        f"{ngram_name(m.order)}s alone {m.ngram_val_loss:.4f}; {mixture(m.order, m.ngram_weight)}"
+    )
+
+
 def duration(seconds: float) -> str:
     """75 -> '1:15 min'"""
     if seconds < 60:
@@ -243,13 +253,13 @@ def summary_lines(s: Summary) -> list[str]:
 def _about_ngrams(s: Summary) -> list[str]:
     if not s.ngrams:
         return []
-    from microgpt.use.interpolation import WEIGHT  # what `info` has no use for, it does not import
-
-    name = ngram_name(s.ngrams)
     lower = f", the highest order that can be counted of {s.vocabulary:,} distinct characters"
-    of = "all other" if s.validation_characters else "all"
+    of, formula, fitted = "all", mixture(s.ngrams, UNFITTED_WEIGHT), "; nothing is held out to fit the weight"
+    if s.validation_characters:
+        of, formula = "all other", f"p = (1 - w) network + w {ngram_name(s.ngrams)}s"
+        fitted = "; each evaluation fits the weight w on the held-out text"
     return [
-        f"p = {1 - WEIGHT:g} network + {WEIGHT:g} {name}s{lower if s.ngrams < s.ngrams_wanted else ''}; "
-        f"{s.n_ngrams:,} different ones in {of} characters; "
+        f"{formula}{lower if s.ngrams < s.ngrams_wanted else ''}; "
+        f"{s.n_ngrams:,} different ones in {of} characters{fitted}; "
         "validation and samples are of both together, the other losses of the network alone"
     ]

@@ -586,11 +586,14 @@ def test_a_model_with_ngrams_is_whole_in_memory_and_in_a_file(here):
     options = {**TINY, "backend": "reference", "val_fraction": 0.2, "eval_every": 10}
     both = microgpt.train(TEXT, ngrams=4, **options)
     assert (both.ngrams.order, both.network.ngrams) == (4, None)
+    assert both.ngram_weight not in (0.0, 0.5)
+    assert both.network.ngram_weight is None
     assert "ngrams=4" in repr(both)
     assert "ngrams" not in repr(both.network)
     plain = microgpt.train(TEXT, **options, last=True)
     both.save("both.safetensors")
     loaded = microgpt.load("both.safetensors", backend="reference")
+    assert loaded.ngram_weight == both.ngram_weight
     text = "the cat ate the dog.\n" * 3
     assert loaded.generate("the ", 40) == both.generate("the ", 40)
     assert np.array_equal(loaded.losses(text), both.losses(text))

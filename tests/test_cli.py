@@ -370,18 +370,27 @@ def test_the_ladder_says_what_is_not_fair(trained):
 def test_a_model_with_ngrams_says_so_everywhere(here):
     options = ("--backend", "reference", *TINY, "--val-fraction", 0.2, "--ngrams", 5, "--out", "both")
     shown = run("train", "text.txt", *options).stderr
-    assert "p = 0.5 network + 0.5 5-grams; " in shown
+    assert "p = (1 - w) network + w 5-grams; " in shown
     (facts,) = json_lines(run("info", "both", "--json").stdout)
-    ngrams = load_model(here / "both").ngrams
-    assert facts["ngrams"] == {"order": 5, "different": ngrams.n_grams, "bytes": ngrams.n_bytes}
-    assert f"{ngrams.n_grams:,} different 5-grams, with all shorter ones " in run("info", "both").stdout
+    saved = load_model(here / "both")
+    ngrams, weight = saved.ngrams, saved.ngram_weight
+    described = {"order": 5, "weight": weight, "different": ngrams.n_grams, "bytes": ngrams.n_bytes}
+    assert facts["ngrams"] == described
+    told = run("info", "both").stdout
+    assert f"{ngrams.n_grams:,} different 5-grams, with all shorter ones " in told
+    formula = f"p = {round(1 - weight, 3):g} network + {round(weight, 3):g} 5-grams"
+    assert formula in " ".join(told.split())
     (line,) = json_lines(
         run("eval", "both", "text.txt", "--ladder", "--json", "--backend", "reference").stdout
     )
     losses = {rung["name"]: rung["nats_per_character"] for rung in line["ladder"]}
     assert losses["this model"] == facts["val_loss"] == line["nats_per_character"]
-    average = (losses["its network alone"] + losses["5-gram"]) / 2
-    assert losses["5-gram"] < losses["this model"] < average  # by Jensen's inequality
+    network, alone = losses["its network alone"], losses["5-gram"]
+    assert losses["this model"] <= min(network, alone)
+    assert (
+        f"validation of both together {facts['val_loss']:.4f}, of the network alone {network:.4f}, of the "
+        f"5-grams alone {alone:.4f}; {formula}"
+    ) in shown
     one, other = (
         run("generate", "both", "--prompt", "the ", "--length", 40, "--backend", backend).stdout
         for backend in ("reference", "crystal")

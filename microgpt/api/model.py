@@ -84,7 +84,9 @@ class Model:
                 f"{shown_path(saved.path)} does not hold the n-grams of its model: name its directory, or "
                 f"{shown_path(saved.path.with_name(MODEL_FILE))}"
             )
-        self._placed = dataclasses.replace(place(k, saved.architecture, Budget(None)), ngrams=saved.ngrams)
+        self._placed = dataclasses.replace(
+            place(k, saved.architecture, Budget(None)), ngrams=saved.ngrams, ngram_weight=saved.ngram_weight
+        )
         if param is None:
             saved.read_into(k, {"": self._placed.param})
         else:
@@ -95,6 +97,14 @@ class Model:
     def ngrams(self) -> NGrams | None:
         """The n-grams that its network is interpolated with; None for none."""
         return self._placed.ngrams
+
+    @property
+    def ngram_weight(self) -> float | None:
+        """Their weight, from 0 to 1, of which the network has the rest; None without n-grams.
+
+        It is the one that was best for the text that was held out in training, or else 1/2.
+        """
+        return None if self.ngrams is None else self._placed.ngram_weight
 
     @property
     def network(self) -> Model:
@@ -267,6 +277,7 @@ class Model:
                 vocabulary=self.vocabulary,
                 notes=self.notes,
                 ngrams=self.ngrams,
+                ngram_weight=self._placed.ngram_weight,
             )
             save_model(Path(path), saved, self._placed.k.to_host(self._placed.param))
 

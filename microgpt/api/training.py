@@ -84,7 +84,8 @@ def train(
                        given are chosen for this time, this text and this machine
     progress           called about a hundred times with a dictionary, the entries of a line of
                        `metrics.jsonl`: among them "step", "loss" and "smoothed_loss" in nats per character,
-                       "val_loss", which is None except after an evaluation, and "elapsed_s". The samples of
+                       "val_loss", which is None except after an evaluation, and "elapsed_s"; with `ngrams`
+                       also "network_val_loss", of the network alone, and "ngram_weight". The samples of
                        `sample_every` come as {"step": ..., "sample": ...}. It may raise StopIteration to end
                        the training
     last               return the last weights, not those with the lowest validation loss, which `load` and

@@ -23,6 +23,7 @@ class Progress:
     loss_sum, norm_sum, count       over the steps since the last report: the losses, the gradient norms, and
                                     how many steps these are
     evaluation_due  whether the last step has yet to be evaluated
+    network_val_loss                of the network alone, where val_loss is that of a model with n-grams
 
     Raises MicrogptError for values that no training loop can reach.
     """
@@ -35,6 +36,7 @@ class Progress:
     norm_sum: float
     count: int
     evaluation_due: bool
+    network_val_loss: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
@@ -78,9 +80,11 @@ class Progress:
         """After a report: the means begin anew."""
         return dataclasses.replace(self, loss_sum=0.0, norm_sum=0.0, count=0)
 
-    def scored(self, val_loss: float) -> Progress:
-        """With the validation loss of the last step."""
-        return dataclasses.replace(self, val_loss=val_loss if math.isfinite(val_loss) else None)
+    def scored(self, val_loss: float, network_val_loss: float | None = None) -> Progress:
+        """With the validation loss of the last step, and with n-grams also that of the network alone."""
+        return dataclasses.replace(
+            self, val_loss=_if_finite(val_loss), network_val_loss=_if_finite(network_val_loss)
+        )
 
     def is_best(self, val_loss: float) -> bool:
         """Whether this validation loss is below all others so far."""
@@ -89,6 +93,10 @@ class Progress:
     def with_best(self, val_loss: float, step: int) -> Progress:
         """With this validation loss, at this step, as the lowest so far."""
         return dataclasses.replace(self, best_val_loss=val_loss, best_step=step)
+
+
+def _if_finite(loss: float | None) -> float | None:
+    return loss if loss is not None and math.isfinite(loss) else None
 
 
 BEGINNING = Progress(0.0, None, None, None, 0.0, 0.0, 0, evaluation_due=False)

@@ -2,10 +2,12 @@
 
     model.safetensors      the weights by name; in its metadata the vocabulary, the sizes and some notes, so
                            that it needs no other file to generate. Of a model with n-grams, also those of
-                           the highest order, `ngrams.keys` and `ngrams.counts`
+                           the highest order, `ngrams.keys` and `ngrams.counts`, and in its metadata their
+                           weight at the last evaluation
     optimizer.safetensors  the same again, without the n-grams, and what a run needs to go on: Adam's moments
                            as `m.<name>` and `v.<name>`, the step, the configuration
-    best.safetensors       like model.safetensors, of the step with the lowest validation loss
+    best.safetensors       like model.safetensors, of the step with the lowest validation loss; its n-grams
+                           have the weight that they had at that step
 
 A file is written under another name and renamed when it is whole. Its metadata are one JSON object under the
 key `microgpt`, with a SHA-256 of all the rest: a damaged file is noticed, whatever byte it is that changed.
@@ -30,16 +32,17 @@ from microgpt.arrays import Array
 from microgpt.checkpoint.file import BUFFERS, Header, StoredTensor, opened, read_header, read_tensors
 from microgpt.checkpoint.old import left_open, model_today, progress_of_format_1
 from microgpt.checkpoint.progress import Progress
-from microgpt.checkpoint.stored_ngrams import COUNTS, DTYPES, KEYS, check_order, restored
+from microgpt.checkpoint.stored_ngrams import COUNTS, DTYPES, KEYS, check_order, check_weight, restored
 from microgpt.config import BEFORE, TrainConfig
 from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import build
 from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import count, table
-from microgpt.text.ngrams import NGrams
+from microgpt.text.ngrams import UNFITTED_WEIGHT, NGrams
 from microgpt.text.vocabulary import Vocabulary
 
 NGRAMS = "ngrams"  # of the metadata
+WITH_WEIGHT = 5  # the first format whose n-grams have a weight
 MODEL_FILE, STATE_FILE, BEST_FILE = "model.safetensors", "optimizer.safetensors", "best.safetensors"
 
 
@@ -47,15 +50,17 @@ MODEL_FILE, STATE_FILE, BEST_FILE = "model.safetensors", "optimizer.safetensors"
 class SavedModel:
     """What a file says of its model; raises MicrogptError for contradictions.
 
-    notes   JSON: the step, the losses, and of the text its name, `text_sha256` and `text_characters`
-    ngrams  those that the network is interpolated with; None for none, and in a state that was read
-    path    the file that it was read from, and the SHA-256 of what that holds
+    notes         JSON: the step, the losses, and of the text its name, `text_sha256` and `text_characters`
+    ngrams        those that the network is interpolated with; None for none, and in a state that was read
+    ngram_weight  of these, from 0 to 1; the network has the rest
+    path          the file that it was read from, and the SHA-256 of what that holds
     """
 
     architecture: Architecture
     vocabulary: Vocabulary
     notes: dict[str, Any]
     ngrams: NGrams | None = None
+    ngram_weight: float = UNFITTED_WEIGHT
     path: Path = Path()
     sha256: str = ""
 
@@ -157,7 +162,7 @@ def _load(path: Path) -> SavedModel:
     with opened(path) as file:
         header = read_header(file, path)
         saved = _parse(header, path)
-        if NGRAMS not in header.description:
+        if NGRAMS not in header.description or isinstance(saved, SavedState):
             read_tensors(file, header, saved.architecture)
             return saved
         from microgpt_kernels import reference
@@ -181,18 +186,16 @@ def _parse(header: Header, path: Path) -> SavedModel:
         raise MicrogptError("its metadata have no valid entry 'vocabulary'")
     model = model_today(parts["model"] or {}, description["format"])
     architecture = build(Architecture, model, "its model")
-    entry = description.get(NGRAMS)
-    with_ngrams = NGRAMS in description
-    if with_ngrams:
-        if not isinstance(entry, dict) or parts["training"] is not None:
-            raise MicrogptError(f"its metadata have no valid entry {NGRAMS!r}")
-        check_order(entry.get("order"), architecture.vocabulary_size)
-    prefixes = [*BUFFERS] if parts["training"] is not None else [""]
+    is_state = parts["training"] is not None
+    weight = _weight_of_ngrams(description, architecture.vocabulary_size, is_state=is_state)
+    prefixes = [*BUFFERS] if is_state else [""]
+    with_ngrams = NGRAMS in description and not is_state
     _check_tensors(header.tensors, architecture, prefixes, with_ngrams=with_ngrams)
     fields: dict[str, Any] = {
         "architecture": architecture,
         "vocabulary": Vocabulary(vocabulary),
         "notes": parts["notes"],
+        "ngram_weight": weight,
         "path": path,
         "sha256": header.sha256,
     }
@@ -210,6 +213,18 @@ def _parse(header: Header, path: Path) -> SavedModel:
     else:
         made = build(Progress, progress, "its progress")
     return SavedState(**fields, config=config, step=step, progress=made)
+
+
+def _weight_of_ngrams(description: Mapping[str, Any], V: int, *, is_state: bool) -> float:
+    """The weight of a file's n-grams. Raises MicrogptError for an entry of them that cannot be."""
+    if NGRAMS not in description:
+        return UNFITTED_WEIGHT
+    version, entry = description["format"], description[NGRAMS]
+    if not isinstance(entry, dict) or (is_state and version < WITH_WEIGHT):
+        raise MicrogptError(f"its metadata have no valid entry {NGRAMS!r}")
+    if not is_state:
+        check_order(entry.get("order"), V)
+    return check_weight(entry.get("weight")) if version >= WITH_WEIGHT else UNFITTED_WEIGHT
 
 
 def _check_tensors(

@@ -27,6 +27,13 @@ def check_order(order: object, V: int) -> int:
     return order
 
 
+def check_weight(weight: object) -> float:
+    """The weight of n-grams beside a network; raises MicrogptError for what cannot be one."""
+    if not (type(weight) in (int, float) and 0 <= weight <= 1):  # type: ignore[operator]
+        raise MicrogptError(f"the weight of its n-grams must be a number from 0 to 1, not {shown(weight)}")
+    return float(weight)  # type: ignore[arg-type]
+
+
 def restored(keys: Array, counts: Array, V: int, order: int) -> NGrams:
     """The model of these n-grams. Raises MicrogptError for n-grams and counts that no text has."""
     if not len(keys):

@@ -36,7 +36,11 @@ def save_state(directory: Path, state: SavedState, param: Array, m: Array, v: Ar
     buffers = {"": param, "m.": m, "v.": v}
     check_buffers(state.architecture, buffers)
     model = SavedModel(
-        architecture=state.architecture, vocabulary=state.vocabulary, notes=state.notes, ngrams=state.ngrams
+        architecture=state.architecture,
+        vocabulary=state.vocabulary,
+        notes=state.notes,
+        ngrams=state.ngrams,
+        ngram_weight=state.ngram_weight,
     )
     save_model(directory / MODEL_FILE, model, param)
     _save(directory / STATE_FILE, state, buffers)
@@ -66,8 +70,10 @@ def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
             "step": saved.step,
             "progress": dataclasses.asdict(saved.progress),
         }
+        if saved.config.ngrams:
+            description[NGRAMS] = {"weight": saved.ngram_weight}
     elif saved.ngrams is not None:
-        description[NGRAMS] = {"order": saved.ngrams.order}
+        description[NGRAMS] = {"order": saved.ngrams.order, "weight": saved.ngram_weight}
         tensors |= stored(saved.ngrams)
     digest = hashlib.sha256(to_json(description).encode())
     for name, tensor in sorted(tensors.items()):

@@ -10,7 +10,7 @@ from microgpt.machine.budget import Budget
 from microgpt.model.architecture import Architecture
 from microgpt.model.constants import Constants, constants
 from microgpt.model.parameters import Parameters, count, table, views
-from microgpt.text.ngrams import NGrams
+from microgpt.text.ngrams import UNFITTED_WEIGHT, NGrams
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,7 @@ class PlacedModel:
     p: Parameters  # the same by name: views of `param`
     c: Constants
     ngrams: NGrams | None = None  # those that it is interpolated with where it is used; None for none
+    ngram_weight: float = UNFITTED_WEIGHT  # from 0 to 1; the network has the rest
 
 
 def place(k: ModuleType, architecture: Architecture, budget: Budget) -> PlacedModel:

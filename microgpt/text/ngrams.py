@@ -37,6 +37,8 @@ LARGEST_KEY = np.iinfo(np.int64).max
 BLOCK_SIZE = 1 << 21  # positions that are counted at once: their keys take 16 MiB
 ROWS_BYTES = 8 << 20  # of probabilities that are computed at once
 REMEDY = "use n-grams of a lower order"
+# The weight of n-grams beside a network where none has been fitted.
+UNFITTED_WEIGHT = 0.5
 
 
 class Counts(NamedTuple):
@@ -285,8 +287,31 @@ def highest_order(V: int, wanted: int) -> int:
     return order
 
 
+class Memory(NamedTuple):
+    """Bytes that `fit` books, and as many as it needs for a moment while it works."""
+
+    held: int
+    moment: int
+
+
+def memory_of(grams: Sequence[int], V: int) -> Memory:
+    """The most that a model takes of so many different n-grams, of order 1, 2 and so on to its own."""
+    # each context is an n-gram that goes on, or all of it precedes the text
+    contexts = [1, *(gram + 1 for gram in grams[:-1])]
+    successor = np.min_scalar_type(V - 1).itemsize + 4
+    levels = [28 * context + successor * gram for context, gram in zip(contexts, grams, strict=True)]
+    arrays = 8 * (1 + len(grams) + 1) + 4 * 8 * len(grams)  # the end of `begin`, `first`, and the discounts
+    merging = 3 * (8 + 4) * 2 * grams[-1]
+    return Memory(sum(levels) + 4 * sum(contexts) + arrays, max(2 * sum(levels), merging))
+
+
 def ngram_name(order: int) -> str:
     return {1: "unigram", 2: "bigram", 3: "trigram"}.get(order, f"{order}-gram")
+
+
+def mixture(order: int, weight: float) -> str:
+    """What is interpolated with what, as users read it."""
+    return f"p = {round(1 - weight, 3):g} network + {round(weight, 3):g} {ngram_name(order)}s"
 
 
 def count(ids: IdArray, V: int, order: int, budget: Budget | None = None) -> Counts:

@@ -15,7 +15,7 @@ from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import count, table
 from microgpt.text.walk import Walk, minimum_characters
 from microgpt.training.trainer import LOG_SLOTS
-from microgpt.use.evaluate import sequences_that_fit
+from microgpt.use.evaluate import NGRAM_BYTES, sequences_that_fit
 from microgpt.use.generate import DRAWS
 
 
@@ -66,12 +66,13 @@ class Size(NamedTuple):
 
 @functools.lru_cache(maxsize=2)
 def ladder(
-    options: frozenset[tuple[str, Any]], n_train: int, n_val: int, vocabulary_size: int
+    options: frozenset[tuple[str, Any]], n_train: int, n_val: int, vocabulary_size: int, ngram_bytes: int = 0
 ) -> tuple[Size, ...]:
     """The models that go with these options of TrainConfig, at least one; each has more weights than the one
     before, and costs more for each character. Those that exceed the memory cap are left out.
 
     n_train, n_val  the characters to train on, and those that are held out
+    ngram_bytes     what the n-grams take, if the options say that there are any
 
     Raises NoSizeError where none goes with the options.
     """
@@ -79,8 +80,7 @@ def ladder(
     sizes: list[Size] = []
     for smaller in SMALLER:
         sizes = list(_sizes({**smaller, **given}, n_train, vocabulary_size))
-        cap = sizes[0].config.memory_cap_bytes
-        fitting = [size for size in sizes if cap is None or memory(size, n_train, n_val) <= cap]
+        fitting = [size for size in sizes if fits(size, n_train, n_val, ngram_bytes)]
         if fitting:
             return tuple(fitting)
     return (sizes[0],)  # the run says which of its arrays does not fit
@@ -119,8 +119,17 @@ def sized(config: TrainConfig, vocabulary_size: int) -> Size:
     )
 
 
-def memory(size: Size, n_train: int, n_val: int) -> int:
-    """The bytes of all arrays that a run holds on a CPU with the largest number of shards."""
+def fits(size: Size, n_train: int, n_val: int, ngram_bytes: int = 0) -> bool:
+    """Whether a run with this model keeps to its memory cap."""
+    cap = size.config.memory_cap_bytes
+    return cap is None or memory(size, n_train, n_val, ngram_bytes) <= cap
+
+
+def memory(size: Size, n_train: int, n_val: int, ngram_bytes: int = 0) -> int:
+    """The bytes of all arrays that a run holds on a CPU with the largest number of shards.
+
+    ngram_bytes  those of the n-grams, if it has any
+    """
     config, architecture = size.config, size.architecture
     T, B, L, C = architecture.seq_len, config.batch_size, architecture.n_layers, architecture.d_model
     P, S, item = count(table(architecture.sizes)), config.n_shards(4), np.dtype(architecture.dtype).itemsize
@@ -135,7 +144,10 @@ def memory(size: Size, n_train: int, n_val: int) -> int:
         integers += 2 * rows * T
     chunks = Walk(max(2, n_train), T, config.stride or T, B).n_chunks if config.order == "shuffled" else 0
     id_bytes = np.min_scalar_type(architecture.vocabulary_size - 1).itemsize
-    return numbers * item + 4 * integers + 8 * chunks + id_bytes * (n_train + n_val)
+    with_ngrams = 0
+    if config.ngrams:  # with what they predict of the held-out text, and of the next character
+        with_ngrams = ngram_bytes + NGRAM_BYTES * n_val + item * architecture.vocabulary_size
+    return numbers * item + 4 * integers + 8 * chunks + id_bytes * (n_train + n_val) + with_ngrams
 
 
 def _rungs(given: dict[str, Any], n_train: int) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,9 @@ model reads less. Along the ladder the models grow by a few percent from one to 
 characters after which the next one is the better use of the time (`characters_worth`). A model is chosen if
 the time suffices for as many characters as are worth reading for the model before it. So more time never
 chooses a smaller model, and never fewer characters.
+
+n-grams of the text are interpolated with the network where the memory cap and the time have room for them
+(counting.py).
 """
 
 from __future__ import annotations
@@ -18,9 +21,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from microgpt.bounds import BOUNDS
-from microgpt.config import TrainConfig
+from microgpt.config import TrainConfig, parse_size
 from microgpt.model.heads import format_layout
-from microgpt.training.ladder import Size, ladder
+from microgpt.training.counting import NOTHING, Cost, Counting, candidates, cost, reason, shared
+from microgpt.training.ladder import Size, fits, ladder
 
 # Characters for each weight of the layers that a model reads before a larger one is better.
 CHARACTERS_PER_WEIGHT = 14
@@ -53,7 +57,8 @@ class Plan:
     config: TrainConfig
     n_train: int  # characters of the text to train on
     evaluations: int
-    seconds: float  # that it takes at the speed for which it was chosen
+    ngrams: Cost  # of those that fit the memory; where they do not fit the time, `config` has none
+    seconds: float  # that all takes at the speed for which it was chosen
 
     @property
     def characters(self) -> int:
@@ -66,19 +71,26 @@ class Plan:
 
 
 def choose(
-    seconds: float, n_characters: int, vocabulary_size: int, given: Mapping[str, Any], speed: Speed
+    seconds: float,
+    n_characters: int,
+    vocabulary_size: int,
+    given: Mapping[str, Any],
+    speed: Speed,
+    counting: Counting,
 ) -> Plan:
     """The model and the steps for this time.
 
     n_characters, vocabulary_size  of the whole text
     given                          options of TrainConfig that are kept, `file` among them
+    speed, counting                of the machine, with models and with this text's n-grams
 
     Raises NoSizeError where no size goes with them.
     """
     options = {"val_fraction": _held_out(n_characters), "weight_decay": MOST_DECAY, **given}
     n_val = round(n_characters * options["val_fraction"])
     n_train = max(1, n_characters - n_val)
-    chosen, *larger = ladder(frozenset(options.items()), n_train, n_val, vocabulary_size)
+    ngrams, (chosen, *larger) = _in_memory(options, n_train, n_val, vocabulary_size, counting)
+    counted, seconds = shared(seconds, ngrams, told="ngrams" in given)
     steps, most = _steps(chosen, seconds, n_val, speed), _most_steps(chosen, n_train)
     for size in larger:
         affordable = _steps(size, seconds, n_val, speed)
@@ -88,7 +100,27 @@ def choose(
         # nor does it ever read less than the one before
         least = -(-most * chosen.characters // size.characters)
         chosen, steps, most = size, affordable, max(least, _most_steps(size, n_train))
-    return _plan(chosen, steps, seconds, n_train, n_val, given, speed)
+    plan = _plan(chosen, steps, seconds, n_train, n_val, given, speed)
+    if counted:
+        return dataclasses.replace(plan, ngrams=ngrams, seconds=plan.seconds + ngrams.seconds)
+    return dataclasses.replace(plan, ngrams=ngrams, config=dataclasses.replace(plan.config, ngrams=0))
+
+
+def _in_memory(
+    options: Mapping[str, Any], n_train: int, n_val: int, V: int, counting: Counting
+) -> tuple[Cost, tuple[Size, ...]]:
+    """The n-grams that are given, or the best that fit the memory cap; and the models beside them."""
+    if "ngrams" in options:
+        ngrams = cost(options["ngrams"], n_train, n_val, V, counting)
+        return ngrams, ladder(frozenset(options.items()), n_train, n_val, V, ngrams.n_bytes)
+    cap = parse_size(options.get("memory_cap", TrainConfig.memory_cap))
+    for ngrams in candidates(cap, n_train, n_val, V, counting):
+        sizes = ladder(
+            frozenset({**options, "ngrams": ngrams.order}.items()), n_train, n_val, V, ngrams.n_bytes
+        )
+        if fits(sizes[0], n_train, n_val, ngrams.n_bytes):
+            break
+    return ngrams, sizes
 
 
 def characters_worth(weights: int, n_train: int) -> float:
@@ -108,8 +140,9 @@ def regularisation(epochs: float) -> dict[str, Any]:
 
 
 def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) -> list[str]:
-    """What was chosen and why, in three lines."""
+    """What was chosen and why, in three lines; and in one more about n-grams, unless they are given."""
     config, architecture, epochs = plan.config, plan.size.architecture, plan.epochs
+    V = architecture.vocabulary_size
     why = "; a larger one would read too little"
     if "d_model" in given and "n_layers" in given:
         why = ", as it was told"
@@ -132,6 +165,7 @@ def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) 
         f"d_model {config.d_model}, {config.n_layers} layer{'' if config.n_layers == 1 else 's'}, "
         f"d_ff {architecture.d_ff}, heads {format_layout(architecture.heads)}{why}",
         reading,
+        *([] if "ngrams" in given else [reason(plan.ngrams, V, counted=config.ngrams > 0)]),
         f"{judged}; config.toml holds the choice, and repeats it without a clock",
     ]
 
@@ -186,5 +220,6 @@ def _plan(
         config=dataclasses.replace(size.config, steps=steps, **options),
         n_train=n_train,
         evaluations=evaluations,
+        ngrams=NOTHING,
         seconds=training + evaluations * evaluation,
     )

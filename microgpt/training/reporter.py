@@ -39,6 +39,16 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """What a network and n-grams give to each other, at the last evaluation."""
+
+    order: int  # of the n-grams
+    ngram_weight: float
+    network_val_loss: float  # of each alone
+    ngram_val_loss: float
+
+
+@dataclass(frozen=True)
 class Result:
     """How a run ended."""
 
@@ -49,6 +59,7 @@ class Result:
     val_loss: float | None  # the last one
     best_val_loss: float | None
     best_step: int | None
+    mixture: Mixture | None  # None without n-grams, and before the first evaluation
     elapsed_s: float
     sample: str
     interrupted: bool

@@ -23,18 +23,18 @@ from microgpt.model.heads import format_layout
 from microgpt.model.placed import PlacedModel, place
 from microgpt.terminal.interruption import finishing_the_step
 from microgpt.text.entropy import entropies
-from microgpt.text.ngrams import REMEDY, NGrams, fit, highest_order
+from microgpt.text.ngrams import REMEDY, UNFITTED_WEIGHT, NGrams, fit, highest_order
 from microgpt.text.opening import Source
 from microgpt.text.reading import Text, encode_file, read_text
 from microgpt.text.walk import split
 from microgpt.training.directory import claim
 from microgpt.training.logs import SAMPLE_LENGTH
 from microgpt.training.output import Output, files
-from microgpt.training.reporter import Reporter, Result, Summary
+from microgpt.training.reporter import Mixture, Reporter, Result, Summary
 from microgpt.training.resuming import check_resumable
 from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 from microgpt.training.warm_start import starting_weights
-from microgpt.use.evaluate import Evaluator
+from microgpt.use.evaluate import Evaluator, FittedScore, Score
 from microgpt.use.generate import Generator, Sampling, encode_prompt
 
 # Compiled code runs for about this long; then Python notices Ctrl-C, moves the progress bar, and evaluates,
@@ -141,6 +141,8 @@ class Run:
         self.evaluator = Evaluator(placed, self.val_ids, self.train_ids) if config.val_fraction > 0 else None
         self.generator = Generator(placed)
         self.progress = BEGINNING
+        # of the n-grams, at the last evaluation
+        self.ngram_weight = UNFITTED_WEIGHT
         # seconds of training, also those before the run was resumed
         self._elapsed = 0.0
         # the steps of this process since the last report, and their seconds
@@ -153,7 +155,7 @@ class Run:
         adam = self.trainer.state.adam
         saved.read_into(self.placed.k, {"": adam.param, "m.": adam.m, "v.": adam.v})
         self.trainer.continue_from(saved.step)
-        self.progress = saved.progress
+        self.progress, self.ngram_weight = saved.progress, saved.ngram_weight
 
     def summary(self, threads: int, out: str | None) -> Summary:
         unigram, bigram = entropies(self.train_ids, len(self.text.vocabulary))
@@ -201,7 +203,7 @@ class Run:
             done = trainer.step == steps and not self.progress.evaluation_due
             sample = ""
             with contextlib.suppress(StoppedError):
-                sample = self._sample(stop) if done else ""
+                sample = self._sample(stop, self.ngram_weight) if done else ""
         return self._result(sample, interrupted=not done)
 
     def _steps_to_the_next_look(self) -> int:
@@ -246,7 +248,7 @@ class Run:
         try:
             score = None if evaluator is None else self._score(evaluator, stop)
             if samples:
-                self._sample(stop)
+                self._sample(stop, self._weight_after(score))
         except StoppedError:
             return
         self.progress = self.progress.with_evaluation(due=False)
@@ -258,8 +260,9 @@ class Run:
         elif time.monotonic() - self._reported_at > REPORT_SECONDS:
             self._report(None)
 
-    def _score(self, evaluator: Evaluator, stop: Callable[[], bool]) -> float:
-        """The validation loss. Raises StoppedError."""
+    def _score(self, evaluator: Evaluator, stop: Callable[[], bool]) -> Score:
+        """The score of the held-out text; with n-grams, with the weight that is best for it. Raises
+        StoppedError."""
         compiled(self.reporter, evaluator.compile, stop)
         begin = time.monotonic()
 
@@ -267,27 +270,38 @@ class Run:
             if time.monotonic() - begin > 1:
                 self.reporter.working("evaluating on the held-out text", f"{n_done / n_characters:.0%}")
 
-        score = evaluator.score(show, stop=stop)
+        has_ngrams = self.placed.ngrams is not None
+        score = evaluator.fit(show, stop) if has_ngrams else evaluator.score(show, stop=stop)
         self.reporter.idle()
         if score is None:
             raise StoppedError
-        return score.nats
+        return score
 
-    def _keep_the_best(self, score: float) -> None:
-        self.progress = self.progress.scored(score)
-        if self.progress.is_best(score):
+    def _weight_after(self, score: Score | None) -> float:
+        """The weight of the n-grams once this score counts; a loss that is not a number fits none."""
+        if isinstance(score, FittedScore) and math.isfinite(score.weight):
+            return score.weight
+        return self.ngram_weight
+
+    def _keep_the_best(self, score: Score) -> None:
+        self.ngram_weight = self._weight_after(score)
+        network = score.network.nats if isinstance(score, FittedScore) else None
+        self.progress = self.progress.scored(score.nats, network)
+        if self.progress.is_best(score.nats):
             model = SavedModel(
                 architecture=self.placed.architecture,
                 vocabulary=self.text.vocabulary,
                 notes=self._notes(),
                 ngrams=self.placed.ngrams,
+                ngram_weight=self.ngram_weight,
             )
             if self._output.save_best(model, self.trainer.host):
-                self.progress = self.progress.with_best(score, self.trainer.step)
+                self.progress = self.progress.with_best(score.nats, self.trainer.step)
 
-    def _sample(self, stop: Callable[[], bool]) -> str:
+    def _sample(self, stop: Callable[[], bool], ngram_weight: float) -> str:
         """A sample, shown and logged. Raises StoppedError."""
         compiled(self.reporter, self.generator.compile, stop)
+        self.generator.weight = ngram_weight
         pieces = self.generator.stream(
             encode_prompt(self.text.vocabulary, ""),
             SAMPLE_LENGTH,
@@ -298,24 +312,32 @@ class Run:
         self.reporter.sampled(self.trainer.step, text)
         return text
 
-    def _report(self, score: float | None) -> None:
-        metrics = self._metrics(score if score is not None and math.isfinite(score) else None)
+    def _report(self, score: Score | None) -> None:
+        metrics = self._metrics(score)
         self._output.report(metrics)
         self.reporter.reported(metrics)
         self._timed_steps, self._timed_seconds = 0, 0.0
         self._reported_at = time.monotonic()
 
-    def _metrics(self, val_loss: float | None = None) -> dict[str, Any]:
-        """The entries of a line of metrics.jsonl."""
+    def _metrics(self, score: Score | None = None) -> dict[str, Any]:
+        """The entries of a line of metrics.jsonl, after an evaluation with its score."""
         trainer, progress, step = self.trainer, self.progress, self.trainer.step
         seconds = self._timed_seconds
+        evaluated = score is not None
+        of_both: dict[str, Any] = {}
+        if self.placed.ngrams is not None:
+            of_both = {
+                "network_val_loss": progress.network_val_loss if evaluated else None,
+                "ngram_weight": self.ngram_weight if evaluated else None,
+            }
         return {
             "step": step,
             "epoch": trainer.epoch,
             "chars": trainer.characters(step),
             "loss": progress.mean_loss,
             "smoothed_loss": progress.smoothed_loss(step),
-            "val_loss": val_loss,
+            "val_loss": progress.val_loss if evaluated else None,
+            **of_both,
             "lr": self.config.learning_rate(step - 1),
             "grad_norm": progress.mean_norm,
             "chars_per_s": trainer.characters(self._timed_steps) / seconds if seconds else 0.0,
@@ -329,6 +351,7 @@ class Run:
             vocabulary=self.text.vocabulary,
             notes=self._notes(),
             ngrams=self.placed.ngrams,
+            ngram_weight=self.ngram_weight,
             config=self.config.settled(),
             step=self.trainer.step,
             progress=self.progress,
@@ -347,6 +370,10 @@ class Run:
         }
 
     def _result(self, sample: str, *, interrupted: bool) -> Result:
+        mixture, ngrams, network = None, self.placed.ngrams, self.progress.network_val_loss
+        if ngrams is not None and network is not None and self.evaluator is not None:
+            alone = self.evaluator.ngram_score().nats
+            mixture = Mixture(ngrams.order, self.ngram_weight, network, alone)
         return Result(
             out=self._output.out,
             step=self.trainer.step,
@@ -355,6 +382,7 @@ class Run:
             val_loss=self.progress.val_loss,
             best_val_loss=self.progress.best_val_loss,
             best_step=self.progress.best_step,
+            mixture=mixture,
             elapsed_s=self._elapsed,
             sample=sample,
             interrupted=interrupted,

@@ -9,13 +9,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from microgpt.config import TrainConfig
+import numpy as np
+
+from microgpt.config import TrainConfig, parse_size
 from microgpt.machine.backends import compiled, load_backend
 from microgpt.machine.budget import Budget
 from microgpt.machine.cores import available_cores
 from microgpt.model.placed import place
+from microgpt.text.ngrams import fit, highest_order
 from microgpt.text.reading import Text
 from microgpt.text.walk import split
+from microgpt.training.counting import ORDER, Counting
 from microgpt.training.ladder import Rung
 from microgpt.training.plan import Plan, Speed, choose
 from microgpt.training.reporter import Reporter
@@ -28,6 +32,9 @@ FIRST_GUESS = 20e9  # operations a second on a core
 PART, SHORTEST, LONGEST = 0.01, 0.3, 1.5
 # one timing: long enough that the clock and Python do not matter
 SLICE_SECONDS = 0.02
+# n-grams are counted in so many parts of the text, of so many characters together; but in fewer characters
+# where the memory cap is below this for each
+SAMPLES, SAMPLED, SAMPLE_BYTES = 8, 1 << 20, 512
 MEASURING = "measuring this machine's speed"
 
 
@@ -37,8 +44,11 @@ def plan_for(seconds: float, text: Text, given: Mapping[str, Any], reporter: Rep
     What has to be compiled is compiled before anything is timed. Raises MicrogptError.
     """
 
+    cap = parse_size(given.get("memory_cap", TrainConfig.memory_cap))
+    counting = count_a_sample(text, SAMPLED if cap is None else min(SAMPLED, cap // SAMPLE_BYTES))
+
     def plan_at(speed: Speed, **sizes: Any) -> Plan:
-        return choose(seconds, len(text.ids), len(text.vocabulary), {**given, **sizes}, speed)
+        return choose(seconds, len(text.ids), len(text.vocabulary), {**given, **sizes}, speed, counting)
 
     # The first size is chosen by a guess. A step of about the right size then tells the speed well enough to
     # choose the size, and steps of that size tell how many of them to take.
@@ -77,6 +87,25 @@ def measure(plan: Plan, text: Text, seconds: float, reporter: Reporter) -> Speed
         evaluation = plan.size.evaluation / _evaluation_seconds(evaluator, seconds / 5)
     reporter.idle()
     return Speed(training, evaluation)
+
+
+def count_a_sample(text: Text, size: int) -> Counting:
+    """How fast the n-grams of a text are counted, and how many different ones there are: measured in parts of
+    it with so many characters together.
+
+    The longer a text, the fewer of its n-grams are new. So it has no more for each character than the parts,
+    unless the rest of it is more varied.
+    """
+    ids, V = text.ids, len(text.vocabulary)
+    if len(ids) > size:
+        part = max(1, size // SAMPLES)
+        begins = np.linspace(0, len(ids) - part, SAMPLES).astype(np.int64)
+        ids = np.concatenate([ids[begin : begin + part] for begin in begins])
+    begin = time.perf_counter()
+    model = fit(ids, V, highest_order(V, ORDER))
+    seconds = time.perf_counter() - begin
+    grams = np.diff(model.begin[model.first])
+    return Counting(len(ids) / seconds, tuple((grams / len(ids)).tolist()))
 
 
 def _median(trainer: Trainer, seconds: float) -> float:

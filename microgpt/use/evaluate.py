@@ -10,20 +10,23 @@ from typing import overload
 
 import numpy as np
 
-from microgpt.arrays import Array, IdArray
+from microgpt.arrays import Array, IdArray, blocks
 from microgpt.model.activations import activation_bytes, activations
 from microgpt.model.architecture import Architecture
 from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Batch, Evaluation, build_evaluation
 from microgpt.text.ngrams import REMEDY
 from microgpt.text.walk import Walk
-from microgpt.use.interpolation import interpolated, interpolated_logits
+from microgpt.use.interpolation import fitted_weight, interpolated, interpolated_logits
 
 MAX_SEQUENCES = 16
 # about what a core's cache holds: with 20 MiB, 16 sequences are a fifth slower than one (T 128, C 64)
 ARENA_BYTES = 4 << 20
 # how long compiled code may run before Python looks at Ctrl-C and at the progress
 SLICE_SECONDS = 0.1
+# for each character, beside n-grams: its node, and the losses of the n-grams, of the network, and of both
+# together or the leans that the weight is fitted by
+NGRAM_BYTES = 4 + 3 * 8
 
 Progress = Callable[[int, int], None]
 
@@ -47,6 +50,15 @@ class Score:
             return math.exp(self.nats)
         except OverflowError:
             return math.inf
+
+
+@dataclass(frozen=True)
+class FittedScore(Score):
+    """That of a network and n-grams together, with the weight that is best for the text; and of each."""
+
+    weight: float  # of the n-grams
+    network: Score
+    ngrams: Score
 
 
 class Evaluator:
@@ -90,10 +102,11 @@ class Evaluator:
             stride=T,
         )
         self._evaluate = build_evaluation(k)
-        self._ngrams = placed.ngrams
-        self._total = 0.0  # of the losses of both together
+        self._ngrams, self._weight = placed.ngrams, placed.ngram_weight
         if self._ngrams is not None:
-            placed.budget.book(12 * len(ids), "what n-grams predict of the text that is evaluated", REMEDY)
+            what = "what n-grams predict of the text that is evaluated"
+            placed.budget.book(NGRAM_BYTES * len(ids), what, REMEDY)
+            self._network_losses = np.zeros(len(ids) - 1)
             # of each character but the first; they are the same in each evaluation
             self._nodes = self._ngrams.nodes(ids, before)[1:]
             self._ngram_losses = self._ngrams.losses(self._nodes, ids[1:])
@@ -110,13 +123,50 @@ class Evaluator:
     def score(
         self, progress: Progress | None = None, stop: Callable[[], bool] = lambda: False
     ) -> Score | None:
-        """The loss over the whole text; None if `stop` ends it before.
+        """The loss over the whole text; None if `stop` ends it before. n-grams have the model's weight.
 
         progress(done, total)  is called after every slice of SLICE_SECONDS with the characters that are done
         stop()                 is asked after every slice but the last, which leaves nothing to stop
         """
+        if not self._read(progress, stop):
+            return None
+        if self._ngrams is None:
+            return self._network_score()
+        return self._score_with(self._weight)
+
+    def fit(self, progress: Progress | None, stop: Callable[[], bool]) -> FittedScore | None:
+        """The loss with that weight of the n-grams with which it is lowest; None if `stop` ends it before.
+
+        The parameters are as in `score`. The model keeps the weight that it has.
+        """
+        if not self._read(progress, stop):
+            return None
+        weight = fitted_weight(self._network_losses, self._ngram_losses)
+        together = self._score_with(weight)
+        n = together.characters
+        return FittedScore(together.nats, n, weight, self._network_score(), self.ngram_score())
+
+    def ngram_score(self) -> Score:
+        """That of the n-grams alone, which is the same in each evaluation."""
+        return Score(float(self._ngram_losses.mean()), len(self._ngram_losses))
+
+    def _network_score(self) -> Score:
+        """That of the network alone, after `_read`."""
+        total, counted = (self.k.to_host(array)[0] for array in (self._state.total, self._state.counted))
+        return Score(float(total) / int(counted), int(counted))
+
+    def _score_with(self, weight: float) -> Score:
+        """That of both together, after `_read`."""
+        own, expected = self._network_losses, self._ngram_losses
+        total = sum(
+            float(interpolated(own[low:high], expected[low:high], weight).sum())
+            for low, high in blocks(0, len(own))
+        )
+        return Score(total / len(own), len(own))
+
+    def _read(self, progress: Progress | None, stop: Callable[[], bool]) -> bool:
+        """Compute the network's losses, as `score` describes; returns whether that came to its end."""
         k, state, n_batches = self.k, self._state, self._walk.steps_per_epoch
-        self._total = 0.0
         for counter in (state.clock, state.total, state.counted):
             k.from_host(counter, np.zeros(counter.shape, counter.dtype))
         done, n = 0, 1
@@ -130,13 +180,12 @@ class Evaluator:
             if progress is not None:
                 progress(counted, self._walk.n_targets)
             if done < n_batches and stop():
-                return None
+                return False
             n = max(1, min(2 * n, int(n * SLICE_SECONDS / seconds)))
-        total = float(k.to_host(state.total)[0]) if self._ngrams is None else self._total
-        return Score(total / counted, counted)
+        return True
 
     def _advance(self, begin: int, n: int) -> None:
-        """Add the losses of the batches begin:begin + n to the total."""
+        """Add the losses of the batches begin:begin + n to the total; beside n-grams, also keep each."""
         if self._ngrams is None:
             self._evaluate(n, self._state)
             return
@@ -144,7 +193,7 @@ class Evaluator:
             self._evaluate(1, self._state)
             losses = self.k.to_host(self._state.a.losses)
             for place, rows in self._chunks(step):
-                self._total += float(interpolated(losses[rows], self._ngram_losses[place]).sum())
+                self._network_losses[place] = losses[rows]
 
     def losses(self) -> Iterator[tuple[slice, Array]]:
         """The loss in nats of each character but the first, chunk by chunk.
@@ -156,7 +205,9 @@ class Evaluator:
             losses = self.k.to_host(self._state.a.losses)
             for place, rows in self._chunks(step):
                 own = losses[rows]
-                yield place, own if self._ngrams is None else interpolated(own, self._ngram_losses[place])
+                if self._ngrams is not None:
+                    own = interpolated(own, self._ngram_losses[place], self._weight)
+                yield place, own
 
     def logits(self) -> Iterator[tuple[slice, Array]]:
         """The logits (n, V) of what follows each character but the last, chunk by chunk like `losses`."""
@@ -169,7 +220,7 @@ class Evaluator:
                 for part in self._ngrams.parts(place.stop - place.start):
                     here = slice(place.start + part.start, place.start + part.stop)
                     expected = self._ngrams.probabilities(self._nodes[here])
-                    yield here, interpolated_logits(logits[rows][part], expected)
+                    yield here, interpolated_logits(logits[rows][part], expected, self._weight)
 
     def _each_batch(self) -> Iterator[int]:
         """The number of each batch, once it is computed."""

@@ -24,7 +24,6 @@ from microgpt.model.activations import activations
 from microgpt.model.placed import PlacedModel
 from microgpt.model.steps import Generation, build_generation
 from microgpt.text.vocabulary import Vocabulary
-from microgpt.use.interpolation import WEIGHT
 
 # for how many characters random numbers are made at once; no piece is longer
 DRAWS = 1024
@@ -101,6 +100,8 @@ def _overlap(text: str, stop: str) -> int:
 class Generator:
     """The arrays that generation needs, allocated once. The model's parameters may change between streams.
 
+    weight  of its n-grams, which may change between streams as well
+
     Only one stream can run at a time, because a new one overwrites the arrays.
     """
 
@@ -115,7 +116,7 @@ class Generator:
         self._output = zeros((DRAWS,), np.int32, "the characters that are drawn")
         self._uniform = zeros((DRAWS,), self.architecture.dtype, "the random numbers")
         self._clock = placed.k.zeros((3,), np.int64)
-        self._ngrams = placed.ngrams
+        self._ngrams, self.weight = placed.ngrams, placed.ngram_weight
         shape = (0 if self._ngrams is None else 1, self.architecture.vocabulary_size)
         self._expected = zeros(shape, self.architecture.dtype, "what the n-grams predict")
         self._generate = build_generation(placed.k)
@@ -130,11 +131,11 @@ class Generator:
         """The state; the same one for the same settings, because a backend prepares its work for a state."""
         temperature = float(sampling.temperature) if sampling.temperature >= LOWEST_TEMPERATURE else 0.0
         top_k = min(int(sampling.top_k), self.architecture.vocabulary_size)
-        settings = temperature, top_k, float(sampling.top_p)
+        settings = self.weight, temperature, top_k, float(sampling.top_p)
         if self._prepared is None or self._prepared[-len(settings) :] != settings:
             self._prepared = Generation(
                 self.placed.p, self.a, self.placed.c, self._window, self._output, self._clock, self._uniform,
-                self._expected, WEIGHT, *settings,
+                self._expected, *settings,
             )  # fmt: skip
         return self._prepared
 

@@ -17,6 +17,7 @@ FORGED = [
     ("its progress cannot be: average is nan", in_training("progress", average=math.nan)),
     ("its progress cannot be: best_val_loss is inf", in_training("progress", best_val_loss=math.inf)),
     ("its progress cannot be: count is -1", in_training("progress", count=-1)),
+    ("its progress cannot be: network_val_loss is nan", in_training("progress", network_val_loss=math.nan)),
     (
         "its progress cannot be: best_step is 9223372036854775808",
         in_training("progress", best_step=1 << 63),

@@ -1,6 +1,7 @@
 """n-grams in a checkpoint: what was saved is what is loaded, and what no text has is refused."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -34,8 +35,8 @@ def same_ngrams(one, other):
     return all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
 
 
-def saved(path, ngrams=NGRAMS):
-    model = dataclasses.replace(model_of(), ngrams=ngrams)
+def saved(path, ngrams=NGRAMS, weight=1 / 3):
+    model = dataclasses.replace(model_of(), ngrams=ngrams, ngram_weight=weight)
     param, _, _ = arrays_of(model)
     save_model(path, model, param)
     return model, param
@@ -49,6 +50,35 @@ def test_what_was_saved_is_loaded(tmp_path, order, n):
     found = load_model(path)
     assert same_model(found, model, param)
     assert same_ngrams(found.ngrams, model.ngrams)
+    assert found.ngram_weight == 1 / 3
+
+
+@pytest.mark.parametrize("weight", [0.0, 5e-324, 0.1, 1.0])
+def test_every_weight_comes_back(tmp_path, weight):
+    saved(tmp_path / "x.safetensors", weight=weight)
+    assert load_model(tmp_path / "x.safetensors").ngram_weight == weight
+    state = dataclasses.replace(state_of(ngrams=ORDER), ngrams=NGRAMS, ngram_weight=weight)
+    save_state(tmp_path, state, *arrays_of(state))
+    assert load_state(tmp_path).ngram_weight == load_model(tmp_path).ngram_weight == weight
+
+
+def test_before_weights_were_fitted_they_were_a_half(tmp_path):
+    """Format 4 had n-grams without a weight, and the states beside them were of format 3."""
+
+    def older(tensors, described):
+        described.update(format=4, ngrams={"order": ORDER})
+
+    def older_state(tensors, described):
+        described.update(format=3)
+        del described["ngrams"]
+
+    state = dataclasses.replace(state_of(ngrams=ORDER), ngrams=NGRAMS, ngram_weight=0.25)
+    save_state(tmp_path, state, *arrays_of(state))
+    forge(tmp_path / MODEL_FILE, older)
+    forge(tmp_path / STATE_FILE, older_state)
+    found = load_model(tmp_path)
+    assert same_ngrams(found.ngrams, NGRAMS)
+    assert (found.ngram_weight, load_state(tmp_path).ngram_weight) == (0.5, 0.5)
 
 
 def test_ngrams_of_more_than_a_block_are_read_in_blocks(tmp_path, monkeypatch):
@@ -64,11 +94,13 @@ def test_a_file_without_ngrams_has_none(tmp_path):
 
 
 def test_the_state_of_a_run_has_no_copy(tmp_path):
-    state = dataclasses.replace(state_of(ngrams=ORDER), ngrams=NGRAMS)
+    state = dataclasses.replace(state_of(ngrams=ORDER), ngrams=NGRAMS, ngram_weight=0.25)
+    state = dataclasses.replace(state, progress=dataclasses.replace(state.progress, network_val_loss=1 / 3))
     save_state(tmp_path, state, *arrays_of(state))
     assert same_ngrams(load_model(tmp_path / MODEL_FILE).ngrams, NGRAMS)
     found = load_state(tmp_path)
-    assert (found.ngrams, found.config.ngrams) == (None, ORDER)
+    assert (found.ngrams, found.config.ngrams, found.ngram_weight) == (None, ORDER, 0.25)
+    assert found.progress == state.progress
     with safetensors.safe_open(tmp_path / STATE_FILE, "numpy") as file:
         assert not {KEYS, COUNTS} & set(file.keys())
 
@@ -93,7 +125,15 @@ def at(place, value):
 
 
 def of_order(order):
-    return set_key("ngrams", {"order": order})
+    return set_key("ngrams", {"order": order, "weight": 0.5})
+
+
+def of_weight(weight):
+    return set_key("ngrams", {"order": ORDER, "weight": weight})
+
+
+WEIGHTS = [math.nan, math.inf, -math.inf, -1e-9, 1.0000001, 2, -1, True, None, "0.5", [0.5], 10**400]
+WEIGHT = "the weight of its n-grams must be a number from 0 to 1, not "
 
 
 ASCENDING = f"its n-grams are not {ORDER}-grams of {V} characters in ascending order"
@@ -129,6 +169,9 @@ FORGED = [
     (set_key("ngrams", {}), f"its n-grams cannot be of order None, with {V} distinct characters"),
     *((of_order(o), f"its n-grams cannot be of order {o}, with") for o in (0, -1, True, 2.0, 10**30, 99)),
     (of_order(ORDER - 1), f"its n-grams are not {ORDER - 1}-grams of {V} characters"),
+    *((of_weight(weight), WEIGHT) for weight in WEIGHTS),
+    (set_key("ngrams", {"order": ORDER}), WEIGHT + "None"),
+    *((of_weight(weight), None) for weight in (0, 1, 0.3)),
     (set_tensor("tok", np.zeros((V, 6), np.int64)), "the tensor 'tok' is int64 "),
 ]
 
@@ -149,6 +192,12 @@ def test_a_state_with_ngrams_of_its_own_is_refused(tmp_path):
     save_state(tmp_path, state, *arrays_of(state))
     forge(tmp_path / STATE_FILE, set_key("ngrams", {"order": 1}))
     assert "no valid entry 'ngrams'" in refused(load_state, tmp_path / STATE_FILE)
+    forge(tmp_path / STATE_FILE, set_key("format", 5))
+    assert WEIGHT + "None" in refused(load_state, tmp_path / STATE_FILE)
+    forge(tmp_path / STATE_FILE, set_key("ngrams", {"weight": 0.5}))
+    assert load_state(tmp_path).ngram_weight == 0.5
+    forge(tmp_path / STATE_FILE, lambda tensors, described: tensors.update(stored(NGRAMS)))
+    assert "no place for the tensor 'ngrams." in refused(load_state, tmp_path / STATE_FILE)
 
 
 def test_a_damaged_table_is_noticed(tmp_path):

@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from microgpt.training.ladder import NoSizeError, Rung
+from microgpt.training.counting import ORDER, TIME, Counting
+from microgpt.training.ladder import NoSizeError, Rung, memory
 from microgpt.training.plan import (
     MOST_EVALUATIONS,
     MOST_HELD_OUT,
@@ -17,6 +18,8 @@ from microgpt.training.plan import (
 )
 
 SPEED = Speed(training=1e11, evaluation=5e10)
+# as measured on texts of a million characters; without a variety, all n-grams could be different
+COUNTING = Counting(1e7, (1e-4, 2e-3, 0.02, 0.1, 0.2, 0.3))
 # characters and distinct ones: usual, short and long texts, and odd ones
 TEXTS = {
     "a novel": (1_000_000, 65), "a chapter": (100_000, 65), "a library": (50_000_000, 200),
@@ -26,16 +29,25 @@ TEXTS = {
 TIMES = 1.04 ** np.arange(-20, 200)
 
 
-def plan_of(seconds, n_characters=1_000_000, vocabulary_size=65, speed=SPEED, **given):
-    return choose(seconds, n_characters, vocabulary_size, {"file": "x", **given}, speed)
+def plan_of(seconds, n_characters=1_000_000, vocabulary_size=65, speed=SPEED, counting=COUNTING, **given):
+    return choose(seconds, n_characters, vocabulary_size, {"file": "x", **given}, speed, counting)
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_more_time_never_chooses_a_smaller_model_or_fewer_characters(text):
-    plans = [plan_of(seconds, *TEXTS[text]) for seconds in TIMES]
+@pytest.mark.parametrize(
+    ("text", "counting"),
+    [
+        *((text, COUNTING) for text in TEXTS),
+        ("a novel", Counting(1e5)),
+        ("a novel", Counting(2e3, COUNTING.variety)),
+        ("a library", Counting(1e6)),
+    ],
+)
+def test_more_time_never_chooses_a_smaller_model_or_fewer_characters(text, counting):
+    plans = [plan_of(seconds, *TEXTS[text], counting=counting) for seconds in TIMES]
     for before, after in pairwise(plans):
         assert after.size.weights >= before.size.weights
         assert after.characters >= before.characters
+        assert after.config.ngrams >= before.config.ngrams
     assert plans[-1].size.weights > 10 * plans[0].size.weights
     assert plans[-1].characters > 10 * plans[0].characters
 
@@ -52,8 +64,70 @@ def test_the_time_is_used_and_kept(text, seconds):
     assert 0.98 < filled.seconds / seconds <= 1.001
 
 
+@pytest.mark.parametrize("text", ["a novel", "a library"])
+def test_counting_n_grams_is_a_part_of_the_time(text):
+    """Where it takes long, the time is kept, and used but for the moment before there are n-grams."""
+    begun = []
+    for seconds in TIMES[50::3]:
+        plan = plan_of(seconds, *TEXTS[text], counting=Counting(3e5, COUNTING.variety))
+        if plan.config.ngrams:
+            assert plan.ngrams.seconds <= TIME * seconds
+            begun.append(seconds)
+        counted = plan.ngrams.seconds if plan.config.ngrams else 0.0
+        part = 0.92 if begun or seconds < plan.ngrams.seconds * (1 / TIME - 1) else 0.92 * (1 - TIME)
+        assert part * seconds < plan.seconds <= 1.001 * seconds or plan.config.steps == 1
+        training = plan.config.steps * plan.size.step / SPEED.training
+        assert training < plan.seconds - counted
+    assert begun[0] < 1.13 * plan.ngrams.seconds / TIME
+
+
+def test_what_is_counted_in_a_moment_is_counted_in_any_time():
+    plan = plan_of(0.01)
+    assert (plan.config.ngrams, plan.config.steps) == (ORDER, 1)
+    assert 0.1 < plan.ngrams.seconds < plan.seconds < 0.5
+
+
+def test_n_grams_are_those_that_are_given():
+    for given in (0, 3, 16):
+        plan = plan_of(60, ngrams=given)
+        assert plan.config.ngrams == given
+        assert plan.ngrams.order == min(given, 10)  # of 65 characters, no longer ones can be counted
+    # also where they take long
+    plan = plan_of(1, ngrams=4, counting=Counting(1e5))
+    assert (plan.config.ngrams, plan.config.steps) == (4, 1)
+    assert plan_of(1, counting=Counting(1e5)).config.ngrams == 0
+    assert plan_of(1, ngrams=0).config.steps > plan_of(1).config.steps
+
+
+def test_the_order_is_one_that_can_be_counted_and_fits_the_memory():
+    def order_of(*text, cap="2GiB", variety=COUNTING.variety):
+        plan = plan_of(600, *text, counting=Counting(1e7, variety), memory_cap=cap)
+        n_val = round(text[0] * plan.config.val_fraction)
+        config, ngrams = plan.config, plan.ngrams
+        assert ngrams.order == config.ngrams
+        needed = memory(plan.size, text[0] - n_val, n_val, ngrams.n_bytes)
+        assert config.memory_cap_bytes is None or needed <= config.memory_cap_bytes
+        return config.ngrams
+
+    assert order_of(1_000_000, 65) == ORDER
+    assert order_of(50_000_000, 200) == ORDER
+    assert order_of(1_000_000, 3000) == 5
+    assert order_of(1_000_000, 50_000) == 4
+    assert order_of(50_000_000, 200, variety=()) == 3
+    assert order_of(1_000_000, 65, cap="none", variety=()) == ORDER
+    caps = [order_of(1_000_000, 65, cap=f"{cap}MB") for cap in (3, 4, 6, 10, 20, 40, 80)]
+    assert sorted(caps) == caps
+    assert caps[0] < 4 < caps[-1]
+
+
+def test_nothing_held_out_has_n_grams_all_the_same():
+    """With the weight 1/2: of 900 characters a network learns so little that 6-grams alone are better."""
+    assert plan_of(1, 900).config.ngrams == plan_of(1, 3, 3).config.ngrams == ORDER
+
+
 def test_a_faster_machine_is_more_time():
-    slow, fast = plan_of(120), plan_of(60, speed=Speed(2e11, 1e11))
+    slow = plan_of(120, counting=Counting(1e6, COUNTING.variety))
+    fast = plan_of(60, speed=Speed(2e11, 1e11), counting=Counting(2e6, COUNTING.variety))
     assert slow.config == fast.config
 
 
@@ -124,9 +198,12 @@ def test_a_cap_makes_the_model_smaller():
     assert capped.characters > free.characters
 
 
-def test_the_reasons_are_three_lines():
-    def lines_of(minutes, *text, **given):
-        lines = reasons(plan_of(60 * minutes, *text, **given), minutes, given, SPEED)
+def test_the_reasons_are_three_lines_and_one_about_n_grams():
+    def lines_of(minutes, *text, ngrams="6-grams of the text, counted in a", counting=COUNTING, **given):
+        plan = plan_of(60 * minutes, *text, counting=counting, **given)
+        lines = reasons(plan, minutes, given, SPEED)
+        about = lines.pop(2) if "ngrams" not in given else ""
+        assert about.startswith(ngrams) or "ngrams" in given
         assert len(lines) == 3
         return lines
 
@@ -148,6 +225,18 @@ def test_the_reasons_are_three_lines():
     assert judged.startswith("nothing is held out")
     _, reading, _ = lines_of(1, 50_000_000)
     assert re.search(r" read 6\.\d% of the 49,800,000 to train on; more time would read more$", reading)
+
+    lines_of(1, ngrams="6-grams of the text, counted in about 0.2 s, predict beside the network")
+    lines_of(1, 10_000, ngrams="6-grams of the text, counted in a moment, predict beside the network")
+    lines_of(
+        1, 50_000, 3000, ngrams="5-grams of the text, counted in a moment, predict beside the network; of "
+    )
+    lines_of(1, 50_000_000, 200, counting=Counting(1e7), ngrams="trigrams of the text, ")
+    why = "without n-grams of the text: to count them takes about 190.0 s, too much of this time"
+    lines_of(1, counting=Counting(1e4), ngrams=why)
+    why = "without n-grams of the text, which would not fit the memory cap"
+    lines_of(1, 1_000_000, 65, memory_cap="1.1MB", ngrams=why)
+    assert "gram" not in "".join(reasons(plan_of(60, ngrams=0), 1, {"ngrams": 0}, SPEED))
 
 
 def test_rates_stay_open_to_follow_the_sizes():

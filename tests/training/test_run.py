@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import signal
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -16,14 +17,17 @@ from microgpt.checkpoint.saved import load_model, load_state
 from microgpt.config import TrainConfig
 from microgpt.console import summary_lines
 from microgpt.errors import MicrogptError, NotFiniteError
+from microgpt.machine.backends import StoppedError
 from microgpt.machine.budget import Budget
 from microgpt.model.placed import place
 from microgpt.text.ngrams import fit, highest_order
 from microgpt.text.reading import read_text
 from microgpt.text.walk import split
 from microgpt.training import run
+from microgpt.training.reporter import Mixture
 from microgpt.training.trainer import threads_for
 from microgpt.use.evaluate import Evaluator
+from microgpt.use.generate import Generator
 
 pytestmark = pytest.mark.usefixtures("signals")
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
@@ -231,11 +235,22 @@ def test_threads_are_decided_once(monkeypatch):
 # --- interpolation with n-grams
 
 
-def test_with_ngrams_the_steps_are_the_same_and_the_validation_is_that_of_both(file, tmp_path):
+@pytest.fixture
+def noisy(file):
+    """A text in which neither the network nor the n-grams are right alone."""
+    random = np.random.default_rng(0)
+    text = np.array(list(TEXT))
+    places = random.random(len(text)) < 0.2
+    text[places] = random.choice(text, places.sum())
+    Path(file).write_text("".join(text))
+    return file
+
+
+def test_with_ngrams_the_steps_are_the_same_and_the_validation_is_that_of_both(noisy, tmp_path):
     reporters, states = [], []
     for order in (0, 4):
         reporters.append(Silent())
-        config = TrainConfig(file=file, steps=80, out=f"run {order}", ngrams=order, **OPTIONS)
+        config = TrainConfig(file=noisy, steps=80, out=f"run {order}", ngrams=order, **OPTIONS)
         result = run.train(config, reporters[-1])
         states.append(load_state(tmp_path / f"run {order}"))
     for name in ("param", "m", "v"):
@@ -245,20 +260,32 @@ def test_with_ngrams_the_steps_are_the_same_and_the_validation_is_that_of_both(f
         assert (plain["val_loss"] is None) == (mixed["val_loss"] is None)
         assert plain["val_loss"] is None or plain["val_loss"] > mixed["val_loss"]
     # the loss is that of the file, over all held-out characters, with what precedes them
-    train_ids, val_ids = split(read_text(Path(file)).ids, 0.1)
+    train_ids, val_ids = split(read_text(Path(noisy)).ids, 0.1)
     saved = load_model(tmp_path / "run 4", last=True)
     own = place(load("reference"), saved.architecture, Budget(None))
     saved.read_into(own.k, {"": own.param})
-    both = dataclasses.replace(own, ngrams=saved.ngrams)
+    both = dataclasses.replace(own, ngrams=saved.ngrams, ngram_weight=saved.ngram_weight)
     assert Evaluator(both, val_ids, train_ids).score().nats == result.val_loss
     assert Evaluator(both, val_ids).score().nats != result.val_loss
+    # the weight is the best one for it, and is told with what each part reaches alone
+    fitted = Evaluator(both, val_ids, train_ids).fit(None, lambda: False)
+    assert (fitted.weight, fitted.nats) == (saved.ngram_weight, result.val_loss)
+    assert fitted.weight not in (0.0, 0.5, 1.0)
+    assert fitted.network.nats == reporters[0].reports[-1]["val_loss"]
+    assert result.mixture == Mixture(4, fitted.weight, fitted.network.nats, fitted.ngrams.nats)
+    last = reporters[1].reports[-1]
+    assert (last["network_val_loss"], last["ngram_weight"]) == (fitted.network.nats, fitted.weight)
+    assert "ngram_weight" not in reporters[0].reports[-1]
+    best = load_model(tmp_path / "run 4")
+    (report,) = [report for report in reporters[1].reports if report["step"] == best.notes["step"]]
+    assert best.ngram_weight == report["ngram_weight"]
     counted = fit(train_ids, len(saved.vocabulary), 4)
     assert all(np.array_equal(*pair) for pair in zip(saved.ngrams, counted, strict=True))
     assert load_model(tmp_path / "run 4").notes["val_loss"] == result.best_val_loss
     summary = reporters[1].summary
     assert (summary.ngrams, summary.ngrams_wanted, summary.n_ngrams) == (4, 4, counted.n_grams)
     (line,) = [line for line in summary_lines(summary) if "4-grams" in line]
-    assert line.startswith("p = 0.5 network + 0.5 4-grams; ")
+    assert line.startswith("p = (1 - w) network + w 4-grams; ")
     assert not any(
         "gram" in line.replace("unigram", "").replace("bigram", "")
         for line in summary_lines(reporters[0].summary)
@@ -266,17 +293,63 @@ def test_with_ngrams_the_steps_are_the_same_and_the_validation_is_that_of_both(f
     assert reporters[0].samples != reporters[1].samples
 
 
-def test_a_run_with_ngrams_goes_on_as_if_it_had_not_stopped(file, tmp_path):
-    whole = TrainConfig(file=file, steps=100, out="whole", ngrams=3, **OPTIONS)
+def test_a_run_with_ngrams_goes_on_as_if_it_had_not_stopped(noisy, tmp_path):
+    whole = TrainConfig(file=noisy, steps=100, out="whole", ngrams=3, **OPTIONS)
     run.train(whole, Silent())
-    parts = TrainConfig(file=file, steps=100, out="parts", ngrams=3, **OPTIONS)
-    run.train(parts, Silent(41))
+    parts = TrainConfig(file=noisy, steps=100, out="parts", ngrams=3, **OPTIONS)
+    for stop_at in (1, 39, 41, 67, 80):  # before and after evaluations and samples
+        (run.train if stop_at == 1 else functools.partial(resume, directory=tmp_path / "parts"))(
+            parts, Silent(stop_at)
+        )
+        assert (load_state(tmp_path / "parts").ngram_weight == 0.5) == (stop_at < 40)
     resume(parts, Silent(), tmp_path / "parts")
     assert timeless(tmp_path / "parts") == timeless(tmp_path / "whole")
-    for name in ("model.safetensors", "best.safetensors", "samples.txt"):
+    for name in ("model.safetensors", "optimizer.safetensors", "best.safetensors", "samples.txt"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     with pytest.raises(MicrogptError, match="--ngrams was 3 and is now 0"):
         resume(dataclasses.replace(parts, ngrams=0), Silent(), tmp_path / "parts")
+
+
+def test_an_evaluation_that_is_stopped_leaves_the_weight_as_it_was(noisy, tmp_path, monkeypatch):
+    """Ctrl-C in the second evaluation, and in the sample that comes with it."""
+    monkeypatch.setattr("microgpt.use.evaluate.MAX_SEQUENCES", 1)  # several batches, and so slices
+    options = {**OPTIONS, "sample_every": 80}
+    config = TrainConfig(file=noisy, steps=100, out="whole", ngrams=3, **options)
+    run.train(config, Silent())
+    fit, compiled = Evaluator.fit, run.compiled
+
+    def stopped_fit(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return fit(*arguments)
+
+    def stopped_sample(reporter, compile, *stop):
+        if isinstance(compile.__self__, Generator):
+            signal.raise_signal(signal.SIGINT)
+            raise StoppedError
+        compiled(reporter, compile, *stop)
+
+    for out, patched in (
+        ("evaluation", (Evaluator, "fit", stopped_fit)),
+        ("sample", (run, "compiled", stopped_sample)),
+    ):
+        config = dataclasses.replace(config, out=out)
+        run.train(config, Silent(79))
+        before = load_state(tmp_path / out)
+        assert before.step == 79
+        with monkeypatch.context() as patch:
+            patch.setattr(*patched)
+            assert resume(config, Silent(), tmp_path / out).interrupted
+        after = load_state(tmp_path / out)
+        assert after.step == 80
+        assert after.progress.evaluation_due
+        assert (after.ngram_weight, after.progress.val_loss) == (
+            before.ngram_weight,
+            before.progress.val_loss,
+        )
+        assert load_model(tmp_path / out, last=True).ngram_weight == before.ngram_weight != 0.5
+        resume(config, Silent(), tmp_path / out)
+        for name in ("model.safetensors", "optimizer.safetensors", "best.safetensors", "samples.txt"):
+            assert (tmp_path / out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 @pytest.mark.parametrize("val_fraction", [0.0, 0.4])
@@ -299,7 +372,11 @@ def test_ngrams_of_odd_texts(tmp_path, monkeypatch, text, val_fraction):
     assert load_model(tmp_path / "runs" / "odd").ngrams.order == order
     assert (result.val_loss is not None) == (val_fraction > 0)
     assert result.val_loss is None or np.isfinite(result.val_loss)
-    (line,) = [line for line in summary_lines(reporter.summary) if line.startswith("p = 0.5 network")]
+    begin = "p = (1 - w) network + w " if val_fraction else "p = 0.5 network + 0.5 "
+    (line,) = [line for line in summary_lines(reporter.summary) if line.startswith(begin)]
+    assert ("; nothing is held out to fit the weight;" in line) == (val_fraction == 0)
+    assert val_fraction or load_model(tmp_path / "runs" / "odd").ngram_weight == 0.5
+    assert (result.mixture is not None) == (val_fraction > 0)
     assert ("the highest order that can be counted of 20,000 distinct characters" in line) == (V > 1000)
 
 

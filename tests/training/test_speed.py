@@ -7,10 +7,12 @@ import pytest
 from reporters import Silent
 
 from microgpt.errors import MicrogptError
+from microgpt.text.ngrams import fit
 from microgpt.text.reading import read_text
 from microgpt.training import speed as measuring
+from microgpt.training.counting import Counting
 from microgpt.training.plan import Speed, choose
-from microgpt.training.speed import measure, plan_for
+from microgpt.training.speed import count_a_sample, measure, plan_for
 
 TEXT = read_text(b"the cat sat on the mat; a dog ate the hat.\n" * 50)
 GIVEN = {"file": "x", "backend": "reference", "d_model": 16, "n_layers": 1}
@@ -18,7 +20,7 @@ GIVEN = {"file": "x", "backend": "reference", "d_model": 16, "n_layers": 1}
 
 def plan_of(seconds=0.5, **given):
     options = {**GIVEN, **given}
-    return choose(seconds, len(TEXT.ids), len(TEXT.vocabulary), options, Speed(1e9, 1e9))
+    return choose(seconds, len(TEXT.ids), len(TEXT.vocabulary), options, Speed(1e9, 1e9), Counting(1e7))
 
 
 def test_the_speed_is_that_of_real_steps():
@@ -52,6 +54,22 @@ def test_what_is_measured_leaves_no_arrays_and_changes_no_run():
     assert plan.config == before
 
 
+def test_n_grams_are_counted_in_parts_of_the_text():
+    random = np.random.default_rng(0).integers(0, 26, 40_000).astype(np.uint8) + 97
+    text = read_text(b"a" * 60_000 + random.tobytes())
+    whole = count_a_sample(text, 100_000)
+    assert 1e4 < whole.speed < 1e9
+    model = fit(text.ids, 26, 6)
+    assert whole.variety[-1] * 100_000 == pytest.approx(model.n_grams)
+    assert whole.variety[0] * 100_000 == pytest.approx(26)
+    part = count_a_sample(text, 16_000)
+    # of parts from everywhere, there is no less variety for each character
+    assert all(one >= 0.9 * other for one, other in zip(part.variety, whole.variety, strict=True))
+    assert len(count_a_sample(read_text(b"a"), 8).variety) == 6
+    many = read_text("".join(map(chr, range(0x4E00, 0x4E00 + 3000))).encode())
+    assert count_a_sample(many, 8).variety == pytest.approx([1.0] * 5)
+
+
 def test_the_user_sees_that_something_is_measured():
     reporter = Silent()
     plan_for(0.1, TEXT, GIVEN, reporter)
@@ -72,7 +90,8 @@ def test_the_steps_follow_from_the_speed_of_the_size_that_was_chosen(monkeypatch
     assert plan.config.batch_size == measured[-1].config.batch_size
     assert 0.95 < plan.seconds / 10 <= 1
     assert plan.seconds == pytest.approx(
-        plan.config.steps * plan.size.step / speed.training
+        plan.ngrams.seconds
+        + plan.config.steps * plan.size.step / speed.training
         + plan.evaluations * round(0.1 * len(TEXT.ids)) * plan.size.evaluation / speed.evaluation
     )
 

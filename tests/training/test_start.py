@@ -34,17 +34,20 @@ def same_weights(one, other):
     return all(np.array_equal(*(getattr(state, name) for state in states)) for name in ("param", "m", "v"))
 
 
-def test_a_run_for_a_time_says_what_it_chose_in_three_lines_and_writes_it_down(here):
+def test_a_run_for_a_time_says_what_it_chose_in_four_lines_and_writes_it_down(here):
     reporter = Silent()
     result = start(GIVEN, reporter, minutes=MINUTES)
     lines = [note for note in reporter.notes if "measuring" not in note]
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert lines[0].startswith("chosen for 0.01 minutes at ")
     written = tomllib.loads((here / "runs" / "text" / "config.toml").read_text())
     assert "minutes" not in written
     assert written["steps"] == result.steps == result.step > 1
     assert f"{result.steps:,} steps of {written['batch_size']} x {written['seq_len']} characters" in lines[1]
-    assert written["val_fraction"] == 0.1
+    assert lines[2].startswith("6-grams of the text, counted in ")
+    assert (written["ngrams"], written["val_fraction"]) == (6, 0.1)
+    assert load_model(Path("runs/text")).ngrams.order == 6
+    assert result.mixture.order == 6
     assert result.val_loss is not None
     assert result.best_val_loss <= result.val_loss
     assert (here / "runs" / "text" / "best.safetensors").exists()
@@ -176,6 +179,16 @@ def test_a_text_of_fifty_thousand_characters_all_different(here):
     options = {"file": "text.txt", "backend": "reference", "batch_size": 1, "seq_len": 4, "val_fraction": 0.0}
     result = start(options, Silent(), minutes=1e-6)
     assert result.step == result.steps == 1
+
+
+def test_no_n_grams_are_counted_where_the_user_wants_none(here):
+    reporter = Silent()
+    start({**GIVEN, "ngrams": 0, "out": "none"}, reporter, minutes=MINUTES)
+    assert len([note for note in reporter.notes if "measuring" not in note]) == 3
+    assert (load_state(Path("none")).config.ngrams, load_model(Path("none")).ngrams) == (0, None)
+    # nor by a run without a time
+    start({**GIVEN, "steps": 2, "out": "plain"}, Silent())
+    assert load_model(Path("plain")).ngrams is None
 
 
 def test_the_configuration_knows_no_minutes():

@@ -13,7 +13,7 @@ from microgpt.model.parameters import count, table
 from microgpt.text.ngrams import fit
 from microgpt.use.evaluate import Evaluator
 from microgpt.use.generate import Generator, Sampling
-from microgpt.use.interpolation import WEIGHT, interpolated, interpolated_logits
+from microgpt.use.interpolation import FINENESS, fitted_weight, interpolated, interpolated_logits
 
 V = 11
 RNG = np.random.default_rng(0)
@@ -22,11 +22,14 @@ KNOWN = RNG.integers(0, V, 400).astype(np.uint8)
 TEXT = np.concatenate([KNOWN[50:90], RNG.integers(0, V, 40).astype(np.uint8)])
 
 
-def model_of(order=4, backend="reference", T=8, dtype="float64"):
+W = 0.3  # the weight of the n-grams
+
+
+def model_of(order=4, backend="reference", T=8, dtype="float64", weight=W):
     config = TrainConfig(file="", seq_len=T, d_model=10, d_ff=12, heads="2+3+5", dtype=dtype).architecture(V)
     param = RNG.normal(0, 0.5, count(table(config.sizes))).astype(dtype)
     model = placed(load(backend), config, Budget(None), param)
-    return model, model.__class__(**{**vars(model), "ngrams": fit(KNOWN, V, order)})
+    return model, model.__class__(**{**vars(model), "ngrams": fit(KNOWN, V, order), "ngram_weight": weight})
 
 
 def rows_of(evaluator, n):
@@ -38,10 +41,10 @@ def rows_of(evaluator, n):
     return losses, logits
 
 
-@pytest.mark.parametrize("order", [1, 2, 6])
+@pytest.mark.parametrize(("order", "weight"), [(1, 0.5), (2, 0.01), (6, 0.7), (3, 0.0), (3, 1.0)])
 @pytest.mark.parametrize("before", [None, KNOWN[:3], KNOWN])
-def test_the_probabilities_are_the_average_of_both_and_sum_to_one_at_every_position(order, before):
-    network, both = model_of(order)
+def test_the_probabilities_are_the_average_of_both_and_sum_to_one_at_every_position(order, weight, before):
+    network, both = model_of(order, weight=weight)
     n = len(TEXT) - 1
     losses, logits = rows_of(Evaluator(both, TEXT, before), n)
     network_losses, network_logits = rows_of(Evaluator(network, TEXT, before), n)
@@ -49,11 +52,11 @@ def test_the_probabilities_are_the_average_of_both_and_sum_to_one_at_every_posit
     assert np.abs(p.sum(axis=1) - 1).max() < 1e-13
     q = both.ngrams.probabilities(both.ngrams.nodes(TEXT, before)[1:])
     powers = np.exp(network_logits)
-    expected = (1 - WEIGHT) * powers / powers.sum(axis=1, keepdims=True) + WEIGHT * q
+    expected = (1 - weight) * powers / powers.sum(axis=1, keepdims=True) + weight * q
     assert np.abs(p - expected).max() < 1e-14
     # the losses come another way: from the network's, and from single characters' of the n-grams
     assert np.abs(losses + np.log(expected[np.arange(n), TEXT[1:]])).max() < 1e-13
-    assert (losses <= network_losses - math.log(1 - WEIGHT)).all()
+    assert weight == 1 or (losses <= network_losses - math.log(1 - weight) + 1e-12).all()
 
 
 @pytest.mark.parametrize("slices", [0.0, 0.1])
@@ -71,12 +74,35 @@ def test_the_score_is_the_mean_of_the_losses(slices, monkeypatch):
     assert evaluator.score() == score
 
 
+def test_the_fitted_score_is_that_of_the_best_weight_and_of_each_part(monkeypatch):
+    monkeypatch.setattr("microgpt.use.evaluate.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("microgpt.use.evaluate.MAX_SEQUENCES", 3)
+    network, both = model_of()
+    evaluator = Evaluator(both, TEXT, KNOWN)
+    before = evaluator.score()
+    fitted = evaluator.fit(None, lambda: False)
+    assert 0 < fitted.weight < 1
+    assert fitted.nats < min(fitted.network.nats, fitted.ngrams.nats, before.nats)
+    assert fitted.network == Evaluator(network, TEXT, KNOWN).score()
+    q = both.ngrams.losses(both.ngrams.nodes(TEXT, KNOWN)[1:], TEXT[1:])
+    assert fitted.ngrams.nats == pytest.approx(q.mean(), rel=1e-13)
+    for weight in (fitted.weight, fitted.weight - 1e-3, fitted.weight + 1e-3):
+        _, other = model_of(weight=weight)
+        other.param[:] = both.param
+        score = Evaluator(other, TEXT, KNOWN).score()
+        assert (score.nats, score.characters) >= (fitted.nats, fitted.characters)
+    # the model keeps its own weight, and what was stopped is no score
+    assert evaluator.fit(None, lambda: True) is None
+    assert evaluator.score() == before
+    assert evaluator.fit(None, lambda: False) == fitted
+
+
 def test_an_evaluation_follows_the_network():
     _, both = model_of()
     evaluator = Evaluator(both, TEXT)
     both.param[:] = 0  # it knows nothing
     q = np.exp(-both.ngrams.losses(both.ngrams.nodes(TEXT)[1:], TEXT[1:]))
-    assert evaluator.score().nats == pytest.approx(-np.log((1 - WEIGHT) / V + WEIGHT * q).mean())
+    assert evaluator.score().nats == pytest.approx(-np.log((1 - W) / V + W * q).mean())
 
 
 @pytest.mark.parametrize("backend", ["reference", "crystal"])
@@ -122,7 +148,7 @@ def test_temperature_top_k_and_top_p_are_those_of_both_together(sampling):
         seen = np.array([*window, 0], np.uint8)
         _, rows = rows_of(Evaluator(network, seen), len(window))
         q = both.ngrams.probabilities(both.ngrams.nodes(np.array([0]), np.array(history)))
-        logits = interpolated_logits(rows[-1:], q)
+        logits = interpolated_logits(rows[-1:], q, W)
         output = np.zeros(1, int)
         reference.sample(
             np.zeros(2, int), output, np.array([1, 1, 0]), None, logits, uniform[i : i + 1],
@@ -152,9 +178,70 @@ def test_pieces_and_what_precedes_the_prompt_change_nothing():
 def test_losses_of_any_size_are_interpolated():
     losses = np.array([0, 1e4, np.inf, 1e4, np.nan])
     ngram_losses = np.array([0, 1e4, 2, 0, 1])
-    expected = [0, 1e4, 2 - math.log(WEIGHT), -math.log(WEIGHT), np.nan]
-    assert interpolated(losses, ngram_losses) == pytest.approx(expected, nan_ok=True)
+    expected = [0, 1e4, 2 - math.log(W), -math.log(W), np.nan]
+    network, alone = interpolated(losses, ngram_losses, 0), interpolated(losses, ngram_losses, 1)
+    assert (network, alone[:-1]) == (
+        pytest.approx(losses, nan_ok=True),
+        pytest.approx(ngram_losses[:-1]),
+    )
+    assert interpolated(losses, ngram_losses, W) == pytest.approx(expected, nan_ok=True)
     huge = np.array([[-1e4, 0, 1e4]])
     q = np.array([[0.2, 0.3, 0.5]])
-    together = interpolated_logits(huge, q)
-    assert np.exp(together) == pytest.approx(WEIGHT * q + [[0, 0, 1 - WEIGHT]])
+    together = interpolated_logits(huge, q, W)
+    assert np.exp(together) == pytest.approx(W * q + [[0, 0, 1 - W]])
+
+
+def test_the_generator_takes_the_weight_that_it_has_now():
+    def text_of(generator):
+        return np.concatenate(list(generator.stream(KNOWN[:5], 50, Sampling(1.0, seed=5)))).tolist()
+
+    network, both = model_of()
+    other = both.__class__(**{**vars(both), "ngram_weight": 0.9})
+    generator = Generator(both)
+    texts = [text_of(generator)]
+    generator.weight = 0.9
+    texts.append(text_of(generator))
+    assert texts == [text_of(Generator(both)), text_of(Generator(other))]
+    assert texts[0] != texts[1]
+    generator.weight = 0.0
+    assert text_of(generator) == text_of(Generator(network))
+
+
+# --- the weight
+
+
+@pytest.mark.parametrize("weight", [1e-5, 0.02, 0.5, 0.8, 0.9999])
+def test_the_fitted_weight_is_the_one_that_the_text_was_drawn_with(weight):
+    """Characters that came from the n-grams with this probability, and else from the network."""
+    random = np.random.default_rng(1)
+    n = 200_000
+    p, q = random.dirichlet(np.ones(V) / 3, n), random.dirichlet(np.ones(V) / 3, n)
+    both = np.cumsum((1 - weight) * p + weight * q, axis=1)
+    drawn = np.minimum((random.random((n, 1)) > both).sum(axis=1), V - 1)
+    losses, ngram_losses = -np.log(p[np.arange(n), drawn]), -np.log(q[np.arange(n), drawn])
+    found = fitted_weight(losses, ngram_losses)
+    assert found == pytest.approx(weight, abs=0.01 * math.sqrt(weight * (1 - weight)) + 2e-5)
+    # nothing near it is better, and the true weight only a little worse
+    loss = interpolated(losses, ngram_losses, found).mean()
+    for other in (found - 1 / FINENESS, found + 1 / FINENESS, 0.0, 1.0):
+        if 0 <= other <= 1:
+            assert interpolated(losses, ngram_losses, other).mean() >= loss - 1e-10
+    assert 0 <= interpolated(losses, ngram_losses, weight).mean() - loss < 10 / (2 * n)
+    assert fitted_weight(losses, ngram_losses) == found
+
+
+def test_what_is_never_better_has_no_weight():
+    losses = np.array([1.0, 2.0, 3.0])
+    assert fitted_weight(losses, losses + 1) == 0.0
+    assert fitted_weight(losses + 1, losses) == 1.0
+    assert fitted_weight(losses, losses) == 0.0
+    # the means of p / q and q / p decide
+    assert fitted_weight(np.array([1.0, 1.0]), np.array([0.9, 1.2])) == 0.0
+    assert fitted_weight(np.array([0.9, 1.2]), np.array([1.0, 1.0])) == 1.0
+
+
+def test_weights_of_losses_of_any_size():
+    assert fitted_weight(np.array([0.0, 1e5]), np.array([1e5, 0.0])) == 0.5
+    assert fitted_weight(np.array([0.0, 0.0, 0.0, np.inf]), np.array([1e5, 1e5, 1e5, 3.0])) == 0.25
+    assert fitted_weight(np.array([1e5] * 9 + [0.0]), np.array([0.0] * 9 + [800.0])) == pytest.approx(0.9)
+    assert math.isnan(fitted_weight(np.array([1.0, np.nan]), np.array([1.0, 1.0])))
