@@ -191,6 +191,7 @@ def test_a_state_with_ngrams_of_its_own_is_refused(tmp_path):
     state = state_of()
     save_state(tmp_path, state, *arrays_of(state))
     forge(tmp_path / STATE_FILE, set_key("ngrams", {"order": 1}))
+    forge(tmp_path / STATE_FILE, set_key("format", 4))
     assert "no valid entry 'ngrams'" in refused(load_state, tmp_path / STATE_FILE)
     forge(tmp_path / STATE_FILE, set_key("format", 5))
     assert WEIGHT + "None" in refused(load_state, tmp_path / STATE_FILE)
