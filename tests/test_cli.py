@@ -109,8 +109,9 @@ def test_a_minute_is_an_option(here):
     assert lines[0] == "measuring this machine's speed ..."
     assert lines[1].startswith("chosen for 0.005 minutes at ")
     assert re.search(r"; a larger one would (read too little|sooner know the text by heart)$", lines[1])
-    assert lines[3].endswith("; config.toml holds the choice, and repeats it without a clock")
-    assert lines[4].startswith("text.txt: 4,300 characters, 15 distinct, the last 430 held out; ")
+    assert lines[3] == "6-grams of the text, counted in a moment, predict beside the network"
+    assert lines[4].endswith("; config.toml holds the choice, and repeats it without a clock")
+    assert lines[5].startswith("text.txt: 4,300 characters, 15 distinct, the last 430 held out; ")
     assert lines[-1] == "next: microgpt generate runs/text --length 1000"
     # a file of options has steps, which the command line overrides
     run("train", "--config", "runs/text/config.toml", "--minutes", "0.002")

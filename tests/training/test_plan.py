@@ -115,7 +115,7 @@ def test_the_order_is_one_that_can_be_counted_and_fits_the_memory():
     assert order_of(1_000_000, 50_000) == 4
     assert order_of(50_000_000, 200, variety=()) == 3
     assert order_of(1_000_000, 65, cap="none", variety=()) == ORDER
-    caps = [order_of(1_000_000, 65, cap=f"{cap}MB") for cap in (3, 4, 6, 10, 20, 40, 80)]
+    caps = [order_of(1_000_000, 65, cap=f"{cap}MB") for cap in (3, 6, 20, 80)]
     assert sorted(caps) == caps
     assert caps[0] < 4 < caps[-1]
 

@@ -181,6 +181,19 @@ def test_a_text_of_fifty_thousand_characters_all_different(here):
     assert result.step == result.steps == 1
 
 
+@pytest.mark.parametrize(("cap", "order"), [("1MB", None), ("3MB", None), ("12MB", 6)])
+def test_a_choice_with_n_grams_keeps_to_the_memory_cap(here, cap, order):
+    """Of random letters, nearly all n-grams are different."""
+    letters = np.random.default_rng(0).integers(97, 123, 20_000).astype(np.uint8)
+    (here / "text.txt").write_bytes(letters.tobytes())
+    reporter = Silent()
+    options = {"file": "text.txt", "backend": "reference", "memory_cap": cap}
+    start(options, reporter, minutes=MINUTES)  # raises where something does not fit
+    config = load_state(Path("runs/text")).config
+    assert 1 <= config.ngrams < 6 if order is None else config.ngrams == order
+    assert reporter.summary.memory <= config.memory_cap_bytes
+
+
 def test_no_n_grams_are_counted_where_the_user_wants_none(here):
     reporter = Silent()
     start({**GIVEN, "ngrams": 0, "out": "none"}, reporter, minutes=MINUTES)
