@@ -61,6 +61,7 @@ LETTERS = {
     "X": "characters of the text",
     "E": "rows of learned positions: T, or 0 without them",
     "A": "rows of rotary angles: T, or 0 without them",
+    "U": "rows that are shifted in time: N, or 0 without the shift",
     "G": "rows of gradients: N in training, else 0",
     "Z": "numbers of scratch",
     "W": "lanes of a vector register",
