@@ -327,6 +327,7 @@ def test_what_is_a_text_and_what_a_path(here, monkeypatch):
         ({"file": "x"}, "train: the text or its path comes first: train('my.txt'), without file="),
         ({"steps": 1.5}, "train: steps = 1.5 should be a whole number"),
         ({"steps": True}, "train: steps = True should be a whole number"),
+        ({"token_shift": "yes"}, "train: token_shift = 'yes' should be true or false"),
         ({"steps": 0}, "steps must be at least 1, not 0"),
         ({"lr": math.nan}, "lr must be at least 0 and below 1e+06, not nan"),
         ({"heads": "prim"}, "did you mean 'prime'?"),

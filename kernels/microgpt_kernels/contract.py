@@ -17,9 +17,9 @@ An argument's mode says what a kernel does with it:
 
 Arguments are in this order: those written, those that a forward kernel saves, those accumulated or updated,
 scratch, those that a backward kernel finds saved, those read (`dout` first), then scalars. A kernel takes all
-sizes from the shapes of its arrays; B is the scalar `n_sequences` where none of them has it. Gradients are written, not added to: the model uses each parameter once,
-and each shard of the batch has separate gradients. Two arguments may share memory only where `may_share` says
-so.
+sizes from the shapes of its arrays, and B as the scalar `n_sequences` where none of them has it. Gradients
+are written, not added to: the model uses each parameter once, and each shard of the batch has separate
+gradients. Two arguments may share memory only where `may_share` says so.
 
 A shape may begin with the type of its numbers. Without one the numbers are real: float32 or float64, the same
 in all arguments of a call. `int32` is for ids of characters and for indices, `int64` for counters, and

@@ -1,4 +1,4 @@
-"""The shift in time: half of each row comes from the row before (Peng et al. 2023, RWKV, arXiv 2305.13048)."""
+"""The shift in time: half of a row comes from the row before (Peng et al. 2023, RWKV, arXiv 2305.13048)."""
 
 from microgpt_kernels.crystal.jit import inlined, kernel
 from microgpt_kernels.crystal.vector import filled, lanes, load, store
