@@ -65,7 +65,14 @@ def command(*arguments):
 
 
 def on_the_command_line(options):
-    return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+    words = []
+    for name, value in options.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words += [f"--{option}", value]
+    return words
 
 
 def weights(model, folder):
