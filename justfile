@@ -21,8 +21,8 @@ build-release: build
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     for backend in crystal openblas; do
-        for options in "--batch-size 1 --positions learned --activation relu" \
-            "--batch-size 4 --positions rope --activation relu2"; do
+        for options in "--batch-size 1 --positions learned --activation relu --no-token-shift" \
+            "--batch-size 4 --positions rope --activation relu2 --token-shift"; do
             # shellcheck disable=SC2086
             {{bin}}/microgpt train data/input.txt --backend "$backend" $options --steps 1 \
                 --val-fraction 0.01 --out "$work/$backend-${options:13:1}" >/dev/null

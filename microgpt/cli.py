@@ -146,6 +146,13 @@ def train(
             autocompletion=_choices(ACTIVATIONS),
         ),
     ] = TrainConfig.activation,
+    token_shift: Annotated[
+        bool,
+        typer.Option(
+            "--token-shift/--no-token-shift",
+            help="Attention and the MLP read half of what they know of a position from the one before it.",
+        ),
+    ] = TrainConfig.token_shift,
     init: Annotated[
         str,
         typer.Option(help=f"Embeddings at first: {' or '.join(INITS)}.", autocompletion=_choices(INITS)),

@@ -224,6 +224,7 @@ def info(run: Path, *, as_json: bool) -> None:
         "seq_len": architecture.seq_len,
         "positions": architecture.positions,
         "activation": architecture.activation,
+        "token_shift": architecture.token_shift,
         "dtype": architecture.dtype,
         "ngrams": None,
         **saved.notes,

@@ -57,6 +57,7 @@ class TrainConfig:
     d_ff: int | None = None  # None: d_model
     positions: str = "rope"
     activation: str = "relu2"
+    token_shift: bool = True
     init: str = "large"
     lr: float | None = None  # None: as `rates` has it, and so the next four
     beta2: float | None = None
@@ -116,6 +117,7 @@ class TrainConfig:
             heads=parse_layout(self.heads, self.d_model, self.n_layers),
             positions=self.positions,
             activation=self.activation,
+            token_shift=self.token_shift,
             dtype=self.dtype,
         )
 
@@ -195,11 +197,15 @@ class TrainConfig:
 
 
 # Options that there were not in older versions, as those versions did it
-BEFORE = {"init": "small", "activation": "relu"}
+BEFORE: dict[str, Any] = {"init": "small", "activation": "relu", "token_shift": False}
 # What is in the config.toml of every run. Where it is, and one of those options is not, an older version
 # wrote the file. The versions without `init` also wrote down the rates, which later ones leave open.
 _EVERY_RUN_WROTE = frozenset({"batch_size", "order", "positions", "schedule", "clip", "dtype", "memory_cap"})
-_WRITTEN_WITHOUT = {"init": _EVERY_RUN_WROTE | {"lr", "beta2", "warmup"}, "activation": _EVERY_RUN_WROTE}
+_WRITTEN_WITHOUT = {
+    "init": _EVERY_RUN_WROTE | {"lr", "beta2", "warmup"},
+    "activation": _EVERY_RUN_WROTE,
+    "token_shift": _EVERY_RUN_WROTE,
+}
 
 # The options that decide what the weights are and mean, so they cannot change later.
 SIZES = frozenset(field.name for field in dataclasses.fields(Architecture)) - {"vocabulary_size"}

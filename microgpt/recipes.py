@@ -16,6 +16,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "order": "sequential",
         "positions": "learned",
         "activation": "relu",
+        "token_shift": False,
         "init": "small",
         "lr": 3e-4,
         "beta2": 0.999,

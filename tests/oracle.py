@@ -15,10 +15,16 @@ def rotate(x, angles):
     return torch.cat([torch.stack([turned.real, turned.imag], dim=-1).flatten(-2), x[..., even:]], dim=-1)
 
 
+def shifted(x):
+    """x (B, T, C) with the first half of its columns moved on by one position."""
+    half = x.shape[-1] // 2
+    return torch.cat([functional.pad(x[:, :-1, :half], (0, 0, 1, 0)), x[..., half:]], dim=-1)
+
+
 class Block(nn.Module):
-    def __init__(self, d_model, d_ff, widths, rope, power):
+    def __init__(self, d_model, d_ff, widths, rope, power, shift):
         super().__init__()
-        self.widths, self.rope, self.power = widths, rope, power
+        self.widths, self.rope, self.power, self.shift = widths, rope, power, shift
         self.ln1, self.ln2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
         self.qkv, self.proj = nn.Linear(d_model, 3 * d_model), nn.Linear(d_model, d_model)
         self.up, self.down = nn.Linear(d_model, d_ff), nn.Linear(d_ff, d_model)
@@ -39,8 +45,8 @@ class Block(nn.Module):
         return self.proj(torch.cat(heads, dim=-1))
 
     def forward(self, x):
-        x = x + self.attention(self.ln1(x))
-        return x + self.down(functional.relu(self.up(self.ln2(x))) ** self.power)
+        x = x + self.attention(self.shift(self.ln1(x)))
+        return x + self.down(functional.relu(self.up(self.shift(self.ln2(x)))) ** self.power)
 
 
 class Oracle(nn.Module):
@@ -52,8 +58,9 @@ class Oracle(nn.Module):
         self.tok = nn.Embedding(model.vocabulary_size, C)
         self.pos = nn.Embedding(model.seq_len if model.positions == "learned" else 0, C)
         power = {"relu": 1, "relu2": 2}[model.activation]
+        shift = shifted if model.token_shift else lambda x: x
         self.blocks = nn.ModuleList(
-            Block(C, model.d_ff, widths, model.positions == "rope", power) for widths in model.heads
+            Block(C, model.d_ff, widths, model.positions == "rope", power, shift) for widths in model.heads
         )
         self.lnf, self.unembed = nn.LayerNorm(C), nn.Linear(C, model.vocabulary_size)
         self.double()

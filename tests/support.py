@@ -67,6 +67,7 @@ class Case:
 
 SCALARS = {
     "stride": lambda case: case.T,
+    "n_sequences": lambda case: case.B,
     "start": lambda case: 2,
     "part": lambda case: case.S - 1,
     "beta1": lambda case: 0.9,

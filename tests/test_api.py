@@ -40,8 +40,8 @@ TINY = RECIPES["plain"] | {"steps": 30, "seq_len": 16, "d_model": 16, "lr": 1e-2
 # every option that changes what is trained
 RICH = {
     **TINY, "heads": "3+13 | 16", "batch_size": 2, "stride": 8, "order": "shuffled", "positions": "rope",
-    "activation": "relu2", "schedule": "cosine", "warmup": 3, "weight_decay": 0.1, "val_fraction": 0.1,
-    "eval_every": 10, "seed": 5,
+    "activation": "relu2", "token_shift": True, "schedule": "cosine", "warmup": 3, "weight_decay": 0.1,
+    "val_fraction": 0.1, "eval_every": 10, "seed": 5,
 }  # fmt: skip
 
 
@@ -65,7 +65,14 @@ def command(*arguments):
 
 
 def on_the_command_line(options):
-    return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+    words = []
+    for name, value in options.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words += [f"--{option}", value]
+    return words
 
 
 def weights(model, folder):
@@ -327,6 +334,7 @@ def test_what_is_a_text_and_what_a_path(here, monkeypatch):
         ({"file": "x"}, "train: the text or its path comes first: train('my.txt'), without file="),
         ({"steps": 1.5}, "train: steps = 1.5 should be a whole number"),
         ({"steps": True}, "train: steps = True should be a whole number"),
+        ({"token_shift": "yes"}, "train: token_shift = 'yes' should be true or false"),
         ({"steps": 0}, "steps must be at least 1, not 0"),
         ({"lr": math.nan}, "lr must be at least 0 and below 1e+06, not nan"),
         ({"heads": "prim"}, "did you mean 'prime'?"),

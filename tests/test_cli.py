@@ -141,6 +141,23 @@ def test_options_come_from_a_file_and_the_command_line_wins(here):
     assert fails("train", "x", "--config", "no.toml", code=2) == "there is no configuration file no.toml"
 
 
+def test_the_shift_in_time_is_on_off_or_as_a_file_has_it(here):
+    (here / "off.toml").write_text("token_shift = false")
+    for given, expected in (
+        ((), True),
+        (("--no-token-shift",), False),
+        (("--recipe", "plain"), False),
+        (("--recipe", "plain", "--token-shift"), True),
+        (("--config", "off.toml"), False),
+        (("--config", "off.toml", "--token-shift"), True),
+    ):
+        run("train", "text.txt", "--steps", 1, "--backend", "reference", *given, "--out", "run")
+        assert load_model(here / "run").architecture.token_shift == expected, given
+        assert f"token_shift = {str(expected).lower()}" in (here / "run" / "config.toml").read_text()
+        assert json.loads(run("info", "run", "--json").stdout)["token_shift"] == expected
+        shutil.rmtree(here / "run")
+
+
 def test_resuming(here, trained):
     shutil.copytree(trained / "a run", here / "run")
     assert fails("train", "--resume", "run") == (

@@ -196,6 +196,7 @@ def test_hints_name_options_that_there_are():
         ("steps = 5.0", "steps = 5.0 should be a whole number"),
         ("steps = true", "steps = True should be a whole number"),
         ("lr = true", "lr = True should be a number"),
+        ("token_shift = 1", "token_shift = 1 should be true or false"),
         ("lr = '1'", "lr = '1' should be a number"),
         ("d-ff = 'wide'", "d-ff = 'wide' should be a whole number"),
         ("heads = [16, 48]", "heads = [16, 48] should be text in quotes"),
@@ -302,17 +303,20 @@ def test_a_run_keeps_the_rates_that_it_has_taken():
     assert settled.resolved() == TrainConfig("x", steps=300, batch_size=4, schedule="cosine").resolved()
 
 
-def test_the_configuration_of_a_run_from_before_the_squared_rectifier_is_without_it(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "values"), [("activation", ("relu", "relu2")), ("token_shift", (False, True))]
+)
+def test_the_configuration_of_an_earlier_run_is_without_what_came_later(tmp_path, name, values):
     old = Path(__file__).parent / "data" / "relu" / "config.toml"
-    assert "activation" not in old.read_text()
+    assert name not in old.read_text()
     config = TrainConfig(**read_toml(old))
-    assert (config.activation, config.init, config.beta2) == ("relu", "large", None)
+    assert (getattr(config, name), config.init, config.beta2) == (values[0], "large", None)
     again = tmp_path / "config.toml"
-    for activation in ("relu", "relu2"):
-        again.write_text(to_toml(dataclasses.replace(config, activation=activation)))
-        assert TrainConfig(**read_toml(again)).activation == activation
+    for value in values:
+        again.write_text(to_toml(dataclasses.replace(config, **{name: value})))
+        assert getattr(TrainConfig(**read_toml(again)), name) == value
     again.write_text('positions = "rope"\nschedule = "constant"')
-    assert "activation" not in read_toml(again)
+    assert name not in read_toml(again)
 
 
 @pytest.mark.parametrize("run", ["learned", "rope"])
@@ -320,7 +324,8 @@ def test_the_configuration_of_an_old_run_has_the_initial_values_of_then(run, tmp
     old = Path(__file__).parent / "data" / run / "config.toml"
     assert "init" not in old.read_text()
     config = TrainConfig(**read_toml(old))
-    assert (config.init, config.activation, config.min_lr) == ("small", "relu", None)
+    assert (config.init, config.activation, config.token_shift) == ("small", "relu", False)
+    assert config.min_lr is None
     assert config.rates.min_lr == config.lr / 10
     again = tmp_path / "config.toml"
     again.write_text(to_toml(config))

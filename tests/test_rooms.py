@@ -42,7 +42,6 @@ TESTED_ELSEWHERE = {
     "console.py": "what it shows is seen in test_cli.py, and on a terminal in test_cli_process.py",
     "corpora/grammar.py": "the grammar and its probabilities are those of test_tales.py",
     "measure/bench.py": "the command is all there is of it: test_cli.py",
-    "model/activations.py": "kernels/test_contract.py, and every test that trains",
     "model/placed.py": "every test that trains or generates places a model first",
     "model/steps.py": "the steps are those that training/test_trainer.py takes",
     "model/transformer.py": "test_gradients.py by finite differences, test_oracle.py by PyTorch",

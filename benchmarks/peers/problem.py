@@ -57,7 +57,7 @@ class Problem:
         config = TrainConfig(file=str(self.file), **RECIPES["plain"] | self.options)
         # features that this recipe does not use and that the other programs do not have
         assert config.weight_decay == config.rates.warmup == 0
-        assert (config.positions, config.activation) == ("learned", "relu")
+        assert (config.positions, config.activation, config.token_shift) == ("learned", "relu", False)
         assert (config.schedule, config.order) == ("constant", "sequential")
         return config
 

@@ -17,9 +17,9 @@ An argument's mode says what a kernel does with it:
 
 Arguments are in this order: those written, those that a forward kernel saves, those accumulated or updated,
 scratch, those that a backward kernel finds saved, those read (`dout` first), then scalars. A kernel takes all
-sizes from the shapes of its arrays. Gradients are written, not added to: the model uses each parameter once,
-and each shard of the batch has separate gradients. Two arguments may share memory only where `may_share` says
-so.
+sizes from the shapes of its arrays, and B as the scalar `n_sequences` where none of them has it. Gradients
+are written, not added to: the model uses each parameter once, and each shard of the batch has separate
+gradients. Two arguments may share memory only where `may_share` says so.
 
 A shape may begin with the type of its numbers. Without one the numbers are real: float32 or float64, the same
 in all arguments of a call. `int32` is for ids of characters and for indices, `int64` for counters, and
@@ -61,6 +61,7 @@ LETTERS = {
     "X": "characters of the text",
     "E": "rows of learned positions: T, or 0 without them",
     "A": "rows of rotary angles: T, or 0 without them",
+    "U": "rows that are shifted in time: N, or 0 without the shift",
     "G": "rows of gradients: N in training, else 0",
     "Z": "numbers of scratch",
     "W": "lanes of a vector register",
@@ -184,6 +185,10 @@ KERNELS = (
         read(dout="N C", inp="N C", weight="C", mean="N", rstd="N"),
         may_share=(("dinp", "dout"),),
     ),
+    # The first C // 2 columns of a row are those of the row before in the same sequence, and 0 in its first
+    # row; the others stay. If out has fewer rows than inp, there is one sequence, and they are its last rows.
+    kernel("shift_forward", written(out="N C"), read(inp="N C"), scalars("n_sequences")),
+    kernel("shift_backward", written(dinp="N C"), read(dout="N C"), scalars("n_sequences")),
     kernel(
         "linear_forward",
         written(out="N M"),

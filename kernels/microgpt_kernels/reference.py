@@ -127,6 +127,28 @@ def layernorm_backward(dinp, dweight, dbias, dout, inp, weight, mean, rstd):
     )
 
 
+def shift_forward(out, inp, n_sequences):
+    """The first half of the columns is that of the position before, which is 0 before the first position.
+
+    It is the time shift of RWKV (Peng et al. 2023, arXiv 2305.13048), there with a learned share of the
+    position before in each column. If out has fewer rows than inp, they are the last ones.
+    """
+    C = inp.shape[1]
+    shifted = inp.reshape(n_sequences, -1, C).copy()
+    shifted[:, 1:, : C // 2] = shifted[:, :-1, : C // 2].copy()
+    shifted[:, 0, : C // 2] = 0
+    out[...] = shifted.reshape(inp.shape)[len(inp) - len(out) :]
+
+
+def shift_backward(dinp, dout, n_sequences):
+    """The first half of the columns is that of the position after, which is 0 after the last position."""
+    C = dout.shape[1]
+    shifted = dout.reshape(n_sequences, -1, C).copy()
+    shifted[:, :-1, : C // 2] = shifted[:, 1:, : C // 2].copy()
+    shifted[:, -1, : C // 2] = 0
+    dinp[...] = shifted.reshape(dout.shape)
+
+
 def linear_forward(out, inp, weight, bias):
     out[...] = inp @ weight + bias
 

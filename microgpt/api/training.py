@@ -44,6 +44,7 @@ class Options(TypedDict, total=False):
     d_ff: int | None
     positions: str
     activation: str
+    token_shift: bool
     init: str
     lr: float | None
     beta2: float | None

@@ -1,8 +1,8 @@
 """How older files differ from those of today.
 
 Format 1 has another progress, and writes out the options that were left open. Before format 3 some tensors
-have other names. Before format 5 a model does not say its activation, which is relu; format 4 is format 3
-with n-grams, whose weight is 1/2.
+have other names. Before format 5 a model does not say its activation, which is relu, nor whether it shifts in
+time, which it does not; format 4 is format 3 with n-grams, whose weight is 1/2.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class _Progress1:
 
 def model_today(values: dict[str, Any], format: int) -> dict[str, Any]:
     """What a file of this format says of its architecture, with what had no name before format 5."""
-    return {"activation": BEFORE["activation"], **values} if format < 5 else values
+    before = {name: BEFORE[name] for name in ("activation", "token_shift")}
+    return {**before, **values} if format < 5 else values
 
 
 def left_open(train: TrainConfig) -> TrainConfig:

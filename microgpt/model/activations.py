@@ -29,6 +29,7 @@ class Activations(NamedTuple):
     ln1: Annotated[Array, "L N C"]
     mean1: Annotated[Array, "L N"]
     rstd1: Annotated[Array, "L N"]
+    shift1: Annotated[Array, "L U C"]  # U is N with the shift in time, else 0
     qkv: Annotated[Array, "L N 3C"]
     att: Annotated[Array, "L B H T*T", REUSED]  # the attention weights, in the backend's own layout
     heads: Annotated[Array, "L N C"]  # the heads' outputs side by side
@@ -36,6 +37,7 @@ class Activations(NamedTuple):
     ln2: Annotated[Array, "L N C"]
     mean2: Annotated[Array, "L N"]
     rstd2: Annotated[Array, "L N"]
+    shift2: Annotated[Array, "L U C"]
     hidden: Annotated[Array, "L N F"]
     branch: Annotated[Array, "N C", REUSED]  # the output of attention or the MLP, to be added to the stream
     lnf: Annotated[Array, "N C"]
@@ -74,6 +76,7 @@ def shapes(
         "B": n_sequences,
         "N": N,
         "S": n_shards,
+        "U": N if architecture.token_shift else 0,
         "G": N if training else 0,
         "Z": scratch_size(sizes, linear_maps),
     }

@@ -26,6 +26,7 @@ class Architecture:
     heads: tuple[Widths, ...]  # of each layer
     positions: str
     activation: str  # the nonlinearity of the MLP
+    token_shift: bool  # whether attention and the MLP read half of each row from the position before
     dtype: str
 
     def __post_init__(self) -> None:

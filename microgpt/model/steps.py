@@ -159,7 +159,10 @@ def build_evaluation(k: ModuleType) -> Step:
 
 
 def build_generation(k: ModuleType) -> Step:
-    """generate(n, state): n more characters. Keys and values stay in a.qkv, so that each costs one row."""
+    """generate(n, state): n more characters.
+
+    Keys and values stay in a.qkv, and what is shifted in time in a.ln1 and a.ln2, so that each costs one row.
+    """
     forward, _ = build(k)
 
     def step(state: Generation, length: int, computed: int) -> None:

@@ -7,7 +7,8 @@ a     activations, and in `d...` the gradients of activations
 c     constants: where the heads begin, the angles of rotary positions, and which rectifier the MLP has
 s     the shard of the batch that is computed; it has scratch memory and gradients of its own
 rows  which of the N rows are computed: those of the shard's sequences, or the one that generation adds
-seen  the rows that attention may look at: those before in the same sequences, and `rows` themselves
+seen  the rows that attention and the shift in time may look at: those before in the same sequences, and
+      `rows` themselves
 seqs  which of the B sequences the rows belong to
 """
 
@@ -32,26 +33,33 @@ def build(k: ModuleType) -> tuple[Step, Step]:
     ) -> None:
         """From ids (N,) to a.logits[rows]."""
         L = len(p.ln1_w)
-        branch = a.branch[rows]
+        branch, n_sequences = a.branch[rows], seqs.stop - seqs.start
+        # what the linear maps after layer norm read
+        shifts = a.shift1.shape[1] > 0
+        qkv_inp, up_inp = (a.shift1, a.shift2) if shifts else (a.ln1, a.ln2)
         k.embedding_forward(a.x[0, rows], ids[rows], p.tok)
         if len(p.pos) > 0:
             k.position_forward(a.x[0, rows], p.pos, rows.start)
         for l in range(L):
-            # mid = x + proj(attention(layernorm(x)))
+            # mid = x + proj(attention(shift(layernorm(x))))
             k.layernorm_forward(
                 a.ln1[l, rows], a.mean1[l, rows], a.rstd1[l, rows], a.x[l, rows], p.ln1_w[l], p.ln1_b[l]
             )
-            k.linear_forward(a.qkv[l, rows], a.ln1[l, rows], p.qkv_w[l], p.qkv_b[l])
+            if shifts:
+                k.shift_forward(a.shift1[l, rows], a.ln1[l, seen], n_sequences)
+            k.linear_forward(a.qkv[l, rows], qkv_inp[l, rows], p.qkv_w[l], p.qkv_b[l])
             if c.cos.shape[1] > 0:
                 k.rope_forward(a.qkv[l, rows], c.cos[l], c.sin[l], c.offsets[l], rows.start)
             k.attention_forward(a.heads[l, rows], a.att[l, seqs], a.scratch[s], a.qkv[l, seen], c.offsets[l])
             k.linear_forward(branch, a.heads[l, rows], p.proj_w[l], p.proj_b[l])
             k.residual_forward(a.mid[l, rows], a.x[l, rows], branch)
-            # next x = mid + down(relu(up(layernorm(mid)))), or with the square of relu
+            # next x = mid + down(relu(up(shift(layernorm(mid))))), or with the square of relu
             k.layernorm_forward(
                 a.ln2[l, rows], a.mean2[l, rows], a.rstd2[l, rows], a.mid[l, rows], p.ln2_w[l], p.ln2_b[l]
             )
-            k.linear_forward(a.hidden[l, rows], a.ln2[l, rows], p.up_w[l], p.up_b[l])
+            if shifts:
+                k.shift_forward(a.shift2[l, rows], a.ln2[l, seen], n_sequences)
+            k.linear_forward(a.hidden[l, rows], up_inp[l, rows], p.up_w[l], p.up_b[l])
             if c.squared:
                 k.relu_squared_forward(a.hidden[l, rows], a.hidden[l, rows])
             else:
@@ -67,11 +75,15 @@ def build(k: ModuleType) -> tuple[Step, Step]:
     ) -> None:  # fmt: skip
         """From a.probs[rows] to g[s]. Each comment is the line of `forward` whose gradient comes next."""
         L = len(p.ln1_w)
-        scratch, dx = a.scratch[s], a.dx[rows]
-        dqkv, dheads, dhidden = a.dqkv[rows], a.dheads[rows], a.dhidden[rows]
+        scratch, dx, n_sequences = a.scratch[s], a.dx[rows], seqs.stop - seqs.start
+        dqkv, dhidden = a.dqkv[rows], a.dhidden[rows]
+        shifts = a.shift1.shape[1] > 0
+        qkv_inp, up_inp = (a.shift1, a.shift2) if shifts else (a.ln1, a.ln2)
         # several names for the same memory: each of these arrays is no longer needed when the next is written
         dlogits = probs = a.probs[rows]
         dbranch = dlnf = dln2 = dln1 = a.dbranch[rows]
+        dshift2 = dheads = dshift1 = a.dheads[rows]
+        dup_inp, dqkv_inp = (dshift2, dshift1) if shifts else (dln2, dln1)
         # losses = -log(probs), where probs = softmax(logits)
         k.cross_entropy_backward(dlogits, probs, targets[rows], n_targets)
         # logits = unembed(lnf)
@@ -86,12 +98,16 @@ def build(k: ModuleType) -> tuple[Step, Step]:
             k.linear_backward(
                 dhidden, g.down_w[s, l], g.down_b[s, l], scratch, dx, a.hidden[l, rows], p.down_w[l]
             )
-            # hidden = relu(up(ln2)), or its square
+            # hidden = relu(up(shift(ln2))), or its square
             if c.squared:
                 k.relu_squared_backward(dhidden, dhidden, a.hidden[l, rows])
             else:
                 k.relu_backward(dhidden, dhidden, a.hidden[l, rows])
-            k.linear_backward(dln2, g.up_w[s, l], g.up_b[s, l], scratch, dhidden, a.ln2[l, rows], p.up_w[l])
+            k.linear_backward(
+                dup_inp, g.up_w[s, l], g.up_b[s, l], scratch, dhidden, up_inp[l, rows], p.up_w[l]
+            )
+            if shifts:
+                k.shift_backward(dln2, dshift2, n_sequences)
             # ln2 = layernorm(mid)
             k.layernorm_backward(
                 dbranch, g.ln2_w[s, l], g.ln2_b[s, l], dln2,
@@ -108,8 +124,12 @@ def build(k: ModuleType) -> tuple[Step, Step]:
             )
             if c.cos.shape[1] > 0:
                 k.rope_backward(dqkv, c.cos[l], c.sin[l], c.offsets[l])
-            # qkv = linear(ln1)
-            k.linear_backward(dln1, g.qkv_w[s, l], g.qkv_b[s, l], scratch, dqkv, a.ln1[l, rows], p.qkv_w[l])
+            # qkv = linear(shift(ln1))
+            k.linear_backward(
+                dqkv_inp, g.qkv_w[s, l], g.qkv_b[s, l], scratch, dqkv, qkv_inp[l, rows], p.qkv_w[l]
+            )
+            if shifts:
+                k.shift_backward(dln1, dshift1, n_sequences)
             # ln1 = layernorm(x)
             k.layernorm_backward(
                 dbranch, g.ln1_w[s, l], g.ln1_b[s, l], dln1,

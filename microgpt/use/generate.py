@@ -1,11 +1,12 @@
 """Generating text, one character after another, from a window of the last characters.
 
-The keys and values of every character in the window stay in the activations, so a character costs one row of
-the model and not a whole sequence of them. Positions count from the start of the window. That is why a full
-window cannot just move on by one: each character would stand at another position, and every row would have
-to be computed anew. Instead a full window of T characters is halved. The newer T // 2 move to its front, and
-their rows are computed again, once in T - T // 2 characters. So the model sees between T // 2 + 1 and T
-characters, and what it draws is just what it would draw from the window without any memory.
+The keys and values of every character in the window stay in the activations, and so do the rows that the next
+row is shifted from: a character costs one row of the model and not a whole sequence of them. Positions count
+from the start of the window. That is why a full window cannot just move on by one: each character would
+stand at another position, and every row would have to be computed anew. Instead a full window of T characters
+is halved. The newer T // 2 move to its front, and their rows are computed again, once in T - T // 2
+characters. So the model sees between T // 2 + 1 and T characters, and what it draws is just what it would
+draw from the window without any memory.
 """
 
 from __future__ import annotations

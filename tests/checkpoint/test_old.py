@@ -34,6 +34,9 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.model.parameters import table
 
+# What a model of format 5 says of itself, and none before it
+LATER_NAMES = ("activation", "token_shift")
+
 
 def save_format_1(path, state, arrays, progress, **options):
     """As version 0.1 wrote it: strings for each part, and a checksum over the sorted entries."""
@@ -44,9 +47,10 @@ def save_format_1(path, state, arrays, progress, **options):
         for row in rows
     }
     resolved = dataclasses.asdict(dataclasses.replace(state.config.resolved(), **options))
-    given = {name: value for name, value in resolved.items() if value is not None and name != "activation"}
+    given = {name: value for name, value in resolved.items() if value is not None and name not in LATER_NAMES}
     model = dataclasses.asdict(state.architecture)
-    del model["activation"]
+    for name in LATER_NAMES:
+        del model[name]
     metadata = {
         "microgpt": "1",
         "vocabulary": VOCABULARY.characters,
@@ -251,14 +255,15 @@ def description_of(path):
 
 
 @pytest.mark.parametrize("backend", ["reference", "crystal"])
-def test_a_run_of_formats_3_and_4_keeps_its_relu(runs, backend):
-    """New runs square it."""
-    assert (FORMAT, TrainConfig.activation) == (5, "relu2")
+def test_a_run_of_formats_3_and_4_stays_as_it_was(runs, backend):
+    """New runs square relu, and shift in time."""
+    assert (FORMAT, TrainConfig.activation, TrainConfig.token_shift) == (5, "relu2", True)
     old = [description_of(runs / "relu" / name) for name in (STATE_FILE, MODEL_FILE)]
     assert [each["format"] for each in old] == [3, 4]
-    assert not any("activation" in each["model"] for each in old)
+    assert not any(name in each["model"] for each in old for name in LATER_NAMES)
     state, model = load_state(runs / "relu"), load_model(runs / "relu")
-    assert state.config.activation == state.architecture.activation == model.architecture.activation == "relu"
+    for each in (state.config, state.architecture, model.architecture):
+        assert (each.activation, each.token_shift) == ("relu", False)
     likeliest, sampled, loss = GOT_WITH_RELU
     generate = ("generate", "relu", "--prompt", "the ", "--backend", backend)
     assert lines(*generate, "--length", "40", "--temperature", "0")[0]["text"] == likeliest
@@ -269,17 +274,25 @@ def test_a_run_of_formats_3_and_4_keeps_its_relu(runs, backend):
     assert [report["step"] for report in reports] == list(range(31, 41))
     assert [report["loss"] for report in reports] == pytest.approx(LOSSES_WITH_RELU, rel=1e-10, abs=0)
     new = [description_of(runs / "relu" / name) for name in (STATE_FILE, MODEL_FILE)]
-    assert [(each["format"], each["model"]["activation"]) for each in new] == [(FORMAT, "relu")] * 2
+    assert [each["format"] for each in new] == [FORMAT] * 2
+    assert [[each["model"][name] for name in LATER_NAMES] for each in new] == [["relu", False]] * 2
     assert same_model(load_model(runs / "relu"), load_state(runs / "relu"), load_state(runs / "relu").param)
 
 
-def test_a_new_run_with_old_weights_keeps_their_relu(runs):
+@pytest.mark.parametrize(
+    ("option", "messages"),
+    [
+        (("--activation", "relu2"), ("was relu and is now relu2", "was 'relu' and is now 'relu2'")),
+        (("--token-shift",), ("was False and is now True",) * 2),
+    ],
+)
+def test_a_new_run_with_old_weights_computes_what_they_have_learned_with(runs, option, messages):
     arguments = ("train", "text.txt", "--from", "relu", "--steps", "1", "--backend", "reference")
     lines(*arguments, "--out", "new")
-    assert load_model(runs / "new").architecture.activation == "relu"
-    refused = CliRunner().invoke(app, [*arguments, "--out", "other", "--activation", "relu2"])
-    assert refused.exit_code == 1
-    assert "--activation was relu and is now relu2" in refused.stderr
-    refused = CliRunner().invoke(app, ["train", "--resume", "relu", "--steps", "40", "--activation", "relu2"])
-    assert refused.exit_code == 1
-    assert "--activation was 'relu' and is now 'relu2'" in refused.stderr
+    architecture = load_model(runs / "new").architecture
+    assert (architecture.activation, architecture.token_shift) == ("relu", False)
+    others = (*arguments, "--out", "other"), ("train", "--resume", "relu", "--steps", "40")
+    for other, message in zip(others, messages, strict=True):
+        refused = CliRunner().invoke(app, [*other, *option])
+        assert refused.exit_code == 1
+        assert f"{option[0]} {message}" in refused.stderr

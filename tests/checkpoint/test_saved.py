@@ -36,10 +36,16 @@ from microgpt.text.vocabulary import Vocabulary
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    ("positions", "activation"), [("learned", "relu"), ("rope", "relu2"), ("none", "relu2")]
+    "options",
+    [
+        {"positions": "learned", "activation": "relu", "token_shift": False},
+        {"positions": "rope", "activation": "relu2", "token_shift": True},
+        {"positions": "none", "activation": "relu2", "token_shift": False},
+    ],
+    ids=lambda options: options["positions"],
 )
-def test_what_was_saved_is_loaded_bit_for_bit(tmp_path, dtype, positions, activation):
-    state = state_of(dtype=dtype, positions=positions, activation=activation, schedule="cosine", threads=2)
+def test_what_was_saved_is_loaded_bit_for_bit(tmp_path, dtype, options):
+    state = state_of(dtype=dtype, schedule="cosine", threads=2, **options)
     param, m, v = arrays_of(state)
     # the sign of zero, the smallest number and the largest
     param[:4] = -0.0, np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max, 1 / 3
@@ -139,6 +145,9 @@ FORGED = [
     ("is none of relu2, relu", in_part("model", activation="gelu")),
     ("'activation' is missing", lambda tensors, described: described["model"].pop("activation")),
     ("its model is not the one that its training options", in_part("model", activation="relu2")),
+    ("its model: token_shift = 1 should be true or false", in_part("model", token_shift=1)),
+    ("'token_shift' is missing", lambda tensors, described: described["model"].pop("token_shift")),
+    ("its model is not the one that its training options", in_part("model", token_shift=True)),
     ("--vocabulary-size can be at most 1114112, not 10000000000", in_part("model", vocabulary_size=10**10)),
     ("the tensor 'tok' is float32", in_part("model", vocabulary_size=10**6)),
     ("its step 1.0 is no number of steps", in_part("training", step=1.0)),

@@ -87,8 +87,12 @@ def random_case(rng):
     )  # fmt: skip
 
 
-def last_rows(values, rng):
-    """Attention of one sequence for its last rows alone, as in generation; nothing is saved."""
+def last_rows(kernel, values, rng):
+    """The arguments for the last rows of one sequence alone, as in generation; attention saves nothing."""
+    if kernel.name == "shift_forward":
+        n_inp = int(rng.integers(1, len(values["inp"]) + 1))
+        n_out = int(rng.integers(1, n_inp + 1))
+        return {"out": values["out"][:n_out], "inp": values["inp"][:n_inp], "n_sequences": 1}
     T = int(np.sqrt(values["att"].shape[2]))
     n_keys = int(rng.integers(1, T + 1))
     n_queries = int(rng.integers(1, n_keys + 1))
@@ -107,12 +111,12 @@ def describe(seed, number):
 
 
 def chosen(seed, number):
-    """A try's kernel, backend, dtype, sizes, shared arguments, whether only last rows are queries; rng."""
+    """A try's kernel, backend, dtype, sizes, shared arguments, whether only last rows are computed; rng."""
     rng = np.random.default_rng((seed, number))
     kernel = KERNELS[rng.integers(len(KERNELS))]
     backend, dtype = str(rng.choice(CPU_BACKENDS)), str(rng.choice(list(TOLERANCE)))
     share = kernel.may_share[0] if kernel.may_share and rng.integers(2) else None
-    part = kernel.name == "attention_forward" and bool(rng.integers(2))
+    part = kernel.name in ("attention_forward", "shift_forward") and bool(rng.integers(2))
     return kernel, backend, dtype, random_case(rng), share, part, rng
 
 
@@ -123,7 +127,7 @@ def attempt(seed, number):
     # apart from what a forward has saved, which is each backend's own, the two are the same
     values, exact = (arguments(kernel, case, dtype, number, each) for each in (k, reference))
     if part:
-        values = exact = last_rows(values, rng)
+        values = exact = last_rows(kernel, values, rng)
     function = getattr(k, kernel.name)
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     plain, fenced = ({} for _ in range(2))

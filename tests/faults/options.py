@@ -32,6 +32,7 @@ NUMERIC = (
     "warmup", "clip", "weight-decay", "val-fraction", "eval-every", "sample-every", "ngrams", "seed",
     "threads",
 )  # fmt: skip
+FLAGS = ("token-shift", "no-token-shift")
 VERBAL = ("heads", "order", "positions", "activation", "init", "schedule", "recipe", "dtype", "memory-cap")
 SMALL = (
     "--recipe",
@@ -91,8 +92,11 @@ def _call(*arguments: str, stdin: bytes = b"") -> Outcome:
 def _train(rng: random.Random) -> Outcome:
     options = []
     for _ in range(rng.randint(1, 4)):
-        if rng.random() < 0.7:
+        kind = rng.random()
+        if kind < 0.7:
             options += [f"--{rng.choice(NUMERIC)}", rng.choice(NUMBERS)]
+        elif kind < 0.75:
+            options.append(f"--{rng.choice(FLAGS)}")
         else:
             options += [f"--{rng.choice(VERBAL)}", rng.choice(WORDS + NUMBERS)]
     # what is valid and would take long is not of interest

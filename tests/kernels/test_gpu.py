@@ -80,7 +80,7 @@ def same(one, other):
     "options",
     [
         {"n_layers": 2, "heads": "1+2+3|6"},
-        {"positions": "rope", "heads": "3+1+2", "activation": "relu2"},
+        {"positions": "rope", "heads": "3+1+2", "activation": "relu2", "token_shift": True},
         {"positions": "none", "heads": "ones", "batch_size": 1},
     ],
     ids=["learned", "rope", "ones"],

@@ -76,6 +76,37 @@ def test_attention_of_the_last_rows_is_the_last_rows_of_attention(k, dtype, n_qu
     assert scratch.guards_hold()
 
 
+# how wide rows are; a half of them ends within a vector, or at its end
+@pytest.mark.parametrize("C", [1, 2, 3, 16, 31, 64, 97])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_the_shift_moves_half_of_each_row_on_within_its_sequence(k, dtype, C):
+    B, T = 3, 4
+    inp = np.random.default_rng(1).normal(size=(B * T, C)).astype(dtype)
+    out, dinp = Guarded(np.full((B * T, C), np.nan, dtype)), Guarded(np.full((B * T, C), np.nan, dtype))
+    k.shift_forward(out.array, inp, B)
+    k.shift_backward(dinp.array, inp, B)
+    for n in range(B * T):
+        before = inp[n - 1] if n % T else np.zeros(C)
+        after = inp[n + 1] if (n + 1) % T else np.zeros(C)
+        for c in range(C):
+            assert out.array[n, c] == (before[c] if c < C // 2 else inp[n, c])
+            assert dinp.array[n, c] == (after[c] if c < C // 2 else inp[n, c])
+    assert out.guards_hold()
+    assert dinp.guards_hold()
+
+
+@pytest.mark.parametrize("n", [1, 2, 6, 7])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_the_shift_of_the_last_rows_is_the_last_rows_of_the_shift(k, dtype, n):
+    """As in generation."""
+    inp = np.random.default_rng(1).normal(size=(7, 21)).astype(dtype)
+    expected, out = np.zeros_like(inp), Guarded(np.full((n, 21), np.nan, dtype))
+    k.shift_forward(expected, inp, 1)
+    k.shift_forward(out.array, inp, 1)
+    assert out.array.tobytes() == expected[-n:].tobytes()
+    assert out.guards_hold()
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_attention_is_causal(k, dtype):
     """What comes later changes nothing, not by a bit, even where it is as large as numbers get."""

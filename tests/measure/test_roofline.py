@@ -58,6 +58,9 @@ def test_the_calls_of_a_step_are_all_recorded(n_shards):
     squared = Counter(call.kernel.name for call in step(activation="relu2"))
     assert squared["relu_squared_forward"] == squared["relu_squared_backward"] == L
     assert not squared.keys() & {"relu_forward", "relu_backward"}
+    shifted = Counter(call.kernel.name for call in step(token_shift=True))
+    assert shifted["shift_forward"] == shifted["shift_backward"] == 2 * L
+    assert not {"shift_forward", "shift_backward"} & set(names)
 
 
 def test_a_recorded_step_is_a_step():
@@ -132,7 +135,7 @@ def test_json(backend):
     *kernels, all_kernels, whole = json_lines(run(*TINY, "--backend", backend, "--json").stdout)
     assert {row["backend"] for row in (*kernels, all_kernels, whole)} == {backend}
     unused = {"rope_forward", "rope_backward", "shard_sum", "loss_sum", "interpolate", "sample"}
-    unused |= {"relu_squared_forward", "relu_squared_backward"}
+    unused |= {"relu_squared_forward", "relu_squared_backward", "shift_forward", "shift_backward"}
     assert {row["kernel"] for row in kernels} == BY_NAME.keys() - unused
     assert (all_kernels["kernel"], whole["kernel"]) == ("all kernels", "whole step")
     for row in (*kernels, all_kernels, whole):

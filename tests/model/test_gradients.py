@@ -142,6 +142,8 @@ MODELS = {
     "per-layer-rope": {"heads": "2+4 | 3+1+2", "positions": "rope"},
     "per-layer-none": {"heads": "6 | ones", "positions": "none"},
     "squared": {"heads": "2x3", "positions": "rope", "activation": "relu2"},
+    "shifted": {"heads": "2x3", "positions": "rope", "token_shift": True},
+    "shifted-odd": {"heads": "2+3", "d_model": 5, "positions": "none", "token_shift": True},
 }
 
 

@@ -33,6 +33,8 @@ CASES = {
     "per-layer": {"heads": "ones | 5+16+43", "positions": "rope"},
     "no-positions": {"heads": "prime", "positions": "none"},
     "squared": {"heads": "prime", "positions": "rope", "activation": "relu2"},
+    "shifted": {"heads": "prime", "positions": "rope", "token_shift": True},
+    "shifted-odd": {"heads": "6+31", "d_model": 37, "positions": "none", "token_shift": True},
     "clipped": {"heads": "uniform", "clip": 1.0},
     "overlapping": {"heads": "uniform", "stride": 5},
 }

@@ -23,4 +23,5 @@ from microgpt_kernels.crystal.relu_squared import relu_squared_backward, relu_sq
 from microgpt_kernels.crystal.residual import residual_backward, residual_forward
 from microgpt_kernels.crystal.rope import rope_backward, rope_forward
 from microgpt_kernels.crystal.sample import sample
+from microgpt_kernels.crystal.shift import shift_backward, shift_forward
 from microgpt_kernels.crystal.threads import max_shards, set_threads, shards

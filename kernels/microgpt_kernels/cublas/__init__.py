@@ -23,4 +23,5 @@ from microgpt_kernels.cublas.relu_squared import relu_squared_backward, relu_squ
 from microgpt_kernels.cublas.residual import residual_backward, residual_forward
 from microgpt_kernels.cublas.rope import rope_backward, rope_forward
 from microgpt_kernels.cublas.sample import sample
+from microgpt_kernels.cublas.shift import shift_backward, shift_forward
 from microgpt_kernels.cublas.threads import max_shards, set_threads, shards
