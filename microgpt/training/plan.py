@@ -6,7 +6,8 @@ A model of N weights spends about 6N operations on each character that it reads,
 model reads less. Along the ladder the models grow by a few percent from one to the next. Each has a number of
 characters after which the next one is the better use of the time (`characters_worth`). A model is chosen if
 the time suffices for as many characters as are worth reading for the model before it. So more time never
-chooses a smaller model, and never fewer characters.
+chooses a smaller model, and never fewer characters. A short text teaches only so much: when the largest model
+that goes with it has read it MOST_EPOCHS times, the run ends, even where time is left.
 
 n-grams of the text are interpolated with the network where the memory cap and the time have room for them
 (counting.py).
@@ -27,18 +28,24 @@ from microgpt.training.counting import NOTHING, Cost, Counting, candidates, cost
 from microgpt.training.ladder import Size, fits, ladder
 
 # Characters for each weight of the layers that a model reads before a larger one is better.
-CHARACTERS_PER_WEIGHT = 14
+CHARACTERS_PER_WEIGHT = 25
 # A character is worth as much when it is read again, up to this many times (arXiv 2305.16264) ...
 FRESH_EPOCHS = 4
-# ... then models are kept smaller, by this power of the epochs, and read it more often.
+# ... then models are kept smaller, by this power of the epochs, and read it more often, up to so many times.
 STALE_POWER = 0.5
-# The weight decay grows with the epochs between these two.
-DECAY_PER_EPOCH, LEAST_DECAY, MOST_DECAY = 0.06, 0.1, 1.0
+MOST_EPOCHS = 16
+# Nor has a model more weights than this for each character: the time that is left would not make it better.
+MOST_WEIGHTS = 50
+# What a weight has learned fades in this part of an epoch, or in so many steps where those are more.
+FADING, LEAST_FADING = 0.75, 20
+LEAST_DECAY = 0.1
 # The last tenth of the text is held out, but not more characters than make the loss precise, and nothing of a
 # text of which the tenth would say nothing.
 HELD_OUT, MOST_HELD_OUT, LEAST_HELD_OUT = 0.1, 200_000, 100
 # Evaluations take this part of the time, and there is at least one, at the end.
 EVALUATING, MOST_EVALUATIONS = 0.02, 20
+# where a plan takes less, the user is told why
+MUCH_OF_THE_TIME = 0.9
 MOST_STEPS = int(BOUNDS["steps"][1])
 
 
@@ -86,13 +93,16 @@ def choose(
 
     Raises NoSizeError where no size goes with them.
     """
-    options = {"val_fraction": _held_out(n_characters), "weight_decay": MOST_DECAY, **given}
+    options = {"val_fraction": _held_out(n_characters), "weight_decay": LEAST_DECAY, **given}
     n_val = round(n_characters * options["val_fraction"])
     n_train = max(1, n_characters - n_val)
     ngrams, (chosen, *larger) = _in_memory(options, n_train, n_val, vocabulary_size, counting)
     counted, seconds = shared(seconds, ngrams, told="ngrams" in given)
     steps, most = _steps(chosen, seconds, n_val, speed), _most_steps(chosen, n_train)
     for size in larger:
+        if size.weights > MOST_WEIGHTS * n_train:
+            steps = min(steps, most)  # the text has no more to teach
+            break
         affordable = _steps(size, seconds, n_val, speed)
         if affordable * size.characters < most * chosen.characters:
             steps = min(steps, most)  # it reads all that is worth its while
@@ -126,17 +136,24 @@ def _in_memory(
 def characters_worth(weights: int, n_train: int) -> float:
     """How many characters a model reads, of a text that has n_train, before a larger one is better.
 
-    A text of which half would be read is read as a whole.
+    A text of which half would be read is read as a whole, and none is read more than MOST_EPOCHS times.
     """
     fresh = CHARACTERS_PER_WEIGHT * weights
     worth = fresh * max(1.0, fresh / (FRESH_EPOCHS * n_train)) ** STALE_POWER
+    worth = min(worth, MOST_EPOCHS * n_train)
     return n_train if n_train / 2 <= worth < n_train else worth
 
 
-def regularisation(epochs: float) -> dict[str, Any]:
-    """The options that keep a model from learning a text by heart that it reads so often."""
-    decay = min(MOST_DECAY, max(LEAST_DECAY, DECAY_PER_EPOCH * epochs))
-    return {"weight_decay": float(f"{decay:.1g}")}
+def weight_decay(config: TrainConfig, n_train: int) -> float:
+    """The weight decay that keeps a model from learning a text of n_train characters by heart.
+
+    A step takes the part lr * decay from each weight, so that what was learned fades in 1 / (lr * decay)
+    steps. The best such time is a constant number of epochs, whatever the model, the batch and the rate are
+    (Wang & Aitchison 2024, arXiv 2405.13698). In two digits, and LEAST_DECAY for long texts.
+    """
+    epoch = n_train / (config.batch_size * config.seq_len)
+    fading = config.rates.lr * max(LEAST_FADING, FADING * epoch)
+    return max(LEAST_DECAY, float(f"{1 / fading:.2g}")) if fading else LEAST_DECAY
 
 
 def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) -> list[str]:
@@ -146,15 +163,15 @@ def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) 
     why = "; a larger one would read too little"
     if "d_model" in given and "n_layers" in given:
         why = ", as it was told"
-    elif epochs > FRESH_EPOCHS:
-        why = "; a larger one would sooner know the text by heart"
     steps = f"{config.steps:,} steps of {config.batch_size} x {config.seq_len} characters"
     if epochs < 0.95:
         part = f"{_rounded(100 * epochs)}% of the {plan.n_train:,}"
         reading = f"{steps} read {part} to train on; more time would read more"
     else:
         reading = f"{steps} read the {plan.n_train:,} to train on {_rounded(epochs)} times"
-        if config.weight_decay:
+        if plan.seconds < MUCH_OF_THE_TIME * 60 * minutes:
+            reading += f", in {_rounded(plan.seconds)} s; to read them more often would be learning by heart"
+        elif config.weight_decay:
             reading += f"; weight decay {config.weight_decay:g} keeps the model from learning them by heart"
     judged = "nothing is held out to judge the model"
     if plan.evaluations:
@@ -211,7 +228,7 @@ def _plan(
         evaluations = min(max(1, int((seconds - training) / evaluation)), MOST_EVALUATIONS, steps)
         every = -(-steps // evaluations) if evaluations > 1 else None
     options: dict[str, Any] = {
-        **regularisation(steps * size.characters / n_train),
+        "weight_decay": weight_decay(size.config, n_train),
         "eval_every": every,
     }
     options = {name: value for name, value in options.items() if name not in given}
