@@ -34,7 +34,7 @@ FRESH_EPOCHS = 4
 # ... then models are kept smaller, by this power of the epochs, and read it more often, up to so many times.
 STALE_POWER = 0.5
 MOST_EPOCHS = 16
-# Nor has a model more weights than this for each character: the time that is left would not make it better.
+# The largest model is the first one that has more weights than this for each character.
 MOST_WEIGHTS = 50
 # What a weight has learned fades in this part of an epoch, or in so many steps where those are more.
 FADING, LEAST_FADING = 0.75, 20
@@ -100,8 +100,7 @@ def choose(
     counted, seconds = shared(seconds, ngrams, told="ngrams" in given)
     steps, most = _steps(chosen, seconds, n_val, speed), _most_steps(chosen, n_train)
     for size in larger:
-        if size.weights > MOST_WEIGHTS * n_train:
-            steps = min(steps, most)  # the text has no more to teach
+        if chosen.weights > MOST_WEIGHTS * n_train:
             break
         affordable = _steps(size, seconds, n_val, speed)
         if affordable * size.characters < most * chosen.characters:
@@ -110,6 +109,8 @@ def choose(
         # nor does it ever read less than the one before
         least = -(-most * chosen.characters // size.characters)
         chosen, steps, most = size, affordable, max(least, _most_steps(size, n_train))
+    if chosen.weights > MOST_WEIGHTS * n_train:
+        steps = min(steps, most)  # the text has no more to teach, to this model or a larger one
     plan = _plan(chosen, steps, seconds, n_train, n_val, given, speed)
     if counted:
         return dataclasses.replace(plan, ngrams=ngrams, seconds=plan.seconds + ngrams.seconds)
@@ -160,7 +161,8 @@ def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) 
     """What was chosen and why, in three lines; and in one more about n-grams, unless they are given."""
     config, architecture, epochs = plan.config, plan.size.architecture, plan.epochs
     V = architecture.vocabulary_size
-    why = "; a larger one would read too little"
+    ends_early = plan.seconds < MUCH_OF_THE_TIME * 60 * minutes
+    why = f"; a larger one would {'be no better' if ends_early else 'read too little'}"
     if "d_model" in given and "n_layers" in given:
         why = ", as it was told"
     steps = f"{config.steps:,} steps of {config.batch_size} x {config.seq_len} characters"
@@ -169,7 +171,7 @@ def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) 
         reading = f"{steps} read {part} to train on; more time would read more"
     else:
         reading = f"{steps} read the {plan.n_train:,} to train on {_rounded(epochs)} times"
-        if plan.seconds < MUCH_OF_THE_TIME * 60 * minutes:
+        if ends_early:
             reading += f", in {_rounded(plan.seconds)} s; to read them more often would be learning by heart"
         elif config.weight_decay:
             reading += f"; weight decay {config.weight_decay:g} keeps the model from learning them by heart"

@@ -82,7 +82,10 @@ def test_a_text_that_has_no_more_to_teach_ends_the_run_before_its_time(text):
     plan = plan_of(36_000, n_characters, V)
     assert plan.seconds < 0.5 * 36_000
     assert plan.config == plan_of(360_000, n_characters, V).config
-    assert plan.size.weights <= MOST_WEIGHTS * plan.n_train or n_characters < 10_000
+    assert plan.size.weights <= 1.1 * MOST_WEIGHTS * plan.n_train or n_characters < 10_000
+    # as well where the sizes are given that were chosen
+    sizes = {name: getattr(plan.config, name) for name in (*Rung._fields, "d_ff")}
+    assert abs(plan_of(36_000, n_characters, V, **sizes).config.steps - plan.config.steps) <= 1
     assert MOST_EPOCHS <= plan.epochs < MOST_EPOCHS + 1 or n_characters < 10_000
     _, reading, *_ = reasons(plan, 600, {}, SPEED)
     assert re.search(r" times, in [\d.,]+ s; to read them more often would be learning by heart$", reading)
