@@ -133,6 +133,7 @@ class Run:
     """The arrays of a run, where it is, and the loop that takes it to its end."""
 
     def __init__(self, placed: PlacedModel, config: TrainConfig, text: Text, reporter: Reporter) -> None:
+        begin = time.perf_counter()
         self.config, self.text, self.reporter = config, text, reporter
         self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
         ngrams = _counted(self.train_ids, len(text.vocabulary), config.ngrams, placed.budget)
@@ -143,8 +144,8 @@ class Run:
         self.progress = BEGINNING
         # of the n-grams, at the last evaluation
         self.ngram_weight = UNFITTED_WEIGHT
-        # seconds of training, also those before the run was resumed
-        self._elapsed = 0.0
+        # seconds of counting, training and evaluating, also those before the run was resumed
+        self._elapsed = time.perf_counter() - begin
         # the steps of this process since the last report, and their seconds
         self._timed_steps, self._timed_seconds = 0, 0.0
         # steps that take about LOOK_SECONDS
@@ -190,7 +191,7 @@ class Run:
         """Step until the end or Ctrl-C, then save the state and write a sample."""
         trainer, steps = self.trainer, self.config.steps
         self._output = output
-        self._elapsed = output.begin(self.config, trainer.step)
+        self._elapsed += output.begin(self.config, trainer.step)
         self._reported_at = time.monotonic()
         with finishing_the_step() as stop:
             if self.progress.evaluation_due:
@@ -264,15 +265,16 @@ class Run:
         """The score of the held-out text; with n-grams, with the weight that is best for it. Raises
         StoppedError."""
         compiled(self.reporter, evaluator.compile, stop)
-        begin = time.monotonic()
+        begin = time.perf_counter()
 
         def show(n_done: int, n_characters: int) -> None:
-            if time.monotonic() - begin > 1:
+            if time.perf_counter() - begin > 1:
                 self.reporter.working("evaluating on the held-out text", f"{n_done / n_characters:.0%}")
 
         has_ngrams = self.placed.ngrams is not None
         score = evaluator.fit(show, stop) if has_ngrams else evaluator.score(show, stop=stop)
         self.reporter.idle()
+        self._elapsed += time.perf_counter() - begin
         if score is None:
             raise StoppedError
         return score
