@@ -45,9 +45,11 @@ SIGMAS = 3.09
 
 # by name: what was changed, and the options that say so
 BY_HAND = "--heads 5x16 --d-model 80 --n-layers 4 --d-ff 320 --seq-len 128 --batch-size 8 --weight-decay 0.1"
+RELU = "--ngrams 0 --activation relu --no-token-shift"
 RECORDS = {
-    "by-hand": f"--ngrams 0 --activation relu --init small --schedule cosine --min-lr 0 --lr 0.004 {BY_HAND}",
-    "relu": "--ngrams 0 --activation relu",
+    "by-hand": f"{RELU} --init small --schedule cosine --min-lr 0 --lr 0.004 {BY_HAND}",
+    "relu": RELU,
+    "squared": "--ngrams 0 --no-token-shift",
     "network": "--ngrams 0",
     "minutes": "",
 }

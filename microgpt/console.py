@@ -240,7 +240,7 @@ def summary_lines(s: Summary) -> list[str]:
     falling = "" if s.schedule == "constant" else f", {s.schedule} down to {s.rates.min_lr:.4g}"
     warmup = f", after {s.rates.warmup} steps of warm-up" if s.rates.warmup else ""
     return [
-        f"{text_name(s.file)}: {s.characters:,} characters, {s.vocabulary} distinct{held_out}; "
+        f"{text_name(s.file)}: {s.characters:,} characters, {s.vocabulary:,} distinct{held_out}; "
         f"{s.parameters:,} parameters, heads {s.heads}, {s.backend}, {threads}, {format_bytes(s.memory)}; "
         f"{where}{weights}{out}",
         f"losses in nats per character; to compare: ln V {s.uniform_entropy:.3f}, "

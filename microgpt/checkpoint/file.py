@@ -111,10 +111,12 @@ def read_header(file: BinaryIO, path: Path) -> Header:
         hashed = json.dumps(sorted(metadata.items()))
     else:
         raise MicrogptError("it was not written by microgpt")
-    if description.get("format") not in range(1, FORMAT + 1):
-        version = str(description.get("format"))[:20]
-        raise MicrogptError(f"it has format {version}; this version of microgpt reads 1 to {FORMAT}")
-    if description["format"] < 3:
+    version = description.get("format")
+    if type(version) is not int or not 1 <= version <= FORMAT:
+        raise MicrogptError(
+            f"it has format {str(version)[:20]}; this version of microgpt reads 1 to {FORMAT}"
+        )
+    if version < 3:
         tensors = {name: tensor._replace(name=name_today(name)) for name, tensor in tensors.items()}
     return Header(description, hashed.encode("utf-8", "surrogatepass"), str(sha256), tensors)
 

@@ -87,8 +87,8 @@ class Progress:
         )
 
     def is_best(self, val_loss: float) -> bool:
-        """Whether this validation loss is below all others so far."""
-        return val_loss < (math.inf if self.best_val_loss is None else self.best_val_loss)
+        """Whether no validation loss so far is below this one: of equal ones, the last has learned most."""
+        return val_loss <= (math.inf if self.best_val_loss is None else self.best_val_loss)
 
     def with_best(self, val_loss: float, step: int) -> Progress:
         """With this validation loss, at this step, as the lowest so far."""

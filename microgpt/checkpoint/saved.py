@@ -207,6 +207,8 @@ def _parse(header: Header, path: Path) -> SavedModel:
     check_step(step)
     options.pop("out", None)
     config = build(TrainConfig, {**BEFORE, **options}, "its training options")
+    if description["format"] >= WITH_WEIGHT and (NGRAMS in description) != bool(config.ngrams):
+        raise MicrogptError(f"its metadata have no valid entry {NGRAMS!r}")
     if description["format"] == 1:
         made = progress_of_format_1(progress, step)
         config = left_open(config)

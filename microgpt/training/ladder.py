@@ -64,7 +64,7 @@ class Size(NamedTuple):
         return self.config.batch_size * self.config.seq_len
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=16)
 def ladder(
     options: frozenset[tuple[str, Any]], n_train: int, n_val: int, vocabulary_size: int, ngram_bytes: int = 0
 ) -> tuple[Size, ...]:

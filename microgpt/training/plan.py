@@ -25,7 +25,7 @@ from microgpt.bounds import BOUNDS
 from microgpt.config import TrainConfig, parse_size
 from microgpt.model.heads import format_layout
 from microgpt.training.counting import NOTHING, Cost, Counting, candidates, cost, reason, shared
-from microgpt.training.ladder import Size, fits, ladder
+from microgpt.training.ladder import Rung, Size, fits, ladder
 
 # Characters for each weight of the layers that a model reads before a larger one is better.
 CHARACTERS_PER_WEIGHT = 25
@@ -44,9 +44,11 @@ LEAST_DECAY = 0.1
 HELD_OUT, MOST_HELD_OUT, LEAST_HELD_OUT = 0.1, 200_000, 100
 # Evaluations take this part of the time, and there is at least one, at the end.
 EVALUATING, MOST_EVALUATIONS = 0.02, 20
-# where a plan takes less, the user is told why
-MUCH_OF_THE_TIME = 0.9
+# where more of the time is left over, the user is told why
+MUCH_OF_THE_TIME = 0.1
 MOST_STEPS = int(BOUNDS["steps"][1])
+# the options that decide how much work a step is
+SIZES = frozenset({*Rung._fields, "d_ff"})
 
 
 class Speed(NamedTuple):
@@ -65,6 +67,7 @@ class Plan:
     n_train: int  # characters of the text to train on
     evaluations: int
     ngrams: Cost  # of those that fit the memory; where they do not fit the time, `config` has none
+    exhausted: bool  # whether the text has no more to teach, however much time is left
     seconds: float  # that all takes at the speed for which it was chosen
 
     @property
@@ -84,21 +87,28 @@ def choose(
     given: Mapping[str, Any],
     speed: Speed,
     counting: Counting,
+    settled: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The model and the steps for this time.
 
     n_characters, vocabulary_size  of the whole text
     given                          options of TrainConfig that are kept, `file` among them
     speed, counting                of the machine, with models and with this text's n-grams
+    settled                        the sizes that an earlier choice has taken, to choose only the steps
 
     Raises NoSizeError where no size goes with them.
     """
-    options = {"val_fraction": _held_out(n_characters), "weight_decay": LEAST_DECAY, **given}
+    options = {
+        "val_fraction": _held_out(n_characters),
+        "weight_decay": LEAST_DECAY,
+        **given,
+        **(settled or {}),
+    }
     n_val = round(n_characters * options["val_fraction"])
     n_train = max(1, n_characters - n_val)
     ngrams, (chosen, *larger) = _in_memory(options, n_train, n_val, vocabulary_size, counting)
     counted, seconds = shared(seconds, ngrams, told="ngrams" in given)
-    steps, most = _steps(chosen, seconds, n_val, speed), _most_steps(chosen, n_train)
+    steps, most, least = _steps(chosen, seconds, n_val, speed), _most_steps(chosen, n_train), 1
     for size in larger:
         if chosen.weights > MOST_WEIGHTS * n_train:
             break
@@ -109,12 +119,13 @@ def choose(
         # nor does it ever read less than the one before
         least = -(-most * chosen.characters // size.characters)
         chosen, steps, most = size, affordable, max(least, _most_steps(size, n_train))
-    if chosen.weights > MOST_WEIGHTS * n_train:
-        steps = min(steps, most)  # the text has no more to teach, to this model or a larger one
-    plan = _plan(chosen, steps, seconds, n_train, n_val, given, speed)
+    readings = max(least, math.ceil(MOST_EPOCHS * n_train / chosen.characters))
+    exhausted = steps > readings and (not given.keys() & SIZES or chosen.weights > MOST_WEIGHTS * n_train)
+    plan = _plan(chosen, readings if exhausted else steps, seconds, n_train, n_val, given, speed)
+    plan = dataclasses.replace(plan, ngrams=ngrams, exhausted=exhausted)
     if counted:
-        return dataclasses.replace(plan, ngrams=ngrams, seconds=plan.seconds + ngrams.seconds)
-    return dataclasses.replace(plan, ngrams=ngrams, config=dataclasses.replace(plan.config, ngrams=0))
+        return dataclasses.replace(plan, seconds=plan.seconds + ngrams.seconds)
+    return dataclasses.replace(plan, config=dataclasses.replace(plan.config, ngrams=0))
 
 
 def _in_memory(
@@ -150,28 +161,33 @@ def weight_decay(config: TrainConfig, n_train: int) -> float:
 
     A step takes the part lr * decay from each weight, so that what was learned fades in 1 / (lr * decay)
     steps. The best such time is a constant number of epochs, whatever the model, the batch and the rate are
-    (Wang & Aitchison 2024, arXiv 2405.13698). In two digits, and LEAST_DECAY for long texts.
+    (Wang & Aitchison 2024, arXiv 2405.13698). In two digits, and LEAST_DECAY for long texts. The rate is that
+    of the rule. With a much lower one little is learned by heart, and weights would fade before they have
+    learned anything.
     """
+    rate = dataclasses.replace(config, lr=None, min_lr=None).rates.lr
     epoch = n_train / (config.batch_size * config.seq_len)
-    fading = config.rates.lr * max(LEAST_FADING, FADING * epoch)
-    return max(LEAST_DECAY, float(f"{1 / fading:.2g}")) if fading else LEAST_DECAY
+    decay = 1 / (rate * max(LEAST_FADING, FADING * epoch))
+    return max(LEAST_DECAY, float(f"{decay:.2g}"))
 
 
 def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) -> list[str]:
     """What was chosen and why, in three lines; and in one more about n-grams, unless they are given."""
     config, architecture, epochs = plan.config, plan.size.architecture, plan.epochs
     V = architecture.vocabulary_size
-    ends_early = plan.seconds < MUCH_OF_THE_TIME * 60 * minutes
-    why = f"; a larger one would {'be no better' if ends_early else 'read too little'}"
+    left = 60 * minutes - plan.seconds
+    is_much = left > MUCH_OF_THE_TIME * 60 * minutes
+    why = f"; a larger one would {'be no better' if plan.exhausted else 'read too little'}"
     if "d_model" in given and "n_layers" in given:
         why = ", as it was told"
-    steps = f"{config.steps:,} steps of {config.batch_size} x {config.seq_len} characters"
+    n = f"{config.steps:,} step{'' if config.steps == 1 else 's'}"
+    steps = f"{n} of {config.batch_size} x {config.seq_len} characters"
     if epochs < 0.95:
         part = f"{_rounded(100 * epochs)}% of the {plan.n_train:,}"
         reading = f"{steps} read {part} to train on; more time would read more"
     else:
         reading = f"{steps} read the {plan.n_train:,} to train on {_rounded(epochs)} times"
-        if ends_early:
+        if plan.exhausted and is_much:
             reading += f", in {_rounded(plan.seconds)} s; to read them more often would be learning by heart"
         elif config.weight_decay:
             reading += f"; weight decay {config.weight_decay:g} keeps the model from learning them by heart"
@@ -184,9 +200,17 @@ def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) 
         f"d_model {config.d_model}, {config.n_layers} layer{'' if config.n_layers == 1 else 's'}, "
         f"d_ff {architecture.d_ff}, heads {format_layout(architecture.heads)}{why}",
         reading,
-        *([] if "ngrams" in given else [reason(plan.ngrams, V, counted=config.ngrams > 0)]),
+        *([] if "ngrams" in given else [_about_ngrams(plan, V, left if is_much else 0.0)]),
         f"{judged}; config.toml holds the choice, and repeats it without a clock",
     ]
+
+
+def _about_ngrams(plan: Plan, V: int, left: float) -> str:
+    """What was chosen of n-grams and why; `left` are the seconds that remain, where those are many."""
+    about = reason(plan.ngrams, V, counted=plan.config.ngrams > 0)
+    if plan.config.ngrams or plan.exhausted or not plan.ngrams.order or not left:
+        return about
+    return f"{about}; {_rounded(left)} s are left over, so that with more time the model is never smaller"
 
 
 def _rounded(number: float) -> str:
@@ -240,5 +264,6 @@ def _plan(
         n_train=n_train,
         evaluations=evaluations,
         ngrams=NOTHING,
+        exhausted=False,
         seconds=training + evaluations * evaluation,
     )

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from microgpt.checkpoint.saved import MODEL_FILE, SavedState
 from microgpt.config import SIZES, TrainConfig
-from microgpt.errors import MicrogptError, shown
+from microgpt.errors import MicrogptError
 from microgpt.model.architecture import Architecture
 from microgpt.terminal.invocation import pasteable
 from microgpt.text.opening import IN_MEMORY, STANDARD_INPUT, text_name
 from microgpt.text.reading import Text
+from microgpt.training.differences import said
 
 # The options that may change when a run is resumed, because no step depends on them. The text is compared by
 # its hash, and not by its name.
@@ -65,8 +66,7 @@ def check_resumable(state: SavedState, architecture: Architecture, config: Train
         same_words = getattr(state.config, field.name) == getattr(config, field.name)
         if field.name not in free and before != after and not same_words:
             why = f", which the {new.schedule} schedule depends on" if field.name == "steps" else ""
-            option = field.name.replace("_", "-")
-            different.append(f"--{option} was {shown(before)} and is now {shown(after)}{why}")
+            different.append(f"{said(field.name, before, after)}{why}")
     if state.notes.get("text_sha256") != text.sha256:
         known, sha256 = state.notes.get("text_characters"), str(state.notes.get("text_sha256"))
         length = f"{known:,} characters, " if type(known) is int else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -20,8 +21,7 @@ from microgpt.text.ngrams import fit, highest_order
 from microgpt.text.reading import Text
 from microgpt.text.walk import split
 from microgpt.training.counting import ORDER, Counting
-from microgpt.training.ladder import Rung
-from microgpt.training.plan import Plan, Speed, choose
+from microgpt.training.plan import SIZES, Plan, Speed, choose
 from microgpt.training.reporter import Reporter
 from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 from microgpt.use.evaluate import Evaluator
@@ -35,6 +35,8 @@ SLICE_SECONDS = 0.02
 # n-grams are counted in so many parts of the text, of so many characters together; but in fewer characters
 # where the memory cap is below this for each
 SAMPLES, SAMPLED, SAMPLE_BYTES = 8, 1 << 20, 512
+# speeds are the same up to this part; and how often at the most they are measured in full
+SAME_SPEED, MEASUREMENTS = 0.2, 3
 MEASURING = "measuring this machine's speed"
 
 
@@ -47,18 +49,23 @@ def plan_for(seconds: float, text: Text, given: Mapping[str, Any], reporter: Rep
     cap = parse_size(given.get("memory_cap", TrainConfig.memory_cap))
     counting = count_a_sample(text, SAMPLED if cap is None else min(SAMPLED, cap // SAMPLE_BYTES))
 
-    def plan_at(speed: Speed, **sizes: Any) -> Plan:
-        return choose(seconds, len(text.ids), len(text.vocabulary), {**given, **sizes}, speed, counting)
+    def plan_at(speed: Speed, settled: Mapping[str, Any] | None = None) -> Plan:
+        return choose(seconds, len(text.ids), len(text.vocabulary), given, speed, counting, settled)
 
     # The first size is chosen by a guess. A step of about the right size then tells the speed well enough to
-    # choose the size, and steps of that size tell how many of them to take.
+    # choose the size, and steps of that size tell how many of them to take. If they are faster or slower than
+    # those before, because the machine has begun or ended something else, the size is chosen again.
     plan = plan_at(Speed(FIRST_GUESS * available_cores(), FIRST_GUESS))
     moment = min(LONGEST, max(SHORTEST, PART * seconds))
-    for _ in range(2):
-        plan = plan_at(measure(plan, text, moment / 2, reporter))
-    speed = measure(plan, text, moment, reporter)
-    chosen = {name: getattr(plan.config, name) for name in (*Rung._fields, "d_ff")}
-    return plan_at(speed, **chosen), speed
+    plan = plan_at(measure(plan, text, moment / 2, reporter))
+    before = measure(plan, text, moment / 2, reporter)
+    for _ in range(MEASUREMENTS):
+        plan = plan_at(before)
+        speed = measure(plan, text, moment, reporter)
+        if abs(math.log(speed.training / before.training)) < SAME_SPEED:
+            break
+        before = speed
+    return plan_at(speed, {name: getattr(plan.config, name) for name in SIZES}), speed
 
 
 def measure(plan: Plan, text: Text, seconds: float, reporter: Reporter) -> Speed:

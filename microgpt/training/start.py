@@ -166,7 +166,7 @@ def _begin_with_weights(
         raise UsageError("which text? microgpt train FILE --from RUN")
     from microgpt.checkpoint import saved as checkpoint
     from microgpt.training import run
-    from microgpt.training.warm_start import options_of
+    from microgpt.training.warm_start import check_alike, options_of
 
     weights = checkpoint.load_model(Path(options["weights"]))
     reporter.note(
@@ -175,6 +175,7 @@ def _begin_with_weights(
     before = {**others, **options_of(weights)}
     config = _checked(options, before, "the sizes are those of the weights")
     if minutes is not None:
+        check_alike(weights.architecture, config.architecture(weights.architecture.vocabulary_size))
         text = run.read_for(config, content, weights, extend_vocabulary=extend_vocabulary)
         return _train_for(minutes, text, config, {**before, **options}, reporter, output, weights)
     return run.train(

@@ -12,6 +12,7 @@ from microgpt.model.architecture import Architecture
 from microgpt.model.heads import format_layout
 from microgpt.model.parameters import initial, initially, table, views
 from microgpt.text.vocabulary import Vocabulary
+from microgpt.training.differences import said
 
 
 def options_of(saved: SavedModel) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def starting_weights(
     Without learned positions the model may also see more or fewer characters than before. Raises
     MicrogptError where the models differ otherwise.
     """
-    _check_alike(saved.architecture, architecture)
+    check_alike(saved.architecture, architecture)
     if saved.architecture.sizes == architecture.sizes and saved.vocabulary == vocabulary:
         return saved.param
     param = initial(initially(table(architecture.sizes), init), seed, architecture.dtype)
@@ -48,13 +49,14 @@ def starting_weights(
     return param
 
 
-def _check_alike(old: Architecture, new: Architecture) -> None:
+def check_alike(old: Architecture, new: Architecture) -> None:
+    """Raises MicrogptError where a model of the sizes `new` cannot begin with weights of the sizes `old`."""
     free = {"vocabulary_size"} if old.positions == "learned" else {"vocabulary_size", "seq_len"}
     different = []
     for name in (field.name for field in dataclasses.fields(Architecture) if field.name not in free):
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
-            different.append(f"--{name.replace('_', '-')} was {before} and is now {after}")
+            different.append(said(name, before, after))
     if different:
         raise MicrogptError(
             f"a run keeps the sizes of the weights that it begins with: {'; '.join(different)}"

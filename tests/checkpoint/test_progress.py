@@ -5,6 +5,7 @@ import math
 import pytest
 from saved_examples import in_part, in_training, refused_when_forged
 
+from microgpt.checkpoint.progress import BEGINNING
 from microgpt.checkpoint.saved import STATE_FILE
 
 FORGED = [
@@ -30,3 +31,12 @@ def test_progress_that_no_training_loop_comes_to_is_refused(tmp_path, message, c
     sentence = refused_when_forged(tmp_path, change)
     assert message in sentence
     assert len(sentence) < 300 + len(str(tmp_path / STATE_FILE))
+
+
+def test_of_equal_losses_the_last_is_the_best():
+    """As those of n-grams, where the network has no weight yet."""
+    progress = BEGINNING
+    for step, loss in ((10, 2.0), (20, 2.0), (30, 2.5)):
+        if progress.is_best(loss):
+            progress = progress.with_best(loss, step)
+    assert (progress.best_val_loss, progress.best_step) == (2.0, 20)

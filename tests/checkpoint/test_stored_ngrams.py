@@ -195,8 +195,14 @@ def test_a_state_with_ngrams_of_its_own_is_refused(tmp_path):
     assert "no valid entry 'ngrams'" in refused(load_state, tmp_path / STATE_FILE)
     forge(tmp_path / STATE_FILE, set_key("format", 5))
     assert WEIGHT + "None" in refused(load_state, tmp_path / STATE_FILE)
+    # only the state of a run with n-grams has their weight, and it always does
     forge(tmp_path / STATE_FILE, set_key("ngrams", {"weight": 0.5}))
-    assert load_state(tmp_path).ngram_weight == 0.5
+    assert "no valid entry 'ngrams'" in refused(load_state, tmp_path / STATE_FILE)
+    state = dataclasses.replace(state_of(ngrams=ORDER), ngrams=NGRAMS, ngram_weight=0.25)
+    save_state(tmp_path, state, *arrays_of(state))
+    forge(tmp_path / STATE_FILE, without_key("ngrams"))
+    assert "no valid entry 'ngrams'" in refused(load_state, tmp_path / STATE_FILE)
+    save_state(tmp_path, state, *arrays_of(state))
     forge(tmp_path / STATE_FILE, lambda tensors, described: tensors.update(stored(NGRAMS)))
     assert "no place for the tensor 'ngrams." in refused(load_state, tmp_path / STATE_FILE)
 

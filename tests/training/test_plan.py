@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from microgpt.training.counting import ORDER, TIME, Counting
-from microgpt.training.ladder import NoSizeError, Rung, memory
+from microgpt.training.ladder import NoSizeError, memory
 from microgpt.training.plan import (
     FADING,
     LEAST_DECAY,
@@ -15,6 +15,7 @@ from microgpt.training.plan import (
     MOST_EVALUATIONS,
     MOST_HELD_OUT,
     MOST_WEIGHTS,
+    SIZES,
     Speed,
     characters_worth,
     choose,
@@ -70,7 +71,7 @@ def test_the_time_is_used_and_kept(text, seconds):
     plan = plan_of(seconds, *TEXTS[text])
     assert 0.92 < plan.seconds / seconds <= 1.001
     # of a size that is known, so many steps are taken that nothing is left over
-    sizes = {name: getattr(plan.config, name) for name in (*Rung._fields, "d_ff")}
+    sizes = {name: getattr(plan.config, name) for name in SIZES}
     filled = plan_of(seconds, *TEXTS[text], **sizes)
     assert filled.size.architecture == plan.size.architecture
     assert 0.98 < filled.seconds / seconds <= 1.001
@@ -83,9 +84,10 @@ def test_a_text_that_has_no_more_to_teach_ends_the_run_before_its_time(text):
     assert plan.seconds < 0.5 * 36_000
     assert plan.config == plan_of(360_000, n_characters, V).config
     assert plan.size.weights <= 1.1 * MOST_WEIGHTS * plan.n_train or n_characters < 10_000
-    # as well where the sizes are given that were chosen
-    sizes = {name: getattr(plan.config, name) for name in (*Rung._fields, "d_ff")}
-    assert abs(plan_of(36_000, n_characters, V, **sizes).config.steps - plan.config.steps) <= 1
+    # as well where the sizes stay those of an earlier choice
+    sizes = {name: getattr(plan.config, name) for name in SIZES}
+    settled = choose(36_000, n_characters, V, {"file": "x"}, SPEED, COUNTING, sizes)
+    assert abs(settled.config.steps - plan.config.steps) <= 1
     assert MOST_EPOCHS <= plan.epochs < MOST_EPOCHS + 1 or n_characters < 10_000
     _, reading, *_ = reasons(plan, 600, {}, SPEED)
     assert re.search(r" times, in [\d.,]+ s; to read them more often would be learning by heart$", reading)
@@ -173,7 +175,29 @@ def test_what_is_learned_fades_in_a_part_of_an_epoch():
     # it is not so strong that a step would take all of a weight, nor divided by a rate of 0
     config = plan_of(60, 300).config
     assert config.rates.lr * config.weight_decay < 0.06
-    assert plan_of(60, lr=0.0).config.weight_decay == LEAST_DECAY
+    # a rate that is given leaves it as it is
+    for rate in (0.0, 1e-12, 3e-4, 1.0):
+        given = plan_of(12, 100_000, lr=rate).config
+        assert given.weight_decay == plan_of(12, 100_000).config.weight_decay
+
+
+def test_no_text_is_read_more_often_than_is_worth_it_unless_the_sizes_are_given():
+    """However much faster the machine has become since the sizes were chosen."""
+    slow = plan_of(12, 100_000)
+    sizes = {name: getattr(slow.config, name) for name in SIZES}
+    fast = choose(12, 100_000, 65, {"file": "x"}, Speed(1e12, 5e11), COUNTING, sizes)
+    assert fast.config.d_model == slow.config.d_model
+    assert MOST_EPOCHS <= fast.epochs < MOST_EPOCHS + 0.1
+    assert plan_of(12, 100_000, speed=Speed(1e12, 5e11), **sizes).epochs > 2 * MOST_EPOCHS
+
+
+def test_time_that_is_left_over_without_n_grams_is_said():
+    counting = Counting(3.5e6, COUNTING.variety)
+    plan = plan_of(40, 20_000_000, counting=counting)
+    about = reasons(plan, 40 / 60, {}, SPEED)[2]
+    assert plan.config.ngrams == 0
+    assert plan.seconds < 0.9 * 40
+    assert re.search(r"too much of this time; [\d.]+ s are left over, so that with more time ", about)
 
 
 def test_a_short_text_is_read_more_often():

@@ -85,7 +85,8 @@ def test_the_steps_follow_from_the_speed_of_the_size_that_was_chosen(monkeypatch
 
     monkeypatch.setattr(measuring, "measure", slower_and_slower)
     plan, speed = plan_for(10, TEXT, {"file": "x"}, Silent())
-    assert speed == Speed(1e9 / 3, 1e9)
+    assert len(measured) == 5  # thrice more, since no speed was like the one before
+    assert speed == Speed(1e9 / 5, 1e9)
     assert plan.size.architecture == measured[-1].size.architecture
     assert plan.config.batch_size == measured[-1].config.batch_size
     assert 0.95 < plan.seconds / 10 <= 1

@@ -14,6 +14,7 @@ from microgpt.checkpoint.saved import load_model, load_state
 from microgpt.config import TrainConfig, read_toml
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.training.output import MemoryOutput
+from microgpt.training.speed import MEASURING
 from microgpt.training.start import start
 
 pytestmark = pytest.mark.usefixtures("signals")
@@ -117,6 +118,15 @@ def test_with_the_weights_of_another_run_the_sizes_are_theirs(here):
     with pytest.raises(MicrogptError, match="the model does not know 1 of the "):
         start(options, Silent(), minutes=MINUTES)
     start(options, Silent(), minutes=MINUTES, extend_vocabulary=True)
+
+
+def test_weights_of_another_architecture_are_refused_before_anything_is_measured(here):
+    start({**GIVEN, "steps": 3, "seq_len": 12, "out": "first"}, Silent())
+    options = {"file": "text.txt", "backend": "reference", "weights": "first", "token_shift": False}
+    reporter = Silent()
+    with pytest.raises(MicrogptError, match="with: it was --token-shift and is now --no-token-shift$"):
+        start(options, reporter, minutes=MINUTES)
+    assert MEASURING not in reporter.notes
 
 
 def test_a_text_in_memory_is_read_once(here):

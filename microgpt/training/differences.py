@@ -1,0 +1,14 @@
+"""How a difference between the options of two runs is said."""
+
+from __future__ import annotations
+
+from microgpt.errors import shown
+
+
+def said(name: str, before: object, after: object) -> str:
+    """That the option of this field was `before` and is `after` now, in the words of the command line."""
+    option = name.replace("_", "-")
+    if isinstance(before, bool) and isinstance(after, bool):
+        words = {True: f"--{option}", False: f"--no-{option}"}
+        return f"it was {words[before]} and is now {words[after]}"
+    return f"--{option} was {shown(before)} and is now {shown(after)}"
