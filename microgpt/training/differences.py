@@ -9,6 +9,6 @@ def said(name: str, before: object, after: object) -> str:
     """That the option of this field was `before` and is `after` now, in the words of the command line."""
     option = name.replace("_", "-")
     if isinstance(before, bool) and isinstance(after, bool):
-        words = {True: f"--{option}", False: f"--no-{option}"}
-        return f"it was {words[before]} and is now {words[after]}"
+        words = {True: "on", False: "off"}
+        return f"--{option} was {words[before]} and is now {words[after]}"
     return f"--{option} was {shown(before)} and is now {shown(after)}"

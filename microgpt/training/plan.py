@@ -67,6 +67,7 @@ class Plan:
     n_train: int  # characters of the text to train on
     evaluations: int
     ngrams: Cost  # of those that fit the memory; where they do not fit the time, `config` has none
+    is_largest: bool  # whether no larger model goes with the options and the memory cap
     exhausted: bool  # whether the text has no more to teach, however much time is left
     seconds: float  # that all takes at the speed for which it was chosen
 
@@ -87,28 +88,26 @@ def choose(
     given: Mapping[str, Any],
     speed: Speed,
     counting: Counting,
-    settled: Mapping[str, Any] | None = None,
+    settled: Plan | None = None,
 ) -> Plan:
     """The model and the steps for this time.
 
     n_characters, vocabulary_size  of the whole text
     given                          options of TrainConfig that are kept, `file` among them
     speed, counting                of the machine, with models and with this text's n-grams
-    settled                        the sizes that an earlier choice has taken, to choose only the steps
+    settled                        an earlier choice, whose sizes are kept: only the steps are chosen
 
     Raises NoSizeError where no size goes with them.
     """
-    options = {
-        "val_fraction": _held_out(n_characters),
-        "weight_decay": LEAST_DECAY,
-        **given,
-        **(settled or {}),
-    }
+    options = {"val_fraction": _held_out(n_characters), "weight_decay": LEAST_DECAY, **given}
+    if settled is not None:
+        options |= {name: getattr(settled.config, name) for name in SIZES}
     n_val = round(n_characters * options["val_fraction"])
     n_train = max(1, n_characters - n_val)
     ngrams, (chosen, *larger) = _in_memory(options, n_train, n_val, vocabulary_size, counting)
     counted, seconds = shared(seconds, ngrams, told="ngrams" in given)
     steps, most, least = _steps(chosen, seconds, n_val, speed), _most_steps(chosen, n_train), 1
+    sizes = [chosen, *larger]
     for size in larger:
         if chosen.weights > MOST_WEIGHTS * n_train:
             break
@@ -119,10 +118,11 @@ def choose(
         # nor does it ever read less than the one before
         least = -(-most * chosen.characters // size.characters)
         chosen, steps, most = size, affordable, max(least, _most_steps(size, n_train))
+    is_largest = settled.is_largest if settled else chosen is sizes[-1]
     readings = max(least, math.ceil(MOST_EPOCHS * n_train / chosen.characters))
-    exhausted = steps > readings and (not given.keys() & SIZES or chosen.weights > MOST_WEIGHTS * n_train)
+    exhausted = steps > readings and (not is_largest or chosen.weights > MOST_WEIGHTS * n_train)
     plan = _plan(chosen, readings if exhausted else steps, seconds, n_train, n_val, given, speed)
-    plan = dataclasses.replace(plan, ngrams=ngrams, exhausted=exhausted)
+    plan = dataclasses.replace(plan, ngrams=ngrams, is_largest=is_largest, exhausted=exhausted)
     if counted:
         return dataclasses.replace(plan, seconds=plan.seconds + ngrams.seconds)
     return dataclasses.replace(plan, config=dataclasses.replace(plan.config, ngrams=0))
@@ -264,6 +264,7 @@ def _plan(
         n_train=n_train,
         evaluations=evaluations,
         ngrams=NOTHING,
+        is_largest=False,
         exhausted=False,
         seconds=training + evaluations * evaluation,
     )

@@ -21,7 +21,7 @@ from microgpt.text.ngrams import fit, highest_order
 from microgpt.text.reading import Text
 from microgpt.text.walk import split
 from microgpt.training.counting import ORDER, Counting
-from microgpt.training.plan import SIZES, Plan, Speed, choose
+from microgpt.training.plan import Plan, Speed, choose
 from microgpt.training.reporter import Reporter
 from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 from microgpt.use.evaluate import Evaluator
@@ -49,7 +49,7 @@ def plan_for(seconds: float, text: Text, given: Mapping[str, Any], reporter: Rep
     cap = parse_size(given.get("memory_cap", TrainConfig.memory_cap))
     counting = count_a_sample(text, SAMPLED if cap is None else min(SAMPLED, cap // SAMPLE_BYTES))
 
-    def plan_at(speed: Speed, settled: Mapping[str, Any] | None = None) -> Plan:
+    def plan_at(speed: Speed, settled: Plan | None = None) -> Plan:
         return choose(seconds, len(text.ids), len(text.vocabulary), given, speed, counting, settled)
 
     # The first size is chosen by a guess. A step of about the right size then tells the speed well enough to
@@ -65,7 +65,7 @@ def plan_for(seconds: float, text: Text, given: Mapping[str, Any], reporter: Rep
         if abs(math.log(speed.training / before.training)) < SAME_SPEED:
             break
         before = speed
-    return plan_at(speed, {name: getattr(plan.config, name) for name in SIZES}), speed
+    return plan_at(speed, plan), speed
 
 
 def measure(plan: Plan, text: Text, seconds: float, reporter: Reporter) -> Speed:

@@ -282,8 +282,8 @@ def test_a_run_of_formats_3_and_4_stays_as_it_was(runs, backend):
 @pytest.mark.parametrize(
     ("option", "messages"),
     [
-        (("--activation", "relu2"), ("was relu and is now relu2", "was 'relu' and is now 'relu2'")),
-        (("--token-shift",), ("was False and is now True",) * 2),
+        (("--activation", "relu2"), ("was 'relu' and is now 'relu2'",) * 2),
+        (("--token-shift",), ("was off and is now on",) * 2),
     ],
 )
 def test_a_new_run_with_old_weights_computes_what_they_have_learned_with(runs, option, messages):

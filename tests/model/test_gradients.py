@@ -144,7 +144,6 @@ MODELS = {
     "squared": {"heads": "2x3", "positions": "rope", "activation": "relu2"},
     "shifted": {"heads": "2x3", "positions": "rope", "token_shift": True},
     "squared-shifted": {"heads": "1+5 | 6", "activation": "relu2", "token_shift": True},
-    "of-width-1": {"heads": "1", "d_model": 1, "activation": "relu2", "token_shift": True},
     "shifted-odd": {"heads": "2+3", "d_model": 5, "positions": "none", "token_shift": True},
 }
 

@@ -8,6 +8,6 @@ def test_a_difference_is_said_with_the_name_of_the_option():
     assert said("order", "sequential", "shuffled") == "--order was 'sequential' and is now 'shuffled'"
 
 
-def test_an_option_without_a_value_is_said_by_its_two_names():
-    assert said("token_shift", False, True) == "it was --no-token-shift and is now --token-shift"
-    assert said("token_shift", True, False) == "it was --token-shift and is now --no-token-shift"
+def test_an_option_without_a_value_is_on_or_off():
+    assert said("token_shift", False, True) == "--token-shift was off and is now on"
+    assert said("token_shift", True, False) == "--token-shift was on and is now off"

@@ -85,8 +85,7 @@ def test_a_text_that_has_no_more_to_teach_ends_the_run_before_its_time(text):
     assert plan.config == plan_of(360_000, n_characters, V).config
     assert plan.size.weights <= 1.1 * MOST_WEIGHTS * plan.n_train or n_characters < 10_000
     # as well where the sizes stay those of an earlier choice
-    sizes = {name: getattr(plan.config, name) for name in SIZES}
-    settled = choose(36_000, n_characters, V, {"file": "x"}, SPEED, COUNTING, sizes)
+    settled = choose(36_000, n_characters, V, {"file": "x"}, SPEED, COUNTING, plan)
     assert abs(settled.config.steps - plan.config.steps) <= 1
     assert MOST_EPOCHS <= plan.epochs < MOST_EPOCHS + 1 or n_characters < 10_000
     _, reading, *_ = reasons(plan, 600, {}, SPEED)
@@ -184,15 +183,15 @@ def test_what_is_learned_fades_in_a_part_of_an_epoch():
 def test_no_text_is_read_more_often_than_is_worth_it_unless_the_sizes_are_given():
     """However much faster the machine has become since the sizes were chosen."""
     slow = plan_of(12, 100_000)
-    sizes = {name: getattr(slow.config, name) for name in SIZES}
-    fast = choose(12, 100_000, 65, {"file": "x"}, Speed(1e12, 5e11), COUNTING, sizes)
+    fast = choose(12, 100_000, 65, {"file": "x"}, Speed(1e12, 5e11), COUNTING, slow)
     assert fast.config.d_model == slow.config.d_model
     assert MOST_EPOCHS <= fast.epochs < MOST_EPOCHS + 0.1
+    sizes = {name: getattr(slow.config, name) for name in SIZES}
     assert plan_of(12, 100_000, speed=Speed(1e12, 5e11), **sizes).epochs > 2 * MOST_EPOCHS
 
 
 def test_time_that_is_left_over_without_n_grams_is_said():
-    counting = Counting(3.5e6, COUNTING.variety)
+    counting = Counting(2e6, COUNTING.variety)
     plan = plan_of(40, 20_000_000, counting=counting)
     about = reasons(plan, 40 / 60, {}, SPEED)[2]
     assert plan.config.ngrams == 0
