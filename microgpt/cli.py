@@ -104,7 +104,10 @@ def train(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(help="Train for so long: chooses the steps, the sizes and whatever else is not given."),
+        typer.Option(
+            help="Train for so long: chooses the steps, the sizes and what else is not given, "
+            "whatever the other defaults say; holds out a tenth of the text, and adds n-grams."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Training steps.")] = TrainConfig.steps,
     heads: Annotated[
@@ -150,7 +153,7 @@ def train(
         bool,
         typer.Option(
             "--token-shift/--no-token-shift",
-            help="Attention and the MLP read half of what they know of a position from the one before it.",
+            help="Half of what each layer reads at a character comes from the character before it.",
         ),
     ] = TrainConfig.token_shift,
     init: Annotated[
@@ -193,9 +196,9 @@ def train(
     ngrams: Annotated[
         int,
         typer.Option(
-            help="Count all sequences of this many characters, and average the network's predictions with "
-            "theirs, with the weight that is best for the held-out text, or half and half where nothing is "
-            "held out; 0: do not. Good: 6."
+            help="Also predict from a table of what has followed each sequence of this many characters less "
+            "one, and mix both predictions: as is best for the held-out text, or half and half where nothing "
+            "is held out; 0: do not. Good: 6."
         ),
     ] = TrainConfig.ngrams,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = TrainConfig.seed,
@@ -230,7 +233,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help=f"Options to begin with, unless they are given otherwise: {', '.join(RECIPES)}.",
+            help="Several options at once, which others can override. plain: the simple settings of earlier "
+            "versions.",
             autocompletion=_choices(list(RECIPES)),
         ),
     ] = None,

@@ -156,6 +156,11 @@ def evaluate(
         f"{name}: {score.nats:.4f} nats/char, {score.bits:.4f} bits/char, "
         f"perplexity {score.perplexity:.3f} over {score.characters:,} characters{skipped}"
     )
+    if parts is None and text.sha256 == model.notes.get("text_sha256"):
+        display.note(
+            "the model was trained on this text, and predicts it better than others; --ladder judges the part "
+            "that was held out"
+        )
     if parts is not None:
         _print_ladder(parts, rungs)
     elif known is not None:

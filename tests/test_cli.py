@@ -343,6 +343,7 @@ def test_eval(trained):
     result = run("eval", trained / "a run", trained / "text.txt")
     pattern = r".*text\.txt: (\S+) nats/char, (\S+) bits/char, perplexity (\S+) over 4,299 characters\n"
     nats, bits, perplexity = map(float, re.fullmatch(pattern, result.stdout).groups())
+    assert "the model was trained on this text, and predicts it better than others" in result.stderr
     (line,) = json_lines(run("eval", trained / "a run", trained / "text.txt", "--json").stdout)
     assert line["nats_per_character"] == pytest.approx(nats, abs=1e-4)
     assert line["bits_per_character"] == pytest.approx(bits, abs=1e-4)

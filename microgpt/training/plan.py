@@ -34,6 +34,8 @@ FRESH_EPOCHS = 4
 # ... then models are kept smaller, by this power of the epochs, and read it more often, up to so many times.
 STALE_POWER = 0.5
 MOST_EPOCHS = 16
+# and this many times as often where the machine is faster than when the model was chosen.
+SOME_MORE = 1.25
 # The largest model is the first one that has more weights than this for each character.
 MOST_WEIGHTS = 50
 # What a weight has learned fades in this part of an epoch, or in so many steps where those are more.
@@ -120,7 +122,9 @@ def choose(
         chosen, steps, most = size, affordable, max(least, _most_steps(size, n_train))
     is_largest = settled.is_largest if settled else chosen is sizes[-1]
     readings = max(least, math.ceil(MOST_EPOCHS * n_train / chosen.characters))
-    exhausted = steps > readings and (not is_largest or chosen.weights > MOST_WEIGHTS * n_train)
+    exhausted = steps > readings and chosen.weights > MOST_WEIGHTS * n_train
+    if settled is not None and not is_largest:  # the machine has become faster since
+        steps = min(steps, math.ceil(SOME_MORE * readings))
     plan = _plan(chosen, readings if exhausted else steps, seconds, n_train, n_val, given, speed)
     plan = dataclasses.replace(plan, ngrams=ngrams, is_largest=is_largest, exhausted=exhausted)
     if counted:
@@ -190,13 +194,14 @@ def reasons(plan: Plan, minutes: float, given: Mapping[str, Any], speed: Speed) 
         if plan.exhausted and is_much:
             reading += f", in {_rounded(plan.seconds)} s; to read them more often would be learning by heart"
         elif config.weight_decay:
-            reading += f"; weight decay {config.weight_decay:g} keeps the model from learning them by heart"
+            reading += f"; weight decay {config.weight_decay:g}, so that it learns less of them by heart"
     judged = "nothing is held out to judge the model"
     if plan.evaluations:
         times = "once, at the end" if plan.evaluations == 1 else f"{plan.evaluations} times"
         judged = f"the last {100 * config.val_fraction:.3g}% are held out and judge the model {times}"
+    time = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
     return [
-        f"chosen for {minutes:g} minute{'' if minutes == 1 else 's'} at {speed.training / 1e9:.3g} GFLOP/s: "
+        f"chosen for {time} at {speed.training / 1e9:.3g} GFLOP/s in steps: "
         f"d_model {config.d_model}, {config.n_layers} layer{'' if config.n_layers == 1 else 's'}, "
         f"d_ff {architecture.d_ff}, heads {format_layout(architecture.heads)}{why}",
         reading,

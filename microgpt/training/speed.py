@@ -36,7 +36,7 @@ SLICE_SECONDS = 0.02
 # where the memory cap is below this for each
 SAMPLES, SAMPLED, SAMPLE_BYTES = 8, 1 << 20, 512
 # speeds are the same up to this part; and how often at the most they are measured in full
-SAME_SPEED, MEASUREMENTS = 0.2, 3
+SAME_SPEED, MEASUREMENTS = 0.1, 3
 MEASURING = "measuring this machine's speed"
 
 
