@@ -158,8 +158,8 @@ def evaluate(
     )
     if parts is None and text.sha256 == model.notes.get("text_sha256"):
         display.note(
-            "the model was trained on this text, and predicts it better than others; --ladder judges the part "
-            "that was held out"
+            "the model was trained on this text, and predicts it better than others; "
+            "--ladder judges the part that was held out"
         )
     if parts is not None:
         _print_ladder(parts, rungs)
