@@ -254,12 +254,12 @@ def _about_ngrams(s: Summary) -> list[str]:
     if not s.ngrams:
         return []
     lower = f", the highest order that can be counted of {s.vocabulary:,} distinct characters"
-    of, formula, fitted = "all", mixture(s.ngrams, UNFITTED_WEIGHT), "; nothing is held out to fit the weight"
+    formula, fitted = mixture(s.ngrams, UNFITTED_WEIGHT), "; nothing is held out to fit the weight"
     if s.validation_characters:
-        of, formula = "all other", f"p = (1 - w) network + w {ngram_name(s.ngrams)}s"
+        formula = f"p = (1 - w) network + w {ngram_name(s.ngrams)}s"
         fitted = "; each evaluation fits the weight w on the held-out text"
     return [
         f"{formula}{lower if s.ngrams < s.ngrams_wanted else ''}; "
-        f"{s.n_ngrams:,} different ones in {of} characters{fitted}; "
+        f"{s.n_ngrams:,} different ones in the text to train on{fitted}; "
         "validation and samples are of both together, the other losses of the network alone"
     ]
