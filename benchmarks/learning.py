@@ -36,7 +36,7 @@ from microgpt.text.ngrams import NGrams, fit
 from microgpt.text.reading import Text, read_text
 from microgpt.text.walk import split
 from microgpt.training.trainer import Trainer, threads_for
-from microgpt.use.evaluate import Evaluator
+from microgpt.use.evaluate import Evaluator, FittedScore
 
 SEEDS = (1, 2, 3)
 MORE_SEEDS = (1, 2, 3, 4, 5)
@@ -126,13 +126,14 @@ MINUTE: dict[str, Any] = {
     "seq_len": 128, "d_model": 64, "n_layers": 4, "d_ff": 256, "steps": 2000, "weight_decay": 0.2,
     "val_fraction": 0.1,
 }  # fmt: skip
+MINUTE_RATE = TrainConfig(file="", **MINUTE).rates.lr
 MINUTE_CHANGES: dict[str, dict[str, Any]] = {
     "relu, without the shift": EARLIER,
     "without the shift": {"token_shift": False},
     "relu": {"activation": "relu"},
     "as it is": {},
-    "half the rate": {"lr": 0.5 * 0.16 / 64 * 8**0.5},
-    "twice the rate": {"lr": 2 * 0.16 / 64 * 8**0.5},
+    "half the rate": {"lr": 0.5 * MINUTE_RATE},
+    "twice the rate": {"lr": 2 * MINUTE_RATE},
 }
 # The same with the decay of the rule in training/plan.py
 OFTEN: dict[str, Any] = MINUTE | {"steps": 1406, "weight_decay": 2.1}
@@ -186,13 +187,13 @@ def held_out_loss(made: Trainer, text: Text) -> float:
     return Evaluator(made.placed, held_out).score().nats
 
 
-def loss_with_ngrams(made: Trainer, text: Text, ngrams: NGrams) -> float:
-    """The loss of the held-out text of the network and n-grams together."""
+def fitted_score(made: Trainer, text: Text, ngrams: NGrams) -> FittedScore:
+    """The loss of the held-out text, of the network and n-grams together and of each."""
     train, held_out = split(text.ids, made.config.val_fraction)
     placed = dataclasses.replace(made.placed, ngrams=ngrams)
     score = Evaluator(placed, held_out, train).fit(None, lambda: False)
     assert score is not None
-    return score.nats
+    return score
 
 
 def show(name: str, losses: list[float]) -> None:
@@ -212,9 +213,12 @@ def tell(
         made = trainer(text, seed, **options)
         start_from(made, start or {})
         found["training "].append(smoothed_loss(made))
-        found[""].append(held_out_loss(made, text))
-        if ngrams is not None:
-            found["with 6-grams "].append(loss_with_ngrams(made, text, ngrams))
+        if ngrams is None:
+            found[""].append(held_out_loss(made, text))
+        else:
+            score = fitted_score(made, text, ngrams)
+            found[""].append(score.network.nats)
+            found["with 6-grams "].append(score.nats)
     cells = (
         f"{what}{np.mean(losses):.4f} +- {STUDENT_T * np.std(losses, ddof=1) / len(losses) ** 0.5:.4f}"
         for what, losses in found.items()

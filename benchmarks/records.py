@@ -132,7 +132,7 @@ class Row:
 
     @property
     def deviation(self) -> float:
-        return statistics.stdev(self.losses) if len(self.runs) > 1 else math.nan
+        return statistics.stdev(self.losses)
 
     @property
     def seconds(self) -> float:

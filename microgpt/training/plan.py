@@ -106,11 +106,11 @@ def choose(
         options |= {name: getattr(settled.config, name) for name in SIZES}
     n_val = round(n_characters * options["val_fraction"])
     n_train = max(1, n_characters - n_val)
-    ngrams, (chosen, *larger) = _in_memory(options, n_train, n_val, vocabulary_size, counting)
+    ngrams, sizes = _in_memory(options, n_train, n_val, vocabulary_size, counting)
+    chosen = sizes[0]
     counted, seconds = shared(seconds, ngrams, told="ngrams" in given)
     steps, most, least = _steps(chosen, seconds, n_val, speed), _most_steps(chosen, n_train), 1
-    sizes = [chosen, *larger]
-    for size in larger:
+    for size in sizes[1:]:
         if chosen.weights > MOST_WEIGHTS * n_train:
             break
         affordable = _steps(size, seconds, n_val, speed)
