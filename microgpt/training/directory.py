@@ -73,13 +73,11 @@ def claim(out: str | None, default: Path) -> RunDirectory:
     return claimed
 
 
-def reopen(run: Path) -> RunDirectory:
-    """The directory of a run to resume. Raises MicrogptError."""
+def reopen(run: Path, file: str = STATE_FILE) -> RunDirectory:
+    """The directory of a run to resume, which is known by this file. Raises MicrogptError."""
     with _sentences(run):
-        if not (run / STATE_FILE).exists() and not (run / LOCK_FILE).exists():
-            raise MicrogptError(
-                f"{shown_path(run)} holds no run to go on with: there is no {STATE_FILE} in it"
-            )
+        if not (run / file).exists() and not (run / LOCK_FILE).exists():
+            raise MicrogptError(f"{shown_path(run)} holds no run to go on with: there is no {file} in it")
         directory = _lock(run, [])
     if directory is None:
         raise _taken(run)

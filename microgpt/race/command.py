@@ -1,0 +1,161 @@
+"""`microgpt race`: from its words to its report."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from microgpt.errors import MicrogptError, UsageError, shown_path
+from microgpt.files import write_atomically
+from microgpt.race import show
+from microgpt.race.plan import Plan, differences, read, to_toml
+from microgpt.race.race import PLAN_FILE, Race, load_speeds, save_speeds, settled, timed
+from microgpt.race.results import Results
+from microgpt.race.runs import entries
+from microgpt.race.show import Scoreboard
+from microgpt.race.words import plan_from, texts_and_options
+from microgpt.race.workers import Workers, mpi_ranks, processes, ranks
+from microgpt.training.directory import RunDirectory, claim, reopen
+
+# turns in which the entrants are timed; fewer where only an estimate is wanted
+TURNS, DRY_TURNS = 25, 3
+
+
+def race(
+    words: Sequence[str],
+    across: Sequence[str],
+    settings: Mapping[str, Any],
+    *,
+    n_processes: int | None,
+    out: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> bool:
+    """Hold a race, or go on with one; returns whether it has come to its end.
+
+    words  texts and options of `microgpt train`; or a plan, a file that ends in .toml; or a race's directory
+    """
+    board = Scoreboard(as_json=as_json)
+    plan, directory = _planned(words, across, settings)
+    if dry_run:
+        plan = settled(plan)
+        with _workers(1 if ranks() == 1 else None) as workers:
+            if workers is not None:
+                timings = timed(plan, workers, board, DRY_TURNS)
+                show.estimate(plan, timings, n_processes, board)
+        return True
+    with _workers(n_processes) as workers:
+        if workers is None:  # a rank that has done what the first one asked for
+            return True
+        return _hold(plan, directory or out, workers, board)
+
+
+def _hold(plan: Plan, out: Path | None, workers: Workers, board: Scoreboard) -> bool:
+    directory, plan = _directory(plan, out, board)
+    try:
+        results = Results(directory.path)
+        race = Race(directory.path, plan, results, load_speeds(directory.path, plan), entries(plan))
+        is_timed = bool(race.timings)
+        if not is_timed or race.due():
+            settled(plan)  # every text is there, and the one of the plan
+            timings = timed(plan, workers, board, 0 if is_timed else TURNS)
+            if not is_timed:
+                save_speeds(directory.path, timings)
+                race.timings = timings
+        board.started(race)
+        done = race.go(workers, board)
+        board.finished(race, earlier_plans(directory.path), done=done)
+        return done
+    finally:
+        board.close()
+        directory.release()
+
+
+@contextmanager
+def _workers(n_processes: int | None) -> Iterator[Workers | None]:
+    if ranks() > 1:
+        if n_processes is not None:
+            raise UsageError("mpiexec says how many processes there are: leave --processes away")
+        with mpi_ranks() as workers:
+            yield workers
+    else:
+        with processes(n_processes) as workers:
+            yield workers
+
+
+def _planned(
+    words: Sequence[str], across: Sequence[str], settings: Mapping[str, Any]
+) -> tuple[Plan, Path | None]:
+    """The plan, and the directory of the race if that is what the words name."""
+    texts, options = texts_and_options(words)
+    if len(texts) == 1 and (texts[0].endswith(".toml") or Path(texts[0]).is_dir()):
+        if options or across or settings:
+            raise UsageError(
+                "a plan says all that a race needs: leave other options away, or change the plan"
+            )
+        path = Path(texts[0])
+        if path.is_dir():
+            if not (path / PLAN_FILE).exists():
+                raise MicrogptError(f"{shown_path(path)} holds no race: there is no {PLAN_FILE} in it")
+            return read(path / PLAN_FILE), path
+        return read(path), path.parent if path.name == PLAN_FILE else None
+    return plan_from(texts, options, across, settings), None
+
+
+def _directory(plan: Plan, out: Path | None, board: Scoreboard) -> tuple[RunDirectory, Plan]:
+    """The race's directory, with the plan in it; one that holds the same race is gone on with.
+
+    Raises MicrogptError where it holds another one.
+    """
+    names = [out] if out is not None else _names(Path("races") / (Path(plan.texts[0]).stem or "race"))
+    for path in names:
+        if not (path / PLAN_FILE).exists():
+            if out is None and path.exists() and any(path.iterdir()):
+                continue
+            directory = claim(str(path), path)
+            plan = settled(plan)
+            write_atomically(path / PLAN_FILE, to_toml(plan).encode())
+            _keep(path, plan)
+            return directory, plan
+        there = read(path / PLAN_FILE)
+        if _without_facts(plan) == _without_facts(there):
+            directory = reopen(path, PLAN_FILE)
+            if not there.sha256:
+                there = settled(there)
+                write_atomically(path / PLAN_FILE, to_toml(there).encode())
+            _keep(path, there)
+            return directory, there
+        if out is not None:
+            changes = "; ".join(differences(_without_facts(there), _without_facts(plan)))
+            raise MicrogptError(
+                f"{shown_path(path)} holds another race ({changes}): name another directory, or change "
+                f"{PLAN_FILE} in it and give that, and the report will say what was changed"
+            )
+    raise AssertionError("there is always another name")
+
+
+def _names(path: Path) -> Iterator[Path]:
+    yield path
+    yield from (path.with_name(f"{path.name}-{n}") for n in itertools.count(2))
+
+
+def _without_facts(plan: Plan) -> Plan:
+    """The plan as it was before its texts were read."""
+    return dataclasses.replace(plan, sha256=(), characters=())
+
+
+def _keep(directory: Path, plan: Plan) -> None:
+    """Keep a copy of each plan that the race has had, so that a report can say what was changed."""
+    path = directory / f"plan-{plan.digest}.toml"
+    if not path.exists():
+        write_atomically(path, to_toml(plan).encode())
+
+
+def earlier_plans(directory: Path) -> dict[str, Plan]:
+    """These copies by their digests."""
+    plans = (read(path) for path in directory.glob("plan-*.toml"))
+    return {plan.digest: plan for plan in plans}

@@ -1,0 +1,3 @@
+"""Stub."""
+def draw(report, directory):
+    return []

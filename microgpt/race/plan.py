@@ -1,0 +1,253 @@
+"""The plan of a race: what races, on which texts, and how it will be judged, written before the first run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from microgpt.bounds import option_name
+from microgpt.config import HINTS, TrainConfig
+from microgpt.errors import MicrogptError, shown, shown_path
+from microgpt.fields import checked
+from microgpt.text.walk import Walk
+
+# What a race decides for each run, and what does not belong into one
+DECIDED_HERE = {
+    "file": "the texts of a race stand beside its options",
+    "seed": "a race numbers its seeds itself",
+    "out": "runs of a race leave no files of their own",
+    "threads": "each run of a race has one thread",
+    "eval_every": "a race judges at the end of a run",
+    "sample_every": "a race takes no samples",
+    "weights": "runs of a race begin with random weights",
+}
+HELD_OUT = 0.1  # of the text, where nothing else is said
+MOST_SEEDS = 100_000
+
+
+class Condition(NamedTuple):
+    """All entrants race against each other once in each condition: on each text, with each set of options."""
+
+    name: str
+    text: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is settled before the first run. The fields are the keys of the TOML file.
+
+    texts                the texts to train on; the end of each is held out, and judges
+    sha256, characters   of each text; empty in a plan that no race has begun with
+    seeds                how many judge each entrant, with the rate that was best for it
+    tuning_seeds         how many other ones choose its rate
+    rates                how many rates each entrant begins with, a factor of sqrt(2) apart, around that of
+                         the rule; more are added on the side where the best one is the last
+    epochs               how often the text is read, where the options do not say `steps`
+    smallest_difference  in bits per character; smaller ones are of no interest
+    equal_seconds        whether entrants also race with as many steps as take the time of the first one's
+    options              of every run, as for `microgpt train`
+    entrants             the options of each entrant, by its name
+    conditions           the race is held once with each of these options, by their name
+    """
+
+    texts: tuple[str, ...]
+    sha256: tuple[str, ...] = ()
+    characters: tuple[int, ...] = ()
+    seeds: int = 40
+    tuning_seeds: int = 10
+    rates: int = 5
+    epochs: float = 1.0
+    smallest_difference: float = 0.005
+    equal_seconds: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+    entrants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.texts:
+            raise MicrogptError("a race needs a text: microgpt race FILE --layouts uniform,exponential")
+        if len(set(self.texts)) < len(self.texts):
+            raise MicrogptError("a race names each text once")
+        if len(self.entrants) < 2:
+            raise MicrogptError(
+                "a race needs at least two entrants: name several layouts, like --layouts "
+                "uniform,exponential, or several values of another option of `microgpt train`"
+            )
+        for name, least in (("seeds", 1), ("tuning_seeds", 0), ("rates", 1)):
+            value = getattr(self, name)
+            if not least <= value <= MOST_SEEDS:
+                raise MicrogptError(
+                    f"--{option_name(name)} must be between {least} and {MOST_SEEDS}, not {shown(value)}"
+                )
+        for name in ("epochs", "smallest_difference"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise MicrogptError(f"--{option_name(name)} must be more than 0, not {value:g}")
+        for condition in self.places():
+            for entrant in self.entrants:
+                self.config(condition, entrant)
+
+    def places(self) -> list[Condition]:
+        """The conditions of all texts, in order."""
+        conditions = self.conditions or {"": {}}
+        return [
+            Condition(self._name(text, name), text, options)
+            for text, (name, options) in itertools.product(self.texts, conditions.items())
+        ]
+
+    def _name(self, text: str, condition: str) -> str:
+        """What the condition is called: by its text only if there are several."""
+        stem = Path(text).stem
+        if sum(Path(other).stem == stem for other in self.texts) > 1:
+            stem = text
+        parts = [stem] if len(self.texts) > 1 or not condition else []
+        return ", ".join([*parts, *([condition] if condition else [])])
+
+    def config(self, condition: Condition, entrant: str, **others: Any) -> TrainConfig:
+        """The options of a run, whose rate and seed are still open unless `others` have them."""
+        options = {
+            "val_fraction": HELD_OUT,
+            **self.options,
+            **condition.options,
+            **self.entrants[entrant],
+            **others,
+        }
+        config = TrainConfig(file=condition.text, threads=1, **options)
+        if config.val_fraction == 0:
+            raise MicrogptError("a race judges by text that was held out: --val-fraction must be above 0")
+        if "steps" in options or not self.characters:
+            return config
+        return dataclasses.replace(config, steps=self._steps_of_epochs(config))
+
+    def _steps_of_epochs(self, config: TrainConfig) -> int:
+        n_tokens = self.characters[self.texts.index(config.file)]
+        n_tokens -= round(n_tokens * config.val_fraction)
+        walk = Walk(n_tokens, config.seq_len, config.stride or config.seq_len, config.batch_size)
+        return max(1, round(self.epochs * walk.steps_per_epoch))
+
+    def is_tuned(self, condition: Condition, entrant: str) -> bool:
+        """Whether the race looks for the best rate: not where the options give one, or no seeds for it."""
+        options = {**self.options, **condition.options, **self.entrants[entrant]}
+        return self.tuning_seeds > 0 and options.get("lr") is None
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells this plan from any other one."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+# One line above each key of the file
+COMMENTS = {
+    "texts": "the end of each text is held out, and judges: --val-fraction",
+    "seeds": "runs of each entrant that are judged, at its best rate; the same seeds for all, so runs come in "
+    "pairs\n# with the same order of the text and the same initial values",
+    "tuning_seeds": "other seeds, on which each entrant's rate is chosen",
+    "rates": "tried at first, a factor of sqrt(2) apart; more are added where the best is the last on its side",
+    "smallest_difference": "bits per character; smaller differences are of no interest",
+    "equal_seconds": "the race is held a second time with the steps that take as long as the first entrant's",
+}
+JUDGED = """\
+# Judged by the bits per character of the whole held-out text, at the end of each run. Of two entrants one is
+# called better where both tests agree: the 95% BCa bootstrap interval of the paired differences excludes 0, and
+# the sign-flip permutation test is below 5% after Holm's adjustment for all pairs of a condition.
+"""
+
+
+def to_toml(plan: Plan) -> str:
+    """The plan as a file for people to read, and for `read` to read back."""
+    import tomli_w
+
+    lines = ["# The plan of a race. If it is changed after the first run, the report says so.\n", JUDGED]
+    options = {key: value for key, value in dataclasses.asdict(plan).items() if not isinstance(value, dict)}
+    for key, value in options.items():
+        if key in COMMENTS:
+            lines.append(f"\n# {COMMENTS[key]}\n")
+        lines.append(tomli_w.dumps({key: value}))
+    lines.append("\n# options of `microgpt train`: of every run, and of each entrant\n")
+    tables = {"options": plan.options, "entrants": plan.entrants, "conditions": plan.conditions}
+    lines.append(tomli_w.dumps({name: table for name, table in tables.items() if table}))
+    return "".join(lines)
+
+
+def read(path: Path) -> Plan:
+    """The plan in a TOML file. Raises MicrogptError where it is not one."""
+    name = shown_path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MicrogptError(f"there is no plan {name}") from None
+    except OSError as error:
+        raise MicrogptError(f"cannot read the plan {name}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise MicrogptError(f"{name} is not valid TOML: {str(error).splitlines()[0][:200]}") from None
+    try:
+        return plan_of(values, name)
+    except MicrogptError as error:
+        raise MicrogptError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None
+
+
+def plan_of(values: Mapping[str, Any], source: str) -> Plan:
+    """The plan with these values, checked by name and type. Raises MicrogptError, which begins with the
+    source where a name or a type is wrong."""
+    tables = {name: values.get(name, {}) for name in ("options", "entrants", "conditions")}
+    for name, table in tables.items():
+        if not isinstance(table, Mapping):
+            raise MicrogptError(f"{source}: {name} should be a table of options")
+    simple = checked(_Simple, {key: value for key, value in values.items() if key not in tables}, source)
+    return Plan(
+        **simple,
+        options=_options(tables["options"], source),
+        **{
+            name: {key: _options(each, f"{source}, {key}") for key, each in tables[name].items()}
+            for name in ("entrants", "conditions")
+        },
+    )
+
+
+@dataclass
+class _Simple:
+    """The keys of a plan that are not tables."""
+
+    texts: tuple[str, ...]
+    sha256: tuple[str, ...]
+    characters: tuple[int, ...]
+    seeds: int
+    tuning_seeds: int
+    rates: int
+    epochs: float
+    smallest_difference: float
+    equal_seconds: bool
+
+
+def _options(values: Any, source: str) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise MicrogptError(f"{source} should be a table of options")
+    options = checked(TrainConfig, values, source, HINTS)
+    for name in options:
+        if name in DECIDED_HERE:
+            raise MicrogptError(f"{source}: leave {option_name(name)} away: {DECIDED_HERE[name]}")
+    return options
+
+
+def differences(before: Plan, after: Plan) -> Iterator[str]:
+    """What differs between two plans, for people to read."""
+    old, new = (dataclasses.asdict(plan) for plan in (before, after))
+    for key in old:
+        if old[key] != new[key]:
+            yield f"{key}: {_short(old[key])} before, {_short(new[key])} now"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,200 @@
+"""A race from its first run to its last: the leading process, which hands out the runs and keeps the results."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from microgpt import __version__
+from microgpt.config import TrainConfig
+from microgpt.errors import MicrogptError, shown_path
+from microgpt.files import write_atomically
+from microgpt.machine.backends import Listener
+from microgpt.race.plan import Plan
+from microgpt.race.results import Results
+from microgpt.race.runs import Entry, Run, Seconds, due, not_known_yet
+from microgpt.race.worker import Job, Outcome, Timing, time_in_turns, train
+from microgpt.race.workers import Workers
+from microgpt.terminal.interruption import finishing_the_step
+
+PLAN_FILE, SPEEDS_FILE = "plan.toml", "speeds.json"
+# runs that wait in line behind each process, so that none waits for the leading one
+IN_LINE = 2
+TIMING = "compiling the kernels and timing the entrants in turns"
+
+
+class Watcher(Listener, Protocol):
+    """Shows a race to its user."""
+
+    def finished_a_run(self, race: Race, row: dict[str, Any]) -> None:
+        """Called after each run that is kept."""
+
+    def looked(self, race: Race) -> None:
+        """Called about ten times a second."""
+
+
+@dataclass
+class Race:
+    """A race in its directory."""
+
+    directory: Path
+    plan: Plan
+    results: Results
+    timings: dict[str, dict[str, Timing]]  # by condition and entrant; empty before they are measured
+    entries: list[Entry]
+    n_workers: int = 1
+    runs_left: int = 0
+    seconds_left: float = 0.0  # on one core
+
+    @property
+    def seconds(self) -> Seconds:
+        return {
+            condition: {name: timing.step for name, timing in each.items()}
+            for condition, each in self.timings.items()
+        }
+
+    def due(self) -> list[Run]:
+        return due(self.entries, self.results.bits, self.seconds)
+
+    def _count(self) -> list[Run]:
+        """The runs that are due; and how many are left, and for how many seconds of one core, about."""
+        runs = self.due()
+        unknown = not_known_yet(self.entries, self.results.bits)
+        each = sum(self.seconds_of(_any_run(entry)) for entry in self.entries) / len(self.entries)
+        self.runs_left = len(runs) + unknown
+        self.seconds_left = sum(map(self.seconds_of, runs)) + unknown * each
+        return runs
+
+    def seconds_of(self, run: Run) -> float:
+        return self.typical_seconds(run.condition.name, run.entrant, run.config.steps)
+
+    def typical_seconds(self, condition: str, entrant: str, steps: int) -> float:
+        """What a run takes alone on the machine."""
+        timing = self.timings[condition][entrant]
+        return steps * timing.step + timing.evaluation
+
+    def go(self, workers: Workers, watcher: Watcher) -> bool:
+        """Run what is missing; returns whether nothing is left, and not where Ctrl-C has ended it."""
+        self.n_workers = workers.number
+        self.results.open()
+        runs = self._count()  # more become known with the best rates
+        begun: dict[str, Run] = {}
+        with finishing_the_step() as stop:
+            watcher.looked(self)
+            while not stop():
+                while runs and len(begun) < (1 + IN_LINE) * workers.number:
+                    run = runs.pop(0)
+                    begun[run.key] = run
+                    workers.submit(train, Job(run.key, run.config, run.text_sha256))
+                if not begun:
+                    return True
+                outcomes: list[Outcome] = workers.done()
+                for outcome in outcomes:
+                    if outcome.interrupted:
+                        return False
+                    run = begun.pop(outcome.key)
+                    row = self._row(run, outcome)
+                    self.results.append(row)
+                    self.runs_left -= 1
+                    self.seconds_left -= self.seconds_of(run)
+                    watcher.finished_a_run(self, row)
+                watcher.looked(self)
+                if outcomes and len(runs) < workers.number:
+                    runs = [run for run in self._count() if run.key not in begun]
+        return False
+
+    def _row(self, run: Run, outcome: Outcome) -> dict[str, Any]:
+        """The entries of a line of results.jsonl."""
+        config = run.config
+        return {
+            "key": run.key,
+            "plan": self.plan.digest,
+            "condition": run.condition.name,
+            "entrant": run.entrant,
+            "lr": config.rates.lr,
+            "seed": config.seed,
+            "steps": config.steps,
+            "bits": outcome.bits,
+            "training_nats": outcome.training_nats,
+            "problem": outcome.problem,
+            "seconds": round(outcome.seconds, 3),
+            "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "machine": platform.machine(),
+            "microgpt": __version__,
+        }
+
+
+def _any_run(entry: Entry) -> Run:
+    return entry.run(entry.open.rates.lr, 1)
+
+
+def settled(plan: Plan) -> Plan:
+    """The plan with the facts of its texts, which are read. Raises MicrogptError where a text is not the one
+    that the plan was settled with, or too short for it."""
+    from microgpt.text.reading import read_text
+
+    texts = [read_text(Path(name)) for name in plan.texts]
+    for name, text, sha256 in zip(plan.texts, texts, plan.sha256, strict=False):
+        if sha256 and text.sha256 != sha256:
+            raise MicrogptError(
+                f"{shown_path(name)} is not the text that the race was planned with: its SHA-256 differs"
+            )
+    return dataclasses.replace(
+        plan,
+        sha256=tuple(text.sha256 for text in texts),
+        characters=tuple(len(text.ids) for text in texts),
+    )
+
+
+def timed(plan: Plan, workers: Workers, listener: Listener, turns: int) -> dict[str, dict[str, Timing]]:
+    """What the runs of each entrant take, in each condition, measured by one process alone in so many turns.
+
+    It also compiles all kernels, before several processes need them at once; with 0 turns it does only that.
+    """
+    timings = {}
+    begun = time.monotonic()
+    for condition in plan.places():
+        configs = [plan.config(condition, entrant) for entrant in plan.entrants]
+        sha256 = plan.sha256[plan.texts.index(condition.text)]
+        workers.submit(_time, (configs, sha256, turns))
+        found: list[list[Timing]] = []
+        while not found:
+            found = workers.done()
+            listener.working(TIMING, f"{time.monotonic() - begun:.0f} s")
+        timings[condition.name] = dict(zip(plan.entrants, found[0], strict=True))
+    listener.idle()
+    return timings
+
+
+def _time(job: tuple[Sequence[TrainConfig], str, int]) -> list[Timing]:
+    return time_in_turns(*job)
+
+
+def save_speeds(directory: Path, timings: dict[str, dict[str, Timing]]) -> None:
+    text = json.dumps(
+        {name: {key: timing._asdict() for key, timing in each.items()} for name, each in timings.items()},
+        indent=1,
+    )
+    write_atomically(directory / SPEEDS_FILE, text.encode())
+
+
+def load_speeds(directory: Path, plan: Plan) -> dict[str, dict[str, Timing]]:
+    """The timings of a race that has begun; empty where they are missing for an entrant."""
+    path = directory / SPEEDS_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        timings = {
+            condition.name: {name: Timing(**values[condition.name][name]) for name in plan.entrants}
+            for condition in plan.places()
+        }
+    except (FileNotFoundError, KeyError):
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise MicrogptError(f"cannot read {shown_path(path)}: {error}") from None
+    return timings

@@ -1,0 +1,242 @@
+"""What a race has found so far: for each condition the entrants, the pairs and the rates, and how it was held."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from microgpt.model.parameters import table
+from microgpt.race.plan import Plan, differences
+from microgpt.race.runs import (
+    Bits,
+    Entry,
+    Rate,
+    Run,
+    Seconds,
+    entries,
+    known_runs,
+    not_known_yet,
+    steps_of_equal_seconds,
+)
+from microgpt.race.statistics import Floats, Verdict, judge, least_seeds
+
+
+@dataclass(frozen=True)
+class Side:
+    """One entrant in one condition."""
+
+    name: str
+    rates: tuple[Rate, ...]  # that were tried, from the lowest on; empty where the plan gives the rate
+    lr: float | None  # with which it was judged; None before it is known
+    at_the_edge: bool  # whether the best rate is the last one that may be tried on its side
+    steps: int
+    seconds: float  # of a run's steps, as they were timed alone on the machine
+    done: int  # judging runs that have come to an end
+    failed: int  # of these, those that stopped being finite
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The entrants of a condition that can be compared: of all others not enough is known, or runs failed.
+
+    seeds   for which the runs of all these entrants are done
+    losses  (entrants, seeds), bits per character of the held-out text
+    steps   of each entrant
+    """
+
+    names: tuple[str, ...]
+    seeds: tuple[int, ...]
+    losses: Floats
+    steps: tuple[int, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the race has found in one condition."""
+
+    condition: str
+    sides: tuple[Side, ...]
+    equal_steps: Judgement | None  # None where fewer than two entrants can be compared
+    equal_seconds: Judgement | None  # the same, or the plan leaves it away
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a race has found.
+
+    done, left  runs
+    least       seeds without which no difference can be found, however large
+    notes       sentences that whoever reads the figures must know
+    """
+
+    plan: Plan
+    findings: tuple[Finding, ...]
+    done: int
+    left: int
+    least: int
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The report in lists, dictionaries and numbers."""
+        values: dict[str, Any] = _plain(self)
+        return values | {"plan": self.plan.digest}
+
+
+def report(
+    plan: Plan,
+    rows: Mapping[str, Mapping[str, Any]],
+    bits: Bits,
+    seconds: Seconds,
+    earlier: Mapping[str, Plan],
+) -> Report:
+    """What the results say.
+
+    rows     the entries of each result by its key
+    earlier  the plans that this race has had, by their digests
+    """
+    race = entries(plan)
+    findings = []
+    for condition in plan.places():
+        here = [entry for entry in race if entry.condition == condition]
+        findings.append(
+            Finding(
+                condition.name,
+                tuple(_side(entry, bits, seconds) for entry in here),
+                _judgement(plan, here, bits, None),
+                _judgement(plan, here, bits, seconds) if plan.equal_seconds else None,
+            )
+        )
+    known = {run.key: run for run in known_runs(race, bits, seconds)}
+    done = sum(key in bits for key in known)
+    return Report(
+        plan,
+        tuple(findings),
+        done=done,
+        left=len(known) - done + not_known_yet(race, bits),
+        least=least_seeds(math.comb(len(plan.entrants), 2)),
+        notes=(
+            *_on_the_plan(plan, rows, known.keys(), earlier),
+            *_on_pairing(plan),
+            *_on_rates(findings),
+            *_on_failures(findings),
+        ),
+    )
+
+
+def _side(entry: Entry, bits: Bits, seconds: Seconds) -> Side:
+    lr = entry.best_lr(bits)
+    rates = tuple(entry.rates(bits)) if entry.is_tuned else ()
+    found = [bits[run.key] for run in (entry.judging(lr) if lr is not None else []) if run.key in bits]
+    return Side(
+        entry.entrant,
+        rates,
+        lr,
+        at_the_edge=lr is not None and len(rates) > 1 and lr in (rates[0].lr, rates[-1].lr),
+        steps=entry.open.steps,
+        seconds=entry.open.steps * seconds[entry.condition.name][entry.entrant],
+        done=len(found),
+        failed=sum(map(math.isinf, found)),
+    )
+
+
+def _judgement(plan: Plan, race: Sequence[Entry], bits: Bits, seconds: Seconds | None) -> Judgement | None:
+    """At equal steps; with `seconds`, at those that each entrant can take in the time of the first one."""
+    runs: dict[str, list[Run]] = {}
+    steps: dict[str, int] = {}
+    for entry in race:
+        lr = entry.best_lr(bits)
+        n = entry.open.steps if seconds is None else steps_of_equal_seconds(entry, seconds)
+        judging = [] if lr is None else entry.judging(lr, n)
+        begun = [run for run in judging if run.key in bits]
+        if begun and all(math.isfinite(bits[run.key]) for run in begun):
+            runs[entry.entrant], steps[entry.entrant] = judging, n
+    if len(runs) < 2:
+        return None
+    seeds = [i for i in range(plan.seeds) if all(each[i].key in bits for each in runs.values())]
+    if not seeds:
+        return None
+    losses = np.array([[bits[each[i].key] for i in seeds] for each in runs.values()])
+    verdict = judge(tuple(runs), losses, plan.smallest_difference)
+    numbers = tuple(seed + 1 for seed in seeds)
+    return Judgement(tuple(runs), numbers, losses, tuple(steps.values()), verdict)
+
+
+def _on_the_plan(
+    plan: Plan, rows: Mapping[str, Mapping[str, Any]], known: Collection[str], earlier: Mapping[str, Plan]
+) -> Iterator[str]:
+    """Whether the plan was changed after runs had been done, and how."""
+    others = Counter(row["plan"] for row in rows.values() if row["plan"] != plan.digest)
+    for digest, n in others.items():
+        before = earlier.get(digest)
+        changes = "" if before is None else f": {'; '.join(differences(before, plan))}"
+        yield f"The plan was changed after {n} of the runs{changes or ', and what it was is not known'}."
+    unused = sum(key not in known for key in rows)
+    if unused:
+        yield f"{unused} runs do not belong to this plan, or to this version of microgpt, and do not count."
+
+
+def _on_pairing(plan: Plan) -> Iterator[str]:
+    """What the runs of a seed have in common."""
+    for condition in plan.places():
+        configs = [plan.config(condition, entrant) for entrant in plan.entrants]
+        walks = {(c.seq_len, c.stride or c.seq_len, c.batch_size, c.order, c.val_fraction) for c in configs}
+        tensors = [table(config.architecture(2).sizes) for config in configs]
+        alike = {
+            first.name
+            for first, *others in zip(*tensors, strict=True)
+            if all(other.shape == first.shape for other in others)
+        }
+        others = [tensor.name for tensor in tensors[0] if tensor.name not in alike]
+        if len(walks) > 1 or others or len({config.init for config in configs}) > 1:
+            where = f"In the condition {condition.name}, " if len(plan.places()) > 1 else ""
+            what = []
+            if len(walks) > 1:
+                what.append("the order in which they read the text")
+            what += [f"the initial values of {', '.join(others)}"] if others else []
+            what += ["how large the embeddings are at first"] if len({c.init for c in configs}) > 1 else []
+            sentence = f"the runs of a seed differ between entrants in {' and in '.join(what)}."
+            yield where + sentence if where else sentence[0].upper() + sentence[1:]
+            return
+
+
+def _on_rates(findings: Sequence[Finding]) -> Iterator[str]:
+    for finding in findings:
+        edges = [side.name for side in finding.sides if side.at_the_edge]
+        if edges:
+            yield (
+                f"{finding.condition}: the best rate of {', '.join(edges)} is the last one that was tried on its "
+                "side, so a better one may lie beyond."
+            )
+
+
+def _on_failures(findings: Sequence[Finding]) -> Iterator[str]:
+    for finding in findings:
+        for side in finding.sides:
+            if side.failed:
+                yield (
+                    f"{finding.condition}: {side.failed} of {side.done} runs of {side.name} stopped being finite, "
+                    "so it is not compared."
+                )
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if hasattr(value, "_asdict"):
+        return {key: _plain(each) for key, each in value._asdict().items()}
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

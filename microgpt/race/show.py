@@ -1,0 +1,307 @@
+"""What a race shows: how far it is, the table as it stands, and its report at the end."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from microgpt.console import Display, duration
+from microgpt.machine.budget import format_bytes
+from microgpt.machine.cores import available_cores
+from microgpt.race.files import write_files
+from microgpt.race.plan import Plan
+from microgpt.race.race import Race
+from microgpt.race.report import Finding, Judgement, Report, report
+from microgpt.race.runs import Seconds, due, entries, not_known_yet
+from microgpt.race.statistics import Interval, Pair
+from microgpt.race.worker import Timing
+from microgpt.terminal.invocation import pasteable
+
+LINE_SECONDS = 10.0  # between lines off a terminal
+LIVE_SECONDS = 0.5  # between two looks at the table on one
+
+
+class Scoreboard:
+    """Shows a race to a person; with `as_json`, also each result and the report on standard output as JSON."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._display = Display()
+        self._as_json = as_json
+        self._live: Live | None = None
+        self._begun = time.monotonic()
+        self._shown_at = 0.0
+        self._line_at = self._begun
+        self._n_done, self._work_done = 0, 0.0
+        self._condition = ""
+
+    def note(self, text: str) -> None:
+        self._display.note(text)
+
+    def working(self, what: str, so_far: str) -> None:
+        self._display.working(what, so_far)
+
+    def idle(self) -> None:
+        self._display.idle()
+
+    def started(self, race: Race) -> None:
+        """Say what is left to do."""
+        plan = race.plan
+        self._begun = self._line_at = time.monotonic()
+        self._condition = plan.places()[0].name
+        for line in warnings(plan):
+            self.note(line)
+
+    def finished_a_run(self, race: Race, row: dict[str, Any]) -> None:
+        self._n_done += 1
+        self._condition = row["condition"]
+        self._work_done += race.typical_seconds(row["condition"], row["entrant"], row["steps"])
+        if self._as_json:
+            print(json.dumps(row), flush=True)
+        if row["problem"] is not None and not self._display.live:
+            self.note(f"{row['condition']}, {row['entrant']}, rate {row['lr']:g}: {row['problem']}")
+
+    def looked(self, race: Race) -> None:
+        now = time.monotonic()
+        if self._display.live and now - self._shown_at > LIVE_SECONDS:
+            self._shown_at = now
+            if self._live is None:
+                self._live = Live(console=self._display.console, transient=True, auto_refresh=False)
+                self._live.start()
+            progress = Text(self._progress(race))
+            table = as_rich(
+                ["", "rate", "runs", "bits/char"], _so_far(race, self._condition), self._condition
+            )
+            self._live.update(Group(table, progress), refresh=True)
+        elif not self._display.live and now - self._line_at > LINE_SECONDS:
+            self._line_at = now
+            self.note(self._progress(race))
+
+    def _progress(self, race: Race) -> str:
+        done = len(race.results.rows)
+        line = f"{done:,} of {done + race.runs_left:,} runs"
+        if race.runs_left == 0:
+            return line
+        elapsed = time.monotonic() - self._begun
+        left = race.seconds_left / race.n_workers
+        if self._work_done:  # as this machine has done until now
+            left = race.seconds_left * elapsed / self._work_done
+        return f"{line}, {race.n_workers} at a time, about {duration(left)} left"
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._display.close()
+
+    def finished(self, race: Race, earlier: Mapping[str, Plan], *, done: bool) -> None:
+        """Write the files and print the report; where the race is not done, also the command that goes on."""
+        self.close()
+        found = report(race.plan, race.results.rows, race.results.bits, race.seconds, earlier)
+        files = write_files(race.directory, race.results.rows, found, self.note)
+        if self._as_json:
+            print(json.dumps({"report": found.as_json(), "files": [str(path) for path in files]}), flush=True)
+        else:
+            print_report(found)
+            print("\nfiles: " + ", ".join(str(path) for path in files))
+        if not done:
+            self._display.note(
+                f"{found.left:,} runs are left; to go on: {pasteable('race', race.directory)}", wrapped=False
+            )
+
+
+def warnings(plan: Plan) -> Iterator[str]:
+    """What a user should know before the first run."""
+    from microgpt.race.statistics import least_seeds
+
+    n_pairs = math.comb(len(plan.entrants), 2)
+    if plan.seeds < least_seeds(n_pairs):
+        yield (
+            f"with {plan.seeds} seeds no difference can be found, however large: {n_pairs} pairs of entrants "
+            f"need at least --seeds {least_seeds(n_pairs)}"
+        )
+    for condition in plan.places():
+        for entrant in plan.entrants:
+            config = plan.config(condition, entrant)
+            if config.learning_rate(config.steps - 1) > 0.1 * config.rates.lr:
+                yield (
+                    f"the rate of {entrant} does not go to 0: differences at such an end often vanish with the "
+                    "rate; --schedule linear would lower it"
+                )
+        break
+
+
+def estimate(
+    plan: Plan, timings: Mapping[str, Mapping[str, Timing]], n_processes: int | None, board: Scoreboard
+) -> None:
+    """Print how many runs a race has, how long they take, and how much memory."""
+    board.close()
+    race = entries(plan)
+    seconds: Seconds = {name: {key: each.step for key, each in of.items()} for name, of in timings.items()}
+    known = due(race, {}, seconds)
+    unknown = not_known_yet(race, {})
+
+    def time_of(entry_condition: str, entrant: str, steps: int) -> float:
+        timing = timings[entry_condition][entrant]
+        return timing.step * steps + timing.evaluation
+
+    total = sum(time_of(run.condition.name, run.entrant, run.config.steps) for run in known)
+    waiting = [entry for entry in race if entry.best_lr({}) is None]
+    if waiting:
+        each = sum(time_of(e.condition.name, e.entrant, e.open.steps) for e in waiting) / len(waiting)
+        total += unknown * each
+    number = n_processes or available_cores()
+    resident = max(timing.resident for of in timings.values() for timing in of.values())
+    for line in warnings(plan):
+        board.note(line)
+    print(
+        f"{len(known) + unknown:,} runs, and {plan.tuning_seeds} more for each further rate that an entrant "
+        "needs\n"
+        f"about {duration(total / number)} on {number} processes\n"
+        f"about {format_bytes(number * resident)} of memory for {number} processes"
+    )
+
+
+def _so_far(race: Race, condition: str) -> list[list[str]]:
+    """A row for each entrant of a condition: its rate, the runs that are done, and their mean."""
+    bits = race.results.bits
+    rows = []
+    for entry in race.entries:
+        if entry.condition.name != condition:
+            continue
+        lr = entry.best_lr(bits)
+        if lr is None:
+            tried = sum(len(rate.bits) for rate in entry.rates(bits))
+            rows.append([entry.entrant, "", f"{tried} of tuning", ""])
+            continue
+        found = [bits[run.key] for run in entry.judging(lr) if run.key in bits]
+        mean = f"{statistics.fmean(found):.4f}" if found else ""
+        rows.append([entry.entrant, f"{lr:.2g}", f"{len(found)} of {race.plan.seeds}", mean])
+    return rows
+
+
+def as_rich(header: list[str], rows: list[list[str]], title: str = "") -> Table:
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for i, name in enumerate(header):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def as_text(header: list[str], rows: list[list[str]]) -> str:
+    """The same table for files and pipes."""
+    lines = [header, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def print_report(found: Report) -> None:
+    """The report on standard output."""
+    console = Console(highlight=False, emoji=False) if sys.stdout.isatty() else None
+    for finding in found.findings:
+        title = f"\n{finding.condition}: bits per character of the held-out text"
+        print(title)
+        _print_table(HEADER, list(_rows(finding)), console)
+        for judgement, what in (
+            (finding.equal_steps, "With equal steps"),
+            (finding.equal_seconds, "With equal seconds"),
+        ):
+            if judgement is not None:
+                print(f"\n{what}, {len(judgement.seeds)} seeds: {verdict(judgement)}")
+                _print_table(PAIRS, [_pair(pair) for pair in judgement.verdict.pairs], console)
+    for note in found.notes:
+        print(f"\n{note}")
+
+
+def _print_table(header: list[str], rows: list[list[str]], console: Console | None) -> None:
+    if console is None:
+        print(as_text(header, rows))
+    else:
+        console.print(as_rich(header, rows))
+
+
+HEADER = ["", "rate", "steps", "seconds", "bits/char", "95% interval", "in equal seconds", "95% interval"]
+PAIRS = ["", "difference", "95% interval", "p (Holm)", ""]
+
+
+def _rows(finding: Finding) -> Iterator[list[str]]:
+    """The entrants, the best first; those of which too little is known last."""
+    known = _means(finding.equal_steps)
+    in_time = _means(finding.equal_seconds)
+    for side in sorted(finding.sides, key=lambda side: known.get(side.name, (math.inf, None))[0]):
+        mean, interval = known.get(side.name, (math.nan, None))
+        timed_mean, timed_interval = in_time.get(side.name, (math.nan, None))
+        yield [
+            side.name,
+            "" if side.lr is None else f"{side.lr:.2g}",
+            f"{side.steps:,}",
+            f"{side.seconds:.1f}",
+            "failed" if side.failed else _number(mean),
+            _interval(interval),
+            _number(timed_mean),
+            _interval(timed_interval),
+        ]
+
+
+def _means(judgement: Judgement | None) -> dict[str, tuple[float, Interval | None]]:
+    if judgement is None:
+        return {}
+    return {standing.name: (standing.mean, standing.interval) for standing in judgement.verdict.standings}
+
+
+def verdict(judgement: Judgement) -> str:
+    """What was found, in a sentence."""
+    found = judgement.verdict
+    if found.winner is not None:
+        return f"{found.winner} is better than every other one."
+    if len(found.unbeaten) == len(judgement.names):
+        return "no difference was found."
+    return f"no single winner; nothing was found to be better than {' or '.join(found.unbeaten)}."
+
+
+def _pair(pair: Pair) -> list[str]:
+    better, worse, sign = (
+        (pair.first, pair.second, 1) if pair.difference <= 0 else (pair.second, pair.first, -1)
+    )
+    interval = pair.interval
+    if interval is not None and sign < 0:
+        interval = Interval(-interval.high, -interval.low)
+    if pair.winner is not None:
+        says = f"{better} is better"
+    elif pair.within is not None:
+        says = f"within {pair.within:.4f} at 95%"
+        if pair.seeds_needed is not None:
+            says += f"; {pair.seeds_needed:,} seeds would be needed"
+    else:
+        says = "too few seeds"
+    return [
+        f"{better} - {worse}",
+        f"{sign * pair.difference:+.4f}",
+        _interval(interval, "+"),
+        f"{pair.adjusted_p:.4f}",
+        says,
+    ]
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}"
+
+
+def _interval(interval: Interval | None, sign: str = "") -> str:
+    return "" if interval is None else f"{interval.low:{sign}.4f} to {interval.high:{sign}.4f}"

@@ -1,0 +1,117 @@
+"""The plan of a race from the words of a command line."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, get_type_hints
+
+from microgpt.bounds import option_name
+from microgpt.config import HINTS, TrainConfig
+from microgpt.errors import UsageError, shown
+from microgpt.fields import checked
+from microgpt.race.plan import DECIDED_HERE, Plan, plan_of
+
+_KINDS = get_type_hints(TrainConfig)
+
+
+def texts_and_options(words: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]:
+    """The texts among the words, and the values of each option of `microgpt train`.
+
+    `--seq-len 32,128` and `--seq-len=32,128` give an option two values, and `--token-shift,no-token-shift` is
+    how one that is on or off gets both. Raises UsageError.
+    """
+    texts: list[str] = []
+    options: dict[str, list[Any]] = {}
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if not word.startswith("--"):
+            texts.append(word)
+            continue
+        name, has_value, value = word[2:].partition("=")
+        switches = _switches(name)
+        if switches:
+            if has_value:
+                raise UsageError(f"--{name} takes no value")
+            options |= switches
+            continue
+        if not has_value:
+            if not left:
+                raise UsageError(f"{word} needs a value")
+            value = left.pop(0)
+        options |= valued(name, value)
+    return texts, options
+
+
+def valued(name: str, values: str) -> dict[str, list[Any]]:
+    """An option and its values, which commas separate. Raises UsageError."""
+    key = "heads" if name == "layouts" else name.replace("-", "_")
+    if key in DECIDED_HERE:
+        raise UsageError(f"leave --{name} away: {DECIDED_HERE[key]}")
+    found: list[Any] = []
+    for part in values.split(","):
+        value: Any = part.strip()
+        kind = str(_KINDS.get(key, ""))
+        try:
+            value = int(value) if "int" in kind else float(value) if "float" in kind else value
+        except ValueError:
+            pass  # `checked` says what it should be
+        found.append(next(iter(checked(TrainConfig, {key: value}, f"--{name}", HINTS).values())))
+    if len(set(found)) < len(found):
+        raise UsageError(f"--{name} {values}: name each value once")
+    return {key: found}
+
+
+def _switches(name: str) -> dict[str, list[Any]]:
+    """The values of options that are on or off, such as `no-token-shift`; empty if it is no such option."""
+    found: dict[str, list[Any]] = {}
+    for part in name.split(","):
+        key = part.removeprefix("no-").replace("-", "_")
+        if _KINDS.get(key) is not bool and _KINDS.get(key) != "bool":
+            return {}
+        found.setdefault(key, []).append(not part.startswith("no-"))
+    return found
+
+
+def plan_from(
+    texts: Sequence[str], options: Mapping[str, list[Any]], across: Sequence[str], settings: Mapping[str, Any]
+) -> Plan:
+    """The plan in which every option with several values is one by which entrants differ.
+
+    across    options, as `seq-len=32,128`, that are conditions instead: the race is held once with each
+    settings  the other fields of the plan, as far as they are given
+    """
+    conditions: dict[str, list[Any]] = {}
+    for each in across:
+        name, has_value, values = each.partition("=")
+        if not has_value:
+            raise UsageError(f"--across {shown(each)} should be an option and its values, as seq-len=32,128")
+        conditions |= valued(name, values)
+    for name in conditions:
+        if name in options:
+            raise UsageError(f"--{option_name(name)} is given twice: once of it with --across")
+    varied = {name: values for name, values in options.items() if len(values) > 1}
+    return plan_of(
+        {
+            **settings,
+            "texts": list(texts),
+            "options": {name: values[0] for name, values in options.items() if len(values) == 1},
+            "entrants": _products(varied) if varied else {},
+            "conditions": _products(conditions) if conditions else {},
+        },
+        "the race",
+    )
+
+
+def _products(varied: Mapping[str, list[Any]]) -> dict[str, dict[str, Any]]:
+    """Every combination of values, by a name that says them."""
+    combinations = [dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())]
+    return {" ".join(_word(name, value) for name, value in each.items()): each for each in combinations}
+
+
+def _word(name: str, value: Any) -> str:
+    """A value as it is called in the names of entrants and conditions: words alone, numbers with the option."""
+    if isinstance(value, bool):
+        return option_name(name) if value else f"no-{option_name(name)}"
+    return value if isinstance(value, str) else f"{option_name(name)} {value}"

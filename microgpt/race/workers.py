@@ -1,0 +1,171 @@
+"""The processes that a race is run by: one for each core of this machine, or the ranks that mpiexec starts."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from microgpt.errors import MicrogptError
+from microgpt.machine.cores import available_cores
+from microgpt.terminal.interruption import INTERRUPTED
+
+T = TypeVar("T")
+
+# The variables by which a process learns from its mpiexec how many there are: MPICH and Intel MPI, Open MPI
+RANKS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+# A process that the system ends, as when the memory is used up, is started again; but not for ever.
+MOST_LOSSES = 3
+LOOK_SECONDS = 0.1
+
+
+class Workers:
+    """Runs functions in other processes. One that ends unexpectedly is replaced, and its work done again.
+
+    number  how many run at once
+    """
+
+    def __init__(self, start: Callable[[], Executor], number: int) -> None:
+        self._start, self.number = start, number
+        self._executor = start()
+        self._waiting: dict[Future[Any], tuple[Callable[[Any], Any], Any]] = {}
+        self._losses = 0
+
+    def submit(self, function: Callable[[T], Any], argument: T) -> None:
+        """Call the function with this argument in one of the processes."""
+        with _hidden_from_signals():  # processes that start here do not hear Ctrl-C before they ignore it
+            future = self._executor.submit(function, argument)
+        self._waiting[future] = function, argument
+
+    def done(self) -> list[Any]:
+        """What has been returned since the last call, after a moment at the most.
+
+        Raises what a function has raised, and MicrogptError where processes end again and again.
+        """
+        finished, _ = wait(self._waiting, LOOK_SECONDS, FIRST_COMPLETED)
+        results = []
+        try:
+            for future in finished:
+                results.append(future.result())
+                del self._waiting[future]
+        except BrokenProcessPool:
+            self._start_again()
+        self._losses = 0 if results else self._losses
+        return results
+
+    @property
+    def n_waiting(self) -> int:
+        """How many calls have not returned yet."""
+        return len(self._waiting)
+
+    def cancel(self) -> None:
+        """Give up what has not begun."""
+        for future in self._waiting:
+            future.cancel()
+
+    def _start_again(self) -> None:
+        """A new pool for what the broken one has not done: results that it has returned are not lost."""
+        self._losses += 1
+        if self._losses > MOST_LOSSES:
+            raise MicrogptError(
+                "the processes of the race end before they have done anything: there may be too little "
+                "memory; use fewer --processes"
+            )
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor = self._start()
+        unfinished = [
+            work
+            for future, work in self._waiting.items()
+            if not future.done() or future.cancelled() or isinstance(future.exception(), BrokenProcessPool)
+        ]
+        kept = {
+            future: work
+            for future, work in self._waiting.items()
+            if future.done() and not future.cancelled() and future.exception() is None
+        }
+        self._waiting = kept
+        for function, argument in unfinished:
+            self.submit(function, argument)
+
+
+@contextlib.contextmanager
+def processes(number: int | None) -> Iterator[Workers]:
+    """Processes on this machine, one for each core that this one may use if no number is given.
+
+    At the end of the block, and at the end of this process, however it ends, they end too.
+    """
+    from microgpt.race.worker import begin
+
+    cores = available_cores()
+    if number is not None and number > cores:
+        raise MicrogptError(f"--processes {number}: this machine has {cores} cores to give")
+    context = multiprocessing.get_context("spawn")
+    ends = []
+
+    def start() -> Executor:
+        leading, mine = context.Pipe(duplex=False)
+        ends.append((leading, mine))
+        return ProcessPoolExecutor(number or cores, context, initializer=begin, initargs=(leading,))
+
+    workers = Workers(start, number or cores)
+    try:
+        yield workers
+    finally:
+        for leading, mine in ends:
+            mine.close()  # what runs is not waited for
+            leading.close()
+        workers._executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def mpi_ranks() -> Iterator[Workers | None]:
+    """The processes that mpiexec has started, all but the first, which leads and gets the workers.
+
+    The others work within `with` until the first one has left it; they get None.
+    """
+    try:
+        from mpi4py import MPI
+        from mpi4py.futures import MPICommExecutor
+    except ImportError as error:
+        raise MicrogptError(
+            f"mpiexec has started {ranks()} processes, but mpi4py cannot be imported ({error}): "
+            "pip install 'microgpt-numba[mpi]'"
+        ) from None
+    with MPICommExecutor(MPI.COMM_WORLD, root=0) as executor:
+        if executor is None:
+            yield None
+            return
+        workers = Workers(lambda: executor, MPI.COMM_WORLD.Get_size() - 1)
+        try:
+            yield workers
+        except BaseException:
+            workers.cancel()
+            raise
+        if workers.n_waiting:  # what runs is not waited for
+            sys.stdout.flush()
+            sys.stderr.flush()
+            MPI.COMM_WORLD.Abort(INTERRUPTED)
+
+
+def ranks() -> int:
+    """How many processes mpiexec has started, or 1 without one."""
+    return max((int(os.environ[name]) for name in RANKS if os.environ.get(name, "").isdecimal()), default=1)
+
+
+@contextlib.contextmanager
+def _hidden_from_signals() -> Iterator[None]:
+    """Keep Ctrl-C from the processes and threads that start in this block; this one hears it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
