@@ -39,17 +39,14 @@ def race(
 
     words  texts and options of `microgpt train`; or a plan, a file that ends in .toml; or a race's directory
     """
-    board = Scoreboard(as_json=as_json)
-    plan, directory = _planned(words, across, settings)
-    if dry_run:
-        plan = settled(plan)
-        with _workers(1 if ranks() == 1 else None) as workers:
-            if workers is not None:
-                timings = timed(plan, workers, board, DRY_TURNS)
-                show.estimate(plan, timings, n_processes, board)
-        return True
     with _workers(n_processes) as workers:
-        if workers is None:  # a rank that has done what the first one asked for
+        if workers is None:  # a process of mpiexec that has done what the first one asked for
+            return True
+        board = Scoreboard(as_json=as_json)
+        plan, directory = _planned(words, across, settings)
+        if dry_run:
+            plan = settled(plan)
+            show.estimate(plan, timed(plan, workers, board, DRY_TURNS), workers.number, board)
             return True
         return _hold(plan, directory or out, workers, board)
 

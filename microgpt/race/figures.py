@@ -1,3 +1,5 @@
 """Stub."""
+
+
 def draw(report, directory):
     return []

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from microgpt import __version__
 from microgpt.bounds import option_name
 from microgpt.config import HINTS, TrainConfig
 from microgpt.errors import MicrogptError, shown, shown_path
@@ -150,17 +151,17 @@ class Plan:
 # One line above each key of the file
 COMMENTS = {
     "texts": "the end of each text is held out, and judges: --val-fraction",
-    "seeds": "runs of each entrant that are judged, at its best rate; the same seeds for all, so runs come in "
-    "pairs\n# with the same order of the text and the same initial values",
+    "seeds": "runs of each entrant that are judged, at its best rate; all entrants have the same seeds, "
+    "so the same\n# initial values and the same order of the text",
     "tuning_seeds": "other seeds, on which each entrant's rate is chosen",
-    "rates": "tried at first, a factor of sqrt(2) apart; more are added where the best is the last on its side",
+    "rates": "tried at first, a factor of sqrt(2) apart; more follow where the best is the last on its side",
     "smallest_difference": "bits per character; smaller differences are of no interest",
-    "equal_seconds": "the race is held a second time with the steps that take as long as the first entrant's",
+    "equal_seconds": "whether entrants race once more with the steps that take as long as the first one's",
 }
 JUDGED = """\
 # Judged by the bits per character of the whole held-out text, at the end of each run. Of two entrants one is
-# called better where both tests agree: the 95% BCa bootstrap interval of the paired differences excludes 0, and
-# the sign-flip permutation test is below 5% after Holm's adjustment for all pairs of a condition.
+# called better where both tests agree: the 95% BCa bootstrap interval of the paired differences leaves out 0,
+# and the sign-flip permutation test is below 5% after Holm's adjustment for all pairs of a condition.
 """
 
 
@@ -177,6 +178,14 @@ def to_toml(plan: Plan) -> str:
     lines.append("\n# options of `microgpt train`: of every run, and of each entrant\n")
     tables = {"options": plan.options, "entrants": plan.entrants, "conditions": plan.conditions}
     lines.append(tomli_w.dumps({name: table for name, table in tables.items() if table}))
+    given = {
+        name for table in (plan.options, *plan.entrants.values(), *plan.conditions.values()) for name in table
+    }
+    lines.append(f"\n# All other options are those of microgpt {__version__}:\n")
+    for option in dataclasses.fields(TrainConfig):
+        if option.name not in given | DECIDED_HERE.keys() and option.default is not None:
+            value = HELD_OUT if option.name == "val_fraction" else option.default
+            lines.append(f"# {option.name} = {value}\n")
     return "".join(lines)
 
 
@@ -204,14 +213,15 @@ def plan_of(values: Mapping[str, Any], source: str) -> Plan:
     for name, table in tables.items():
         if not isinstance(table, Mapping):
             raise MicrogptError(f"{source}: {name} should be a table of options")
-    simple = checked(_Simple, {key: value for key, value in values.items() if key not in tables}, source)
+
+    def named(name: str) -> dict[str, dict[str, Any]]:
+        return {key: _options(each, f"{source}, {key}") for key, each in tables[name].items()}
+
     return Plan(
-        **simple,
+        **checked(_Simple, {key: value for key, value in values.items() if key not in tables}, source),
         options=_options(tables["options"], source),
-        **{
-            name: {key: _options(each, f"{source}, {key}") for key, each in tables[name].items()}
-            for name in ("entrants", "conditions")
-        },
+        entrants=named("entrants"),
+        conditions=named("conditions"),
     )
 
 

@@ -1,4 +1,4 @@
-"""A race from its first run to its last: the leading process, which hands out the runs and keeps the results."""
+"""A race from its first run to its last: one process leads, hands out the runs and keeps the results."""
 
 from __future__ import annotations
 

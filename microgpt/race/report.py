@@ -1,4 +1,4 @@
-"""What a race has found so far: for each condition the entrants, the pairs and the rates, and how it was held."""
+"""What a race has found so far: in each condition the entrants, the pairs and the rates."""
 
 from __future__ import annotations
 
@@ -211,8 +211,8 @@ def _on_rates(findings: Sequence[Finding]) -> Iterator[str]:
         edges = [side.name for side in finding.sides if side.at_the_edge]
         if edges:
             yield (
-                f"{finding.condition}: the best rate of {', '.join(edges)} is the last one that was tried on its "
-                "side, so a better one may lie beyond."
+                f"{finding.condition}: the best rate of {', '.join(edges)} is the last one that was tried on "
+                "its side, so a better one may lie beyond."
             )
 
 
@@ -221,8 +221,8 @@ def _on_failures(findings: Sequence[Finding]) -> Iterator[str]:
         for side in finding.sides:
             if side.failed:
                 yield (
-                    f"{finding.condition}: {side.failed} of {side.done} runs of {side.name} stopped being finite, "
-                    "so it is not compared."
+                    f"{finding.condition}: {side.failed} of {side.done} runs of {side.name} stopped being "
+                    "finite, so it is not compared."
                 )
 
 

@@ -17,7 +17,6 @@ from rich.text import Text
 
 from microgpt.console import Display, duration
 from microgpt.machine.budget import format_bytes
-from microgpt.machine.cores import available_cores
 from microgpt.race.files import write_files
 from microgpt.race.plan import Plan
 from microgpt.race.race import Race
@@ -25,6 +24,7 @@ from microgpt.race.report import Finding, Judgement, Report, report
 from microgpt.race.runs import Seconds, due, entries, not_known_yet
 from microgpt.race.statistics import Interval, Pair
 from microgpt.race.worker import Timing
+from microgpt.terminal.fitting import fitted
 from microgpt.terminal.invocation import pasteable
 
 LINE_SECONDS = 10.0  # between lines off a terminal
@@ -32,7 +32,7 @@ LIVE_SECONDS = 0.5  # between two looks at the table on one
 
 
 class Scoreboard:
-    """Shows a race to a person; with `as_json`, also each result and the report on standard output as JSON."""
+    """Shows a race to a person; with `as_json`, also its results and its report on standard output."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self._display = Display()
@@ -111,7 +111,7 @@ class Scoreboard:
         if self._as_json:
             print(json.dumps({"report": found.as_json(), "files": [str(path) for path in files]}), flush=True)
         else:
-            print_report(found)
+            print_report(found, race)
             print("\nfiles: " + ", ".join(str(path) for path in files))
         if not done:
             self._display.note(
@@ -134,14 +134,14 @@ def warnings(plan: Plan) -> Iterator[str]:
             config = plan.config(condition, entrant)
             if config.learning_rate(config.steps - 1) > 0.1 * config.rates.lr:
                 yield (
-                    f"the rate of {entrant} does not go to 0: differences at such an end often vanish with the "
-                    "rate; --schedule linear would lower it"
+                    f"the rate of {entrant} does not go to 0, and differences at such an end often vanish "
+                    "with the rate: --schedule linear lowers it to 0"
                 )
         break
 
 
 def estimate(
-    plan: Plan, timings: Mapping[str, Mapping[str, Timing]], n_processes: int | None, board: Scoreboard
+    plan: Plan, timings: Mapping[str, Mapping[str, Timing]], n_processes: int, board: Scoreboard
 ) -> None:
     """Print how many runs a race has, how long they take, and how much memory."""
     board.close()
@@ -159,15 +159,14 @@ def estimate(
     if waiting:
         each = sum(time_of(e.condition.name, e.entrant, e.open.steps) for e in waiting) / len(waiting)
         total += unknown * each
-    number = n_processes or available_cores()
     resident = max(timing.resident for of in timings.values() for timing in of.values())
     for line in warnings(plan):
         board.note(line)
     print(
         f"{len(known) + unknown:,} runs, and {plan.tuning_seeds} more for each further rate that an entrant "
         "needs\n"
-        f"about {duration(total / number)} on {number} processes\n"
-        f"about {format_bytes(number * resident)} of memory for {number} processes"
+        f"about {duration(total / n_processes)}, {n_processes} at a time\n"
+        f"about {format_bytes(n_processes * resident)} of memory for {n_processes} processes"
     )
 
 
@@ -190,9 +189,10 @@ def _so_far(race: Race, condition: str) -> list[list[str]]:
 
 
 def as_rich(header: list[str], rows: list[list[str]], title: str = "") -> Table:
+    """A table for a terminal, in which long names are broken."""
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for i, name in enumerate(header):
-        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i > 0)
     for row in rows:
         table.add_row(*map(Text, row))
     return table
@@ -211,58 +211,49 @@ def as_text(header: list[str], rows: list[list[str]]) -> str:
     )
 
 
-def print_report(found: Report) -> None:
-    """The report on standard output."""
-    console = Console(highlight=False, emoji=False) if sys.stdout.isatty() else None
+def print_report(found: Report, race: Race) -> None:
+    """The report on standard output; where nothing can be compared yet, how far the race is."""
     for finding in found.findings:
-        title = f"\n{finding.condition}: bits per character of the held-out text"
-        print(title)
-        _print_table(HEADER, list(_rows(finding)), console)
+        print(f"\n{finding.condition}: bits per character of the held-out text")
+        if finding.equal_steps is None:
+            _print_table(SO_FAR, _so_far(race, finding.condition))
         for judgement, what in (
             (finding.equal_steps, "With equal steps"),
             (finding.equal_seconds, "With equal seconds"),
         ):
             if judgement is not None:
                 print(f"\n{what}, {len(judgement.seeds)} seeds: {verdict(judgement)}")
-                _print_table(PAIRS, [_pair(pair) for pair in judgement.verdict.pairs], console)
+                _print_table(STANDINGS, _standings(finding, judgement))
+                print()
+                smallest = f"{found.plan.smallest_difference:g}"
+                _print_table([*PAIRS, f"seeds for {smallest}"], [_pair(p) for p in judgement.verdict.pairs])
     for note in found.notes:
-        print(f"\n{note}")
+        print("\n" + fitted(note, 0))
 
 
-def _print_table(header: list[str], rows: list[list[str]], console: Console | None) -> None:
-    if console is None:
-        print(as_text(header, rows))
+def _print_table(header: list[str], rows: list[list[str]]) -> None:
+    if sys.stdout.isatty():
+        Console(highlight=False, emoji=False).print(as_rich(header, rows))
     else:
-        console.print(as_rich(header, rows))
+        print(as_text(header, rows))
 
 
-HEADER = ["", "rate", "steps", "seconds", "bits/char", "95% interval", "in equal seconds", "95% interval"]
-PAIRS = ["", "difference", "95% interval", "p (Holm)", ""]
+SO_FAR = ["", "rate", "runs", "bits/char"]
+STANDINGS = ["", "rate", "steps", "seconds", "bits/char", "95% interval"]
+PAIRS = ["", "difference", "95% interval", "p (Holm)", "result"]
 
 
-def _rows(finding: Finding) -> Iterator[list[str]]:
-    """The entrants, the best first; those of which too little is known last."""
-    known = _means(finding.equal_steps)
-    in_time = _means(finding.equal_seconds)
-    for side in sorted(finding.sides, key=lambda side: known.get(side.name, (math.inf, None))[0]):
-        mean, interval = known.get(side.name, (math.nan, None))
-        timed_mean, timed_interval = in_time.get(side.name, (math.nan, None))
-        yield [
-            side.name,
-            "" if side.lr is None else f"{side.lr:.2g}",
-            f"{side.steps:,}",
-            f"{side.seconds:.1f}",
-            "failed" if side.failed else _number(mean),
-            _interval(interval),
-            _number(timed_mean),
-            _interval(timed_interval),
-        ]
-
-
-def _means(judgement: Judgement | None) -> dict[str, tuple[float, Interval | None]]:
-    if judgement is None:
-        return {}
-    return {standing.name: (standing.mean, standing.interval) for standing in judgement.verdict.standings}
+def _standings(finding: Finding, judgement: Judgement) -> list[list[str]]:
+    """The entrants, the best first."""
+    sides = {side.name: side for side in finding.sides}
+    rows = []
+    for standing, steps in zip(judgement.verdict.standings, judgement.steps, strict=True):
+        side = sides[standing.name]
+        seconds = side.seconds * steps / side.steps
+        rate, mean = f"{side.lr:.2g}", f"{standing.mean:.4f}"
+        row = [standing.name, rate, f"{steps:,}", f"{seconds:.1f}", mean, _interval(standing.interval)]
+        rows.append((standing.mean, row))
+    return [row for _, row in sorted(rows, key=lambda each: each[0])]
 
 
 def verdict(judgement: Judgement) -> str:
@@ -272,36 +263,28 @@ def verdict(judgement: Judgement) -> str:
         return f"{found.winner} is better than every other one."
     if len(found.unbeaten) == len(judgement.names):
         return "no difference was found."
-    return f"no single winner; nothing was found to be better than {' or '.join(found.unbeaten)}."
+    return f"nothing was found to be better than {' or '.join(found.unbeaten)}."
 
 
 def _pair(pair: Pair) -> list[str]:
-    better, worse, sign = (
-        (pair.first, pair.second, 1) if pair.difference <= 0 else (pair.second, pair.first, -1)
-    )
-    interval = pair.interval
-    if interval is not None and sign < 0:
-        interval = Interval(-interval.high, -interval.low)
+    """A pair, the one with the lower mean first."""
+    names, difference, interval = [pair.first, pair.second], pair.difference, pair.interval
+    if difference > 0:
+        names, difference = names[::-1], -difference
+        interval = None if interval is None else Interval(-interval.high, -interval.low)
     if pair.winner is not None:
-        says = f"{better} is better"
-    elif pair.within is not None:
-        says = f"within {pair.within:.4f} at 95%"
-        if pair.seeds_needed is not None:
-            says += f"; {pair.seeds_needed:,} seeds would be needed"
+        result = "better"
     else:
-        says = "too few seeds"
+        result = "too few seeds" if pair.within is None else f"within {pair.within:.4f}"
     return [
-        f"{better} - {worse}",
-        f"{sign * pair.difference:+.4f}",
-        _interval(interval, "+"),
+        " - ".join(names),
+        f"{difference:.4f}",
+        _interval(interval),
         f"{pair.adjusted_p:.4f}",
-        says,
+        result,
+        "" if pair.seeds_needed is None else f"{pair.seeds_needed:,}",
     ]
 
 
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.4f}"
-
-
-def _interval(interval: Interval | None, sign: str = "") -> str:
-    return "" if interval is None else f"{interval.low:{sign}.4f} to {interval.high:{sign}.4f}"
+def _interval(interval: Interval | None) -> str:
+    return "" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"

@@ -1,20 +1,20 @@
-"""What the losses of a race say: which entrant is better, by how much at least, or how near two of them are.
+"""What the losses of a race say: which entrant is better, or how large a difference can still be.
 
-A race trains each of its entrants with the same seeds. A seed is lucky or unlucky for all of them together, so
-what is judged is not the losses but their differences, seed by seed: they are paired. For each pair of entrants
-there are
+A race trains each of its entrants with the same seeds. A seed is lucky or unlucky for all of them together,
+so it is the differences of two losses that are judged, seed by seed: they are paired. Each pair has
 
     an interval    for the mean difference, at 95%: the BCa bootstrap (Efron 1987)
-    a p value      of the test that flips the signs of the differences (Fisher 1935), exact for few seeds
-    adjusted       by Holm's method (1979) for all pairs of the race: where nothing differs, a winner is named in
-                   5% of all races at the most, not of all pairs
+    a p value      of the test that flips the signs of the differences (Fisher 1935)
+    adjusted       by Holm's method (1979) for all pairs of the race: where no entrant is better, the
+                   probability of a winner in any of the pairs is at most 5%
 
 A pair has a winner only where both agree: the adjusted p value is at most 5%, and the interval leaves out 0.
-Without a winner it is not said that there is no difference, but how large it can still be: two one-sided tests
-at 5% each (Schuirmann 1987) exclude what lies beyond the interval at 90%.
+Without a winner it is never said that there is no difference, but how large it can still be: two one-sided
+tests at 5% (Schuirmann 1987) exclude what lies beyond the interval at 90%.
 
 Losses are in bits per character, and lower is better. The same losses give the same figures, to the last bit.
-Nothing here is better known than its seeds allow: `benchmarks/false_winners.py` measures how often it is wrong.
+The interval of few seeds is narrower than its name says: `benchmarks/false_winners.py` measures how often it
+has the true difference in it, and how often a winner is a false one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ALPHA = 0.05  # the probability of a false winner in a race, at the most
 LEVEL, WITHIN_LEVEL = 1 - ALPHA, 1 - 2 * ALPHA  # of the intervals, and of those that bound a difference
 POWER = 0.8  # the probability with which a difference is to be found
 RESAMPLES = 9999
-FEWEST_FOR_AN_INTERVAL = 3  # seeds: two of them have no skewness, which the bootstrap corrects for
+FEWEST_FOR_AN_INTERVAL = 3  # seeds
 BATCH = 1000  # resamples that are in memory together
 
 
@@ -73,6 +73,12 @@ class Pair:
     within: float | None
     seeds_needed: int | None  # to find the smallest difference of interest; None where none was named
 
+    @property
+    def loser(self) -> str | None:
+        if self.winner is None:
+            return None
+        return self.second if self.winner == self.first else self.first
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -95,11 +101,12 @@ def judge(
     """What the losses of a race say.
 
     names     of the entrants, all different
-    losses    (entrants, seeds), in bits per character, all finite; a column has the same seed for all entrants
+    losses    (entrants, seeds), in bits per character, all finite; each column is of one seed
     smallest  difference of interest, above 0, for which to say how many seeds it needs
     seed      of the random numbers that choose the resamples
 
-    What is said of a pair, but for the adjustment of its p value, does not depend on the other entrants.
+    Of what is said of a pair, only the adjusted p value and the seeds needed depend on the other entrants.
+    Raises ValueError where a loss is not finite.
     """
     if not np.isfinite(losses).all():
         raise ValueError("a race is judged by finite losses only")
@@ -113,53 +120,55 @@ def judge(
     pairs = []
     for i in range(n_pairs):
         first, second = names[firsts[i]], names[seconds[i]]
-        interval, bound = intervals[i], bounds[i]
-        winner = None
-        if interval is not None and adjusted[i] <= ALPHA:
-            winner = first if interval.high < 0 else second if interval.low > 0 else None
+        winner = winner_of(first, second, intervals[i], adjusted[i])
+        bound = bounds[i] if winner is None else None
         deviation = float(differences[i].std(ddof=1)) if n_seeds > 1 else None
+        needed = None
+        if deviation is not None and smallest is not None:
+            needed = seeds_needed(deviation, smallest, n_pairs)
         pair = Pair(
             first,
             second,
             difference=float(differences[i].mean()),
-            interval=interval,
+            interval=intervals[i],
             deviation=deviation,
             p=float(p_values[i]),
             adjusted_p=float(adjusted[i]),
             winner=winner,
-            within=max(map(abs, bound)) if bound is not None and winner is None else None,
-            seeds_needed=(
-                seeds_needed(deviation, smallest, n_pairs)
-                if deviation is not None and smallest is not None
-                else None
-            ),
+            within=max(-bound.low, bound.high) if bound else None,
+            seeds_needed=needed,
         )
         pairs.append(pair)
     means = losses.mean(axis=1)
-    standings = itertools.starmap(
-        Standing, zip(names, map(float, means), bca_intervals(losses, LEVEL, resamples, seed), strict=True)
-    )
+    standings = zip(names, map(float, means), bca_intervals(losses, LEVEL, resamples, seed), strict=True)
     wins = Counter(pair.winner for pair in pairs)
-    beaten = {pair.first if pair.winner == pair.second else pair.second for pair in pairs if pair.winner}
+    beaten = {pair.loser for pair in pairs}
     return Verdict(
-        tuple(standings),
+        tuple(itertools.starmap(Standing, standings)),
         tuple(pairs),
         winner=next((name for name in names if wins[name] == len(names) - 1 > 0), None),
         unbeaten=tuple(names[i] for i in np.argsort(means, kind="stable") if names[i] not in beaten),
     )
 
 
+def winner_of(first: str, second: str, interval: Interval | None, adjusted_p: float) -> str | None:
+    """The better one of a pair, where the interval and the test agree that there is one."""
+    if interval is None or adjusted_p > ALPHA:
+        return None
+    return first if interval.high < 0 else second if interval.low > 0 else None
+
+
 def bca_intervals(values: Floats, level: float, resamples: int, seed: int) -> list[Interval | None]:
     """An interval for the mean of each row of values (rows, n), all from the same resamples of the columns.
 
-    Where all values of a row are equal, that value is the interval. None for each row where n is below
+    Where all values of a row are equal, that value is the interval. None for every row where n is below
     FEWEST_FOR_AN_INTERVAL.
     """
     n_rows, n = values.shape
     if n < FEWEST_FOR_AN_INTERVAL:
         return [None] * n_rows
-    # The bootstrap is of the deviations from the mean, as they are known to more digits than the values: the
-    # smallest of them would else be lost in rounding, and the interval would not be a number.
+    # The bootstrap is of the deviations from the mean: where the values differ in their last digits only, the
+    # means of resamples would be rounded to the same number, and the interval would be none.
     means = values.mean(axis=1)
     deviations = values - means[:, None]
     ends = np.zeros((2, n_rows))
@@ -189,7 +198,7 @@ def sign_flip_test(differences: Floats, resamples: int, seed: int) -> Floats:
     n_pairs, n_seeds = differences.shape
     if n_pairs == 0 or n_seeds < 2:  # with one seed, both signs give a mean that is as far from 0
         return np.ones(n_pairs)
-    # with fewer, not even the smallest p value could pass Holm's first step
+    # with fewer, not even the smallest p value that random signs can give would pass Holm's first step
     flips = max(resamples, math.ceil(2 * n_pairs / ALPHA))
     result = stats.permutation_test(
         (differences,),
@@ -205,9 +214,9 @@ def sign_flip_test(differences: Floats, resamples: int, seed: int) -> Floats:
 
 
 def holm(p: Floats) -> Floats:
-    """The p values (m,) of m tests, adjusted so that one of them is at most x by chance with probability x.
+    """The p values (m,) of m tests, adjusted: by chance any of them is at most x with probability x or less.
 
-    The smallest is multiplied by m, the next one by m - 1, and so on; none becomes smaller than one before it.
+    The smallest is multiplied by m, the next one by m - 1, and so on; none becomes smaller than those before.
     """
     order = np.argsort(p)
     adjusted = np.empty_like(p)
@@ -216,7 +225,7 @@ def holm(p: Floats) -> Floats:
 
 
 def least_seeds(n_pairs: int) -> int:
-    """With fewer seeds no race of so many pairs can have a winner, however large the differences are.
+    """With fewer seeds, no race with this number of pairs has a winner, however large the differences are.
 
     The smallest p value of n seeds is 2 / 2**n, where all differences have one sign, and Holm's first step
     asks for ALPHA / n_pairs.
@@ -225,13 +234,13 @@ def least_seeds(n_pairs: int) -> int:
 
 
 def seeds_needed(deviation: float, difference: float, n_pairs: int) -> int:
-    """How many seeds it takes to find a difference with probability POWER, in a race of so many pairs.
+    """How many seeds find a difference with probability POWER, in a race with this number of pairs.
 
     deviation   standard deviation of the differences of a pair
     difference  that is to be found, above 0
 
-    The power is that of the paired t test at ALPHA / n_pairs, Holm's first and strictest step. It is an estimate
-    as good as that of the deviation.
+    The power is that of the paired t test at ALPHA / n_pairs, which is Holm's first and strictest step. Never
+    fewer than `least_seeds`.
     """
     level = ALPHA / n_pairs
     least = least_seeds(n_pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
@@ -53,10 +54,8 @@ def valued(name: str, values: str) -> dict[str, list[Any]]:
     for part in values.split(","):
         value: Any = part.strip()
         kind = str(_KINDS.get(key, ""))
-        try:
+        with contextlib.suppress(ValueError):  # `checked` says what it should be
             value = int(value) if "int" in kind else float(value) if "float" in kind else value
-        except ValueError:
-            pass  # `checked` says what it should be
         found.append(next(iter(checked(TrainConfig, {key: value}, f"--{name}", HINTS).values())))
     if len(set(found)) < len(found):
         raise UsageError(f"--{name} {values}: name each value once")
@@ -111,7 +110,7 @@ def _products(varied: Mapping[str, list[Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _word(name: str, value: Any) -> str:
-    """A value as it is called in the names of entrants and conditions: words alone, numbers with the option."""
+    """A value in the name of an entrant or a condition: a word alone, a number with its option."""
     if isinstance(value, bool):
         return option_name(name) if value else f"no-{option_name(name)}"
     return value if isinstance(value, str) else f"{option_name(name)} {value}"

@@ -1,4 +1,4 @@
-"""The processes that a race is run by: one for each core of this machine, or the ranks that mpiexec starts."""
+"""The processes that train for a race: one for each core of this machine, or those that mpiexec starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from microgpt.errors import MicrogptError
 from microgpt.machine.cores import available_cores
@@ -39,9 +39,14 @@ class Workers:
 
     def submit(self, function: Callable[[T], Any], argument: T) -> None:
         """Call the function with this argument in one of the processes."""
-        with _hidden_from_signals():  # processes that start here do not hear Ctrl-C before they ignore it
-            future = self._executor.submit(function, argument)
-        self._waiting[future] = function, argument
+        try:
+            with _hidden_from_signals():  # processes that start here do not hear Ctrl-C before they ignore it
+                future = self._executor.submit(function, argument)
+        except BrokenProcessPool:
+            self._start_again()
+            self.submit(function, argument)
+        else:
+            self._waiting[future] = function, argument
 
     def done(self) -> list[Any]:
         """What has been returned since the last call, after a moment at the most.
@@ -68,6 +73,10 @@ class Workers:
         """Give up what has not begun."""
         for future in self._waiting:
             future.cancel()
+
+    def close(self) -> None:
+        """Wait until the processes have ended."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _start_again(self) -> None:
         """A new pool for what the broken one has not done: results that it has returned are not lost."""
@@ -120,7 +129,7 @@ def processes(number: int | None) -> Iterator[Workers]:
         for leading, mine in ends:
             mine.close()  # what runs is not waited for
             leading.close()
-        workers._executor.shutdown(wait=True, cancel_futures=True)
+        workers.close()
 
 
 @contextlib.contextmanager
@@ -141,7 +150,7 @@ def mpi_ranks() -> Iterator[Workers | None]:
         if executor is None:
             yield None
             return
-        workers = Workers(lambda: executor, MPI.COMM_WORLD.Get_size() - 1)
+        workers = Workers(lambda: cast(Executor, executor), MPI.COMM_WORLD.Get_size() - 1)
         try:
             yield workers
         except BaseException:
