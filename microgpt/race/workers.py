@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from microgpt.errors import MicrogptError
 from microgpt.machine.cores import available_cores
@@ -25,82 +25,80 @@ MOST_LOSSES = 3
 LOOK_SECONDS = 0.1
 
 
-class Workers:
-    """Runs functions in other processes. One that ends unexpectedly is replaced, and its work done again.
+class _Call(NamedTuple):
+    executor: Executor
+    function: Callable[[Any], Any]
+    argument: Any
 
-    number  how many run at once
+
+class Workers:
+    """Calls functions in other processes. A process that ends unexpectedly is replaced, and its call repeated.
+
+    number  how many calls run at once
     """
 
     def __init__(self, start: Callable[[], Executor], number: int) -> None:
         self._start, self.number = start, number
         self._executor = start()
-        self._waiting: dict[Future[Any], tuple[Callable[[Any], Any], Any]] = {}
+        self._calls: dict[Future[Any], _Call] = {}
         self._losses = 0
 
     def submit(self, function: Callable[[T], Any], argument: T) -> None:
         """Call the function with this argument in one of the processes."""
+        executor = self._executor
         try:
             with _hidden_from_signals():  # processes that start here do not hear Ctrl-C before they ignore it
-                future = self._executor.submit(function, argument)
+                future = executor.submit(function, argument)
         except BrokenProcessPool:
-            self._start_again()
+            self._replace(executor)
             self.submit(function, argument)
         else:
-            self._waiting[future] = function, argument
+            self._calls[future] = _Call(executor, function, argument)
 
     def done(self) -> list[Any]:
         """What has been returned since the last call, after a moment at the most.
 
         Raises what a function has raised, and MicrogptError where processes end again and again.
         """
-        finished, _ = wait(self._waiting, LOOK_SECONDS, FIRST_COMPLETED)
+        finished, _ = wait(self._calls, LOOK_SECONDS, FIRST_COMPLETED)
         results = []
-        try:
-            for future in finished:
+        for future in finished:
+            call = self._calls.pop(future)
+            try:
                 results.append(future.result())
-                del self._waiting[future]
-        except BrokenProcessPool:
-            self._start_again()
-        self._losses = 0 if results else self._losses
+            except BrokenProcessPool:
+                self._replace(call.executor)
+                self.submit(call.function, call.argument)
+        if results:
+            self._losses = 0
         return results
 
-    @property
-    def n_waiting(self) -> int:
-        """How many calls have not returned yet."""
-        return len(self._waiting)
-
-    def cancel(self) -> None:
-        """Give up what has not begun."""
-        for future in self._waiting:
-            future.cancel()
-
-    def close(self) -> None:
-        """Wait until the processes have ended."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
-
-    def _start_again(self) -> None:
-        """A new pool for what the broken one has not done: results that it has returned are not lost."""
+    def _replace(self, broken: Executor) -> None:
+        """Begin with new processes, unless that was done since the others have ended."""
+        if broken is not self._executor:
+            return
         self._losses += 1
         if self._losses > MOST_LOSSES:
             raise MicrogptError(
                 "the processes of the race end before they have done anything: there may be too little "
                 "memory; use fewer --processes"
             )
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        broken.shutdown(wait=False, cancel_futures=True)
         self._executor = self._start()
-        unfinished = [
-            work
-            for future, work in self._waiting.items()
-            if not future.done() or future.cancelled() or isinstance(future.exception(), BrokenProcessPool)
-        ]
-        kept = {
-            future: work
-            for future, work in self._waiting.items()
-            if future.done() and not future.cancelled() and future.exception() is None
-        }
-        self._waiting = kept
-        for function, argument in unfinished:
-            self.submit(function, argument)
+
+    @property
+    def n_waiting(self) -> int:
+        """How many calls have not returned yet."""
+        return len(self._calls)
+
+    def cancel(self) -> None:
+        """Give up what has not begun."""
+        for future in self._calls:
+            future.cancel()
+
+    def close(self) -> None:
+        """Wait until the processes have ended."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 @contextlib.contextmanager
