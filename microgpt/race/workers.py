@@ -21,7 +21,7 @@ T = TypeVar("T")
 # The variables by which a process learns from its mpiexec how many there are: MPICH and Intel MPI, Open MPI
 RANKS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 # A process that the system ends, as when the memory is used up, is started again; but not for ever.
-MOST_LOSSES = 3
+MOST_LOSSES = 8
 LOOK_SECONDS = 0.1
 
 
@@ -32,7 +32,7 @@ class _Call(NamedTuple):
 
 
 class Workers:
-    """Calls functions in other processes. A process that ends unexpectedly is replaced, and its call repeated.
+    """Calls functions in other processes. One that ends unexpectedly is replaced, and its call repeated.
 
     number  how many calls run at once
     """
