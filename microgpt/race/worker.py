@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import math
 import os
-import signal
 import sys
 import threading
 import time
@@ -16,17 +15,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from microgpt.checkpoint.progress import BEGINNING
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.machine.backends import load_backend
 from microgpt.machine.budget import Budget
 from microgpt.model.placed import place
+from microgpt.terminal import interruption
 from microgpt.text.reading import Text, read_text
-from microgpt.text.walk import split
-from microgpt.training import run
-from microgpt.training.output import MemoryOutput
-from microgpt.training.trainer import LOG_SLOTS, Trainer
-from microgpt.use.evaluate import Evaluator
+from microgpt.training.run import Run
+from microgpt.training.trainer import LOG_SLOTS
 
 # About what the system gives a process at a time: of many turns, some are not disturbed by other programs.
 TURN_SECONDS = 0.05
@@ -48,7 +46,6 @@ class Outcome(NamedTuple):
     training_nats: float | None  # the smoothed loss of the training
     seconds: float  # of steps and the evaluation
     problem: str | None
-    interrupted: bool
 
 
 class Timing(NamedTuple):
@@ -73,11 +70,11 @@ class Silent:
 
 
 def begin(leading: Connection) -> None:
-    """Prepare a process: only the leading one hears Ctrl-C, and when it ends, this one does.
+    """Prepare a process: only the leading one hears signals, and when it ends, this one does.
 
     leading  of a pipe whose other end the leading process holds until its end, however it ends
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interruption.ignore()
     threading.Thread(target=_end_with, args=(leading,), daemon=True).start()
 
 
@@ -88,20 +85,32 @@ def _end_with(leading: Connection) -> None:
 
 
 def train(job: Job) -> Outcome:
-    """Train and judge. A run that stops being finite is a result; everything else that goes wrong raises
-    MicrogptError."""
-    text = _text(job.config.file, job.sha256)
-    begun = time.perf_counter()
+    """Train and judge, as `microgpt train` does with these options, but for its reports and its sample.
+
+    A run that stops being finite is a result; everything else that goes wrong raises MicrogptError.
+    """
+    config, begun = job.config, time.perf_counter()
+    run = _run(config, _text(config.file, job.sha256))
+    progress = BEGINNING
     try:
-        result = run.train(job.config, Silent(), text=text, output=MemoryOutput())
+        while (left := config.steps - run.trainer.step) > 0:
+            losses = run.trainer.advance(min(left, LOG_SLOTS))
+            progress = progress.after(losses.loss.tolist(), losses.grad_norm.tolist())
     except NotFiniteError as error:
-        return Outcome(job.key, None, None, time.perf_counter() - begun, str(error), interrupted=False)
-    nats = result.val_loss
-    if nats is None or not math.isfinite(nats):
-        problem = None if result.interrupted else "the loss of the held-out text is not finite"
-        return Outcome(job.key, None, result.loss, result.elapsed_s, problem, result.interrupted)
-    bits = nats / math.log(2)
-    return Outcome(job.key, bits, result.loss, result.elapsed_s, None, result.interrupted)
+        return Outcome(job.key, None, None, time.perf_counter() - begun, str(error))
+    nats, training = run.held_out_score().nats, progress.smoothed_loss(config.steps)
+    seconds = time.perf_counter() - begun
+    if not math.isfinite(nats):
+        return Outcome(job.key, None, training, seconds, "the loss of the held-out text is not finite")
+    return Outcome(job.key, nats / math.log(2), training, seconds, None)
+
+
+def _run(config: TrainConfig, text: Text) -> Run:
+    k = load_backend(config.backend)
+    k.set_threads(1)
+    budget = Budget(config.memory_cap_bytes)
+    budget.book(text.ids.nbytes, "the text", "race on a part of it")
+    return Run(place(k, config.architecture(len(text.vocabulary)), budget), config, text, Silent())
 
 
 @functools.cache
@@ -129,26 +138,14 @@ def time_in_turns(configs: Sequence[TrainConfig], sha256: str, turns: int) -> li
 
 def _prepared(config: TrainConfig, sha256: str) -> tuple[Callable[[int], object], int, float]:
     """Steps of a run that change no weights; the bytes of its arrays; and the seconds of its evaluation."""
-    text = _text(config.file, sha256)
-    k = load_backend(config.backend)
-    k.set_threads(1)
-    budget = Budget(config.memory_cap_bytes)
-    placed = place(k, config.architecture(len(text.vocabulary)), budget)
-    train_ids, val_ids = split(text.ids, config.val_fraction)
-    trainer = Trainer(placed, _still(config), train_ids)
-    evaluator = Evaluator(placed, val_ids)
-    trainer.compile()
-    evaluator.compile()
+    still = dataclasses.replace(config, lr=0.0, min_lr=None)  # with such a rate nothing can stop being finite
+    run = _run(still, _text(config.file, sha256))
+    run.trainer.advance(1)  # it compiles, and touches memory that no step has touched
+    run.held_out_score()
     begin = time.perf_counter()
-    evaluator.score()
+    run.held_out_score()
     evaluation = time.perf_counter() - begin
-    trainer.advance(1)  # the first one touches memory that no step has touched
-    return trainer.advance, budget.held, evaluation
-
-
-def _still(config: TrainConfig) -> TrainConfig:
-    """The same with a rate of 0, with which nothing can stop being finite."""
-    return dataclasses.replace(config, lr=0.0, min_lr=None)
+    return run.trainer.advance, run.placed.budget.held, evaluation
 
 
 def _seconds_of_a_step(advance: Callable[[int], object]) -> float:

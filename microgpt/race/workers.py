@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from microgpt.errors import MicrogptError
 from microgpt.machine.cores import available_cores
-from microgpt.terminal.interruption import INTERRUPTED
+from microgpt.terminal import interruption
 
 T = TypeVar("T")
 
@@ -144,6 +144,8 @@ def mpi_ranks() -> Iterator[Workers | None]:
             f"mpiexec has started {ranks()} processes, but mpi4py cannot be imported ({error}): "
             "pip install 'microgpt-numba[mpi]'"
         ) from None
+    if MPI.COMM_WORLD.Get_rank() > 0:
+        interruption.ignore()  # mpiexec tells all of them of Ctrl-C, and the first one ends the others
     with MPICommExecutor(MPI.COMM_WORLD, root=0) as executor:
         if executor is None:
             yield None
@@ -157,7 +159,7 @@ def mpi_ranks() -> Iterator[Workers | None]:
         if workers.n_waiting:  # what runs is not waited for
             sys.stdout.flush()
             sys.stderr.flush()
-            MPI.COMM_WORLD.Abort(INTERRUPTED)
+            MPI.COMM_WORLD.Abort(interruption.INTERRUPTED)
 
 
 def ranks() -> int:

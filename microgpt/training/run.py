@@ -261,6 +261,14 @@ class Run:
         elif time.monotonic() - self._reported_at > REPORT_SECONDS:
             self._report(None)
 
+    def held_out_score(self) -> Score:
+        """That of the held-out text, by the weights as they are; n-grams have the weight that is best for it."""
+        assert self.evaluator is not None
+        has_ngrams = self.placed.ngrams is not None
+        score = self.evaluator.fit(None, lambda: False) if has_ngrams else self.evaluator.score()
+        assert score is not None
+        return score
+
     def _score(self, evaluator: Evaluator, stop: Callable[[], bool]) -> Score:
         """The score of the held-out text; with n-grams, with the weight that is best for it. Raises
         StoppedError."""
