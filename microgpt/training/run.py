@@ -262,7 +262,7 @@ class Run:
             self._report(None)
 
     def held_out_score(self) -> Score:
-        """That of the held-out text, by the weights as they are; n-grams have the weight that is best for it."""
+        """That of the held-out text, by the weights as they are; n-grams get their best weight for it."""
         assert self.evaluator is not None
         has_ngrams = self.placed.ngrams is not None
         score = self.evaluator.fit(None, lambda: False) if has_ngrams else self.evaluator.score()
