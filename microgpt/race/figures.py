@@ -1,5 +1,0 @@
-"""Stub."""
-
-
-def draw(report, directory):
-    return []
