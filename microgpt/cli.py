@@ -15,7 +15,7 @@ from microgpt import __version__
 from microgpt.config import ORDERS, SCHEDULES, TrainConfig, read_toml
 from microgpt.errors import MicrogptError, UsageError, shown_path
 from microgpt.machine.address_space import check_address_space
-from microgpt.model.architecture import ACTIVATIONS, DTYPES, INITS, POSITIONS
+from microgpt.model.architecture import ACTIVATIONS, ATTENTION_SCALES, DTYPES, INITS, POSITIONS
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.recipes import RECIPES
 from microgpt.terminal.interruption import INTERRUPTED
@@ -163,6 +163,14 @@ def train(
             help="Half of what each layer reads at a character comes from the character before it.",
         ),
     ] = TrainConfig.token_shift,
+    attention_scale: Annotated[
+        str,
+        typer.Option(
+            help="The factor of attention scores in a head of width D: sqrt, which is 1/sqrt(D), or linear, "
+            "which is 4/D.",
+            autocompletion=_choices(ATTENTION_SCALES),
+        ),
+    ] = TrainConfig.attention_scale,
     init: Annotated[
         str,
         typer.Option(help=f"Embeddings at first: {' or '.join(INITS)}.", autocompletion=_choices(INITS)),

@@ -230,6 +230,7 @@ def info(run: Path, *, as_json: bool) -> None:
         "positions": architecture.positions,
         "activation": architecture.activation,
         "token_shift": architecture.token_shift,
+        "attention_scale": architecture.attention_scale,
         "dtype": architecture.dtype,
         "ngrams": None,
         **saved.notes,

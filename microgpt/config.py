@@ -16,7 +16,7 @@ from microgpt_kernels import BACKENDS
 from microgpt.bounds import check_bounds, one_of
 from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import checked
-from microgpt.model.architecture import ACTIVATIONS, DTYPES, INITS, POSITIONS, Architecture
+from microgpt.model.architecture import ACTIVATIONS, ATTENTION_SCALES, DTYPES, INITS, POSITIONS, Architecture
 from microgpt.model.heads import format_layout, parse_layout
 from microgpt.recipes import FOLLOWING_SIZES, Rates, rates
 
@@ -58,6 +58,7 @@ class TrainConfig:
     positions: str = "rope"
     activation: str = "relu2"
     token_shift: bool = True
+    attention_scale: str = "sqrt"
     init: str = "large"
     lr: float | None = None  # None: as `rates` has it, and so the next four
     beta2: float | None = None
@@ -84,6 +85,7 @@ class TrainConfig:
             ("order", ORDERS),
             ("positions", POSITIONS),
             ("activation", ACTIVATIONS),
+            ("attention_scale", ATTENTION_SCALES),
             ("init", INITS),
             ("schedule", SCHEDULES),
             ("dtype", DTYPES),
@@ -118,6 +120,7 @@ class TrainConfig:
             positions=self.positions,
             activation=self.activation,
             token_shift=self.token_shift,
+            attention_scale=self.attention_scale,
             dtype=self.dtype,
         )
 
@@ -197,7 +200,12 @@ class TrainConfig:
 
 
 # Options that there were not in older versions, as those versions did it
-BEFORE: dict[str, Any] = {"init": "small", "activation": "relu", "token_shift": False}
+BEFORE: dict[str, Any] = {
+    "init": "small",
+    "activation": "relu",
+    "token_shift": False,
+    "attention_scale": "sqrt",
+}
 # What is in the config.toml of every run. Where it is, and one of those options is not, an older version
 # wrote the file. The versions without `init` also wrote down the rates, which later ones leave open.
 _EVERY_RUN_WROTE = frozenset({"batch_size", "order", "positions", "schedule", "clip", "dtype", "memory_cap"})
@@ -205,6 +213,7 @@ _WRITTEN_WITHOUT = {
     "init": _EVERY_RUN_WROTE | {"lr", "beta2", "warmup"},
     "activation": _EVERY_RUN_WROTE,
     "token_shift": _EVERY_RUN_WROTE,
+    "attention_scale": _EVERY_RUN_WROTE,
 }
 
 # The options that decide what the weights are and mean, so they cannot change later.

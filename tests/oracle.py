@@ -22,9 +22,9 @@ def shifted(x):
 
 
 class Block(nn.Module):
-    def __init__(self, d_model, d_ff, widths, rope, power, shift):
+    def __init__(self, d_model, d_ff, widths, rope, power, shift, scale):
         super().__init__()
-        self.widths, self.rope, self.power, self.shift = widths, rope, power, shift
+        self.widths, self.rope, self.power, self.shift, self.scale = widths, rope, power, shift, scale
         self.ln1, self.ln2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
         self.qkv, self.proj = nn.Linear(d_model, 3 * d_model), nn.Linear(d_model, d_model)
         self.up, self.down = nn.Linear(d_model, d_ff), nn.Linear(d_ff, d_model)
@@ -40,7 +40,7 @@ class Block(nn.Module):
                 positions = torch.arange(T, dtype=x.dtype)
                 angles = torch.outer(positions, 10000.0 ** (-2 * torch.arange(D // 2, dtype=x.dtype) / D))
                 q, k = rotate(q, angles), rotate(k, angles)
-            scores = (q @ k.transpose(1, 2) / D**0.5).masked_fill(future, -torch.inf)
+            scores = (q @ k.transpose(1, 2) * self.scale(D)).masked_fill(future, -torch.inf)
             heads.append(scores.softmax(dim=-1) @ v)
         return self.proj(torch.cat(heads, dim=-1))
 
@@ -59,8 +59,10 @@ class Oracle(nn.Module):
         self.pos = nn.Embedding(model.seq_len if model.positions == "learned" else 0, C)
         power = {"relu": 1, "relu2": 2}[model.activation]
         shift = shifted if model.token_shift else lambda x: x
+        scale = {"sqrt": lambda D: D**-0.5, "linear": lambda D: 4 / D}[model.attention_scale]
         self.blocks = nn.ModuleList(
-            Block(C, model.d_ff, widths, model.positions == "rope", power, shift) for widths in model.heads
+            Block(C, model.d_ff, widths, model.positions == "rope", power, shift, scale)
+            for widths in model.heads
         )
         self.lnf, self.unembed = nn.LayerNorm(C), nn.Linear(C, model.vocabulary_size)
         self.double()

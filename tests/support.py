@@ -119,6 +119,11 @@ def _clock(case, shape, rng):
     return 4, 0
 
 
+def _scales(case, shape, rng):
+    """None of them is what the width of a head would suggest."""
+    return rng.uniform(0.5, 1, shape) / np.sqrt(np.maximum(case.widths, 1))
+
+
 def _angles(case, shape, rng):
     """Of each position and column: a head's pair j turns by 10000^(-2j/D) a position."""
     frequencies = [ROPE_BASE ** (-(c - c % 2) / D) for D in case.widths for c in range(D)]
@@ -135,6 +140,7 @@ GENERATORS = {
     "order": lambda case, shape, rng: rng.permutation(*shape),
     "clock": _clock,
     "offsets": lambda case, shape, rng: np.cumsum((0, *case.widths)),
+    "scales": _scales,
     "cos": lambda case, shape, rng: np.cos(_angles(case, shape, rng)),
     "sin": lambda case, shape, rng: np.sin(_angles(case, shape, rng)),
     "bounds": lambda case, shape, rng: np.sort([0, case.P, *rng.integers(0, case.P + 1, shape[0] - 2)]),

@@ -40,8 +40,8 @@ TINY = RECIPES["plain"] | {"steps": 30, "seq_len": 16, "d_model": 16, "lr": 1e-2
 # every option that changes what is trained
 RICH = {
     **TINY, "heads": "3+13 | 16", "batch_size": 2, "stride": 8, "order": "shuffled", "positions": "rope",
-    "activation": "relu2", "token_shift": True, "schedule": "cosine", "warmup": 3, "weight_decay": 0.1,
-    "val_fraction": 0.1, "eval_every": 10, "seed": 5,
+    "activation": "relu2", "token_shift": True, "attention_scale": "linear", "schedule": "cosine",
+    "warmup": 3, "weight_decay": 0.1, "val_fraction": 0.1, "eval_every": 10, "seed": 5,
 }  # fmt: skip
 
 

@@ -158,6 +158,24 @@ def test_the_shift_in_time_is_on_off_or_as_a_file_has_it(here):
         shutil.rmtree(here / "run")
 
 
+def test_the_scale_of_attention_stays_with_the_weights(here):
+    tiny = ("train", "text.txt", *TINY, "--steps", 2, "--backend", "reference", "--heads", "1+15")
+    run(*tiny, "--attention-scale", "linear", "--out", "first")
+    assert load_model(here / "first").architecture.attention_scale == "linear"
+    assert 'attention_scale = "linear"' in (here / "first" / "config.toml").read_text()
+    assert json.loads(run("info", "first", "--json").stdout)["attention_scale"] == "linear"
+    run(*tiny, "--out", "other")
+    assert load_model(here / "other").param.tobytes() != load_model(here / "first").param.tobytes()
+    with_weights = ("train", "text.txt", "--from", "first", "--steps", 1, "--backend", "reference")
+    run(*with_weights, "--out", "second")
+    assert load_model(here / "second").architecture.attention_scale == "linear"
+    run("train", "--resume", "first", "--steps", 3)
+    assert load_model(here / "first").architecture.attention_scale == "linear"
+    changed = "--attention-scale was 'linear' and is now 'sqrt'"
+    assert changed in fails("train", "--resume", "first", "--steps", 4, "--attention-scale", "sqrt")
+    assert changed in fails(*with_weights, "--out", "third", "--attention-scale", "sqrt")
+
+
 def test_resuming(here, trained):
     shutil.copytree(trained / "a run", here / "run")
     assert fails("train", "--resume", "run") == (

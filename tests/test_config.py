@@ -44,6 +44,7 @@ WRONG = [
     ({"min_lr": 0.1}, "--min-lr 0.1 is above --lr 0.00707107"),
     ({"init": "tiny"}, "--init 'tiny' is none of large, small"),
     ({"activation": "relu3"}, "--activation 'relu3' is none of relu2, relu; did you mean 'relu'?"),
+    ({"attention_scale": "lin"}, "--attention-scale 'lin' is none of sqrt, linear; did you mean 'linear'?"),
     ({"beta2": 1.0}, "--beta2 must be at least 0 and below 1, not 1"),
     ({"clip": -1.0}, "--clip must be at least 0 and below 1e+30, not -1"),
     ({"clip": math.inf}, "--clip must be at least 0 and below 1e+30, not inf"),
@@ -304,7 +305,12 @@ def test_a_run_keeps_the_rates_that_it_has_taken():
 
 
 @pytest.mark.parametrize(
-    ("name", "values"), [("activation", ("relu", "relu2")), ("token_shift", (False, True))]
+    ("name", "values"),
+    [
+        ("activation", ("relu", "relu2")),
+        ("token_shift", (False, True)),
+        ("attention_scale", ("sqrt", "linear")),
+    ],
 )
 def test_the_configuration_of_an_earlier_run_is_without_what_came_later(tmp_path, name, values):
     old = Path(__file__).parent / "data" / "relu" / "config.toml"
@@ -325,6 +331,7 @@ def test_the_configuration_of_an_old_run_has_the_initial_values_of_then(run, tmp
     assert "init" not in old.read_text()
     config = TrainConfig(**read_toml(old))
     assert (config.init, config.activation, config.token_shift) == ("small", "relu", False)
+    assert config.attention_scale == "sqrt"
     assert config.min_lr is None
     assert config.rates.min_lr == config.lr / 10
     again = tmp_path / "config.toml"

@@ -20,6 +20,7 @@ def test_the_plain_recipe_is_what_earlier_figures_are_of():
     config = TrainConfig("x", **RECIPES["plain"])
     assert (config.batch_size, config.order, config.positions) == (1, "sequential", "learned")
     assert (config.activation, config.token_shift, config.init) == ("relu", False, "small")
+    assert config.attention_scale == "sqrt"
     assert [config.learning_rate(step) for step in (0, 500, 5000)] == [3e-4] * 3
     assert config.rates.beta2 == 0.999
 

@@ -58,6 +58,7 @@ class Problem:
         # features that this recipe does not use and that the other programs do not have
         assert config.weight_decay == config.rates.warmup == 0
         assert (config.positions, config.activation, config.token_shift) == ("learned", "relu", False)
+        assert config.attention_scale == "sqrt"
         assert (config.schedule, config.order) == ("constant", "sequential")
         return config
 

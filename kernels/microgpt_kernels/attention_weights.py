@@ -15,7 +15,7 @@ from microgpt_kernels import reference
 
 
 def attention_weights(
-    qkv: npt.NDArray[Any], offsets: npt.NDArray[Any], n_sequences: int = 1
+    qkv: npt.NDArray[Any], offsets: npt.NDArray[Any], scales: npt.NDArray[Any], n_sequences: int = 1
 ) -> npt.NDArray[np.float64]:
     """The weight of each key's value for each query, in every sequence and head.
 
@@ -25,6 +25,7 @@ def attention_weights(
     qkv          (N, 3C)       q, k and v as `attention_forward` reads them: after `rope_forward`, if there is
                                one; on the host, in any real type
     offsets      (H+1,) int32  head h has columns offsets[h]:offsets[h+1] of q, of k and of v
+    scales       (H,)          what the scores of each head are multiplied by
     n_sequences                B, the number of sequences: each has T = N / B rows
 
     Raises ValueError if N is not a multiple of B.
@@ -35,5 +36,5 @@ def attention_weights(
         raise ValueError(f"{N} rows cannot be cut into {B} sequences of the same length")
     T = N // B
     weights = np.zeros((B, H, T * T))
-    reference.attention_forward(np.zeros((N, C)), weights, None, qkv.astype(np.float64), offsets)
+    reference.attention_forward(np.zeros((N, C)), weights, None, qkv.astype(np.float64), offsets, scales)
     return weights.reshape(B, H, T, T)

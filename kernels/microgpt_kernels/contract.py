@@ -218,13 +218,14 @@ KERNELS = (
         needs={"dqkv": 2 / 3},
     ),
     # If out has fewer rows than qkv, there is one sequence, its last rows are the queries, and att is not
-    # touched. The query at position t attends to t + 1 keys, which is (T+1)/2 keys on average.
+    # touched. The query at position t attends to t + 1 keys, which is (T+1)/2 keys on average. `scales` are
+    # above 0: the scores of head h are multiplied by scales[h].
     kernel(
         "attention_forward",
         written(out="N C"),
         saved(att="B H T*T"),
         scratch(scratch="2*T*C"),
-        read(qkv="N 3C", offsets="int32 H+1"),
+        read(qkv="N 3C", offsets="int32 H+1", scales="H"),
         products=Products("B H N C", "N*C*T+N*C"),  # two products of N * C * (T+1)/2
         needs={"att": 1 / 2},
     ),
@@ -233,7 +234,7 @@ KERNELS = (
         written(dqkv="N 3C"),
         scratch(scratch="6*T*C+32*T"),
         saved(att="B H T*T"),
-        read(dout="N C", out="N C", qkv="N 3C", offsets="int32 H+1"),
+        read(dout="N C", out="N C", qkv="N 3C", offsets="int32 H+1", scales="H"),
         products=Products("B H N C", "2*N*C*T+2*N*C"),  # four products of that size
         needs={"att": 1 / 2},
     ),

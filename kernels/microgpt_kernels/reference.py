@@ -183,10 +183,10 @@ def _rotate(qkv, cos, sin, offsets, start, direction):
                 qkv[:, first + c + 1] = direction * x * sin[t, c] + y * cos[t, c]
 
 
-def attention_forward(out, att, scratch, qkv, offsets):
+def attention_forward(out, att, scratch, qkv, offsets, scales):
     """For each sequence and head (Vaswani et al. 2017, equation 1):
 
-        att = softmax(q k^T / sqrt(D)),  out = att v
+        att = softmax(scale * q k^T),  out = att v
 
     where the keys after a query have a score of -infinity. This backend saves att as (B, H, T, T), a row for
     each query and a column for each key.
@@ -201,7 +201,7 @@ def attention_forward(out, att, scratch, qkv, offsets):
             if low == high:
                 continue
             q, k, v = (qkv[b, :, i * C + low : i * C + high] for i in range(3))
-            scores = q[first:] @ k.T / np.sqrt(high - low)
+            scores = scales[h] * (q[first:] @ k.T)
             scores[future] = -np.inf
             weights = np.exp(scores - scores.max(axis=1, keepdims=True))
             weights /= weights.sum(axis=1, keepdims=True)
@@ -210,10 +210,10 @@ def attention_forward(out, att, scratch, qkv, offsets):
             out[b, :, low:high] = weights @ v
 
 
-def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
+def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets, scales):
     """For each sequence and head:
 
-        datt = dout v^T,  dscores = att * (datt - sum_D(dout * out)) / sqrt(D)
+        datt = dout v^T,  dscores = scale * att * (datt - sum_D(dout * out))
         dq = dscores k,  dk = dscores^T q,  dv = att^T dout
 
     The gradient of a softmax needs sum_keys(att * datt) for each query. That equals sum_D(dout * out), which
@@ -231,7 +231,7 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
             dq, dk, dv = (dqkv[b, :, i * C + low : i * C + high] for i in range(3))
             weights, d = att[b, h, : T * T].reshape(T, T), dout[b, :, low:high]
             total = (d * out[b, :, low:high]).sum(axis=1, keepdims=True)
-            dscores = weights * (d @ v.T - total) / np.sqrt(high - low)
+            dscores = scales[h] * weights * (d @ v.T - total)
             dq[...] = dscores @ k
             dk[...] = dscores.T @ q
             dv[...] = weights.T @ d

@@ -45,6 +45,7 @@ class Options(TypedDict, total=False):
     positions: str
     activation: str
     token_shift: bool
+    attention_scale: str
     init: str
     lr: float | None
     beta2: float | None

@@ -2,7 +2,8 @@
 
 Format 1 has another progress, and writes out the options that were left open. Before format 3 some tensors
 have other names. Before format 5 a model does not say its activation, which is relu, nor whether it shifts in
-time, which it does not; format 4 is format 3 with n-grams, whose weight is 1/2.
+time, which it does not; format 4 is format 3 with n-grams, whose weight is 1/2. Before format 6 it does not
+say what the scores of a head of width D are multiplied by, which is 1/sqrt(D).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from microgpt.config import BEFORE, TrainConfig
 from microgpt.errors import MicrogptError, shown
 from microgpt.fields import build
 
+# The format that first says this of a model
+SAID_SINCE = {"activation": 5, "token_shift": 5, "attention_scale": 6}
 # before format 3; with `m.` or `v.` before it, of Adam's moments
 NAMES = {"head_w": "unembed_w", "head_b": "unembed_b"}
 
@@ -39,9 +42,9 @@ class _Progress1:
 
 
 def model_today(values: dict[str, Any], format: int) -> dict[str, Any]:
-    """What a file of this format says of its architecture, with what had no name before format 5."""
-    before = {name: BEFORE[name] for name in ("activation", "token_shift")}
-    return {**before, **values} if format < 5 else values
+    """What a file of this format says of its architecture, with what had no name yet."""
+    before = {name: BEFORE[name] for name, first in SAID_SINCE.items() if format < first}
+    return {**before, **values}
 
 
 def left_open(train: TrainConfig) -> TrainConfig:

@@ -12,6 +12,7 @@ POSITIONS = ("learned", "rope", "none")
 DTYPES = ("float32", "float64")
 INITS = ("large", "small")
 ACTIVATIONS = ("relu2", "relu")
+ATTENTION_SCALES = ("sqrt", "linear")
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class Architecture:
     positions: str
     activation: str  # the nonlinearity of the MLP
     token_shift: bool  # whether attention and the MLP read half of each row from the position before
+    attention_scale: str  # how the scores of a head depend on its width
     dtype: str
 
     def __post_init__(self) -> None:
         check_bounds(self)
         one_of("positions", self.positions, POSITIONS)
         one_of("activation", self.activation, ACTIVATIONS)
+        one_of("attention_scale", self.attention_scale, ATTENTION_SCALES)
         one_of("dtype", self.dtype, DTYPES)
         if len(self.heads) != self.n_layers:
             raise MicrogptError(

@@ -4,7 +4,8 @@ k     the backend, whose kernels contract.py describes
 p     parameters, as tensors by name: p.qkv_w[l] is that of layer l
 g     their gradients, separate for each shard: g.qkv_w[s, l]
 a     activations, and in `d...` the gradients of activations
-c     constants: where the heads begin, the angles of rotary positions, and which rectifier the MLP has
+c     constants: where the heads begin, what their scores are multiplied by, the angles of rotary positions,
+      and which rectifier the MLP has
 s     the shard of the batch that is computed; it has scratch memory and gradients of its own
 rows  which of the N rows are computed: those of the shard's sequences, or the one that generation adds
 seen  the rows that attention and the shift in time may look at: those before in the same sequences, and
@@ -50,7 +51,9 @@ def build(k: ModuleType) -> tuple[Step, Step]:
             k.linear_forward(a.qkv[l, rows], qkv_inp[l, rows], p.qkv_w[l], p.qkv_b[l])
             if c.cos.shape[1] > 0:
                 k.rope_forward(a.qkv[l, rows], c.cos[l], c.sin[l], c.offsets[l], rows.start)
-            k.attention_forward(a.heads[l, rows], a.att[l, seqs], a.scratch[s], a.qkv[l, seen], c.offsets[l])
+            k.attention_forward(
+                a.heads[l, rows], a.att[l, seqs], a.scratch[s], a.qkv[l, seen], c.offsets[l], c.scales[l]
+            )
             k.linear_forward(branch, a.heads[l, rows], p.proj_w[l], p.proj_b[l])
             k.residual_forward(a.mid[l, rows], a.x[l, rows], branch)
             # next x = mid + down(relu(up(shift(layernorm(mid))))), or with the square of relu
@@ -120,8 +123,9 @@ def build(k: ModuleType) -> tuple[Step, Step]:
             )
             # heads = attention(rope(qkv))
             k.attention_backward(
-                dqkv, scratch, a.att[l, seqs], dheads, a.heads[l, rows], a.qkv[l, rows], c.offsets[l]
-            )
+                dqkv, scratch, a.att[l, seqs],
+                dheads, a.heads[l, rows], a.qkv[l, rows], c.offsets[l], c.scales[l],
+            )  # fmt: skip
             if c.cos.shape[1] > 0:
                 k.rope_backward(dqkv, c.cos[l], c.sin[l], c.offsets[l])
             # qkv = linear(shift(ln1))

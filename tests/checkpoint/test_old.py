@@ -23,7 +23,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-from saved_examples import VOCABULARY, arrays_of, refused, resume, same_model, state_of
+from saved_examples import (
+    VOCABULARY,
+    arrays_of,
+    forge,
+    refused,
+    resume,
+    same_model,
+    same_state,
+    save,
+    state_of,
+)
 from typer.testing import CliRunner
 
 from microgpt.checkpoint.file import FORMAT
@@ -34,8 +44,8 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.model.parameters import table
 
-# What a model of format 5 says of itself, and none before it
-LATER_NAMES = ("activation", "token_shift")
+# What a model of format 6 says of itself, and none before format 5
+LATER_NAMES = ("activation", "token_shift", "attention_scale")
 
 
 def save_format_1(path, state, arrays, progress, **options):
@@ -257,13 +267,13 @@ def description_of(path):
 @pytest.mark.parametrize("backend", ["reference", "crystal"])
 def test_a_run_of_formats_3_and_4_stays_as_it_was(runs, backend):
     """New runs square relu, and shift in time."""
-    assert (FORMAT, TrainConfig.activation, TrainConfig.token_shift) == (5, "relu2", True)
+    assert (FORMAT, TrainConfig.activation, TrainConfig.token_shift) == (6, "relu2", True)
     old = [description_of(runs / "relu" / name) for name in (STATE_FILE, MODEL_FILE)]
     assert [each["format"] for each in old] == [3, 4]
     assert not any(name in each["model"] for each in old for name in LATER_NAMES)
     state, model = load_state(runs / "relu"), load_model(runs / "relu")
     for each in (state.config, state.architecture, model.architecture):
-        assert (each.activation, each.token_shift) == ("relu", False)
+        assert [getattr(each, name) for name in LATER_NAMES] == ["relu", False, "sqrt"]
     likeliest, sampled, loss = GOT_WITH_RELU
     generate = ("generate", "relu", "--prompt", "the ", "--backend", backend)
     assert lines(*generate, "--length", "40", "--temperature", "0")[0]["text"] == likeliest
@@ -275,7 +285,7 @@ def test_a_run_of_formats_3_and_4_stays_as_it_was(runs, backend):
     assert [report["loss"] for report in reports] == pytest.approx(LOSSES_WITH_RELU, rel=1e-10, abs=0)
     new = [description_of(runs / "relu" / name) for name in (STATE_FILE, MODEL_FILE)]
     assert [each["format"] for each in new] == [FORMAT] * 2
-    assert [[each["model"][name] for name in LATER_NAMES] for each in new] == [["relu", False]] * 2
+    assert [[each["model"][name] for name in LATER_NAMES] for each in new] == [["relu", False, "sqrt"]] * 2
     assert same_model(load_model(runs / "relu"), load_state(runs / "relu"), load_state(runs / "relu").param)
 
 
@@ -284,15 +294,37 @@ def test_a_run_of_formats_3_and_4_stays_as_it_was(runs, backend):
     [
         (("--activation", "relu2"), ("was 'relu' and is now 'relu2'",) * 2),
         (("--token-shift",), ("was off and is now on",) * 2),
+        (("--attention-scale", "linear"), ("was 'sqrt' and is now 'linear'",) * 2),
     ],
 )
 def test_a_new_run_with_old_weights_computes_what_they_have_learned_with(runs, option, messages):
     arguments = ("train", "text.txt", "--from", "relu", "--steps", "1", "--backend", "reference")
     lines(*arguments, "--out", "new")
     architecture = load_model(runs / "new").architecture
-    assert (architecture.activation, architecture.token_shift) == ("relu", False)
+    assert [getattr(architecture, name) for name in LATER_NAMES] == ["relu", False, "sqrt"]
     others = (*arguments, "--out", "other"), ("train", "--resume", "relu", "--steps", "40")
     for other, message in zip(others, messages, strict=True):
         refused = CliRunner().invoke(app, [*other, *option])
         assert refused.exit_code == 1
         assert f"{option[0]} {message}" in refused.stderr
+
+
+# --- format 5 -------------------------------------------------------------------------------------------
+
+
+def test_a_run_of_format_5_has_scores_that_follow_from_the_root_of_the_width(tmp_path):
+    """It is format 6, but that neither the model nor its training options name the scale."""
+
+    def older(tensors, described):
+        described["format"] = 5
+        del described["model"]["attention_scale"]
+        if "training" in described:
+            del described["training"]["options"]["attention_scale"]
+
+    state, arrays = save(tmp_path, activation="relu2", token_shift=True)
+    for name in (STATE_FILE, MODEL_FILE):
+        assert description_of(tmp_path / name)["format"] == 6
+        forge(tmp_path / name, older)
+    assert state.architecture.attention_scale == "sqrt"
+    assert same_state(load_state(tmp_path), state, arrays)
+    assert same_model(load_model(tmp_path / MODEL_FILE), state, arrays[0])

@@ -40,7 +40,7 @@ from microgpt.text.vocabulary import Vocabulary
     [
         {"positions": "learned", "activation": "relu", "token_shift": False},
         {"positions": "rope", "activation": "relu2", "token_shift": True},
-        {"positions": "none", "activation": "relu2", "token_shift": False},
+        {"positions": "none", "activation": "relu2", "attention_scale": "linear"},
     ],
     ids=lambda options: options["positions"],
 )
@@ -108,7 +108,7 @@ def test_what_is_not_there_is_named(tmp_path):
 
 TOK = np.zeros((len(VOCABULARY), 6), np.float32)
 FORGED = [
-    ("it has format 6; this version of microgpt reads 1 to 5", set_key("format", 6)),
+    ("it has format 7; this version of microgpt reads 1 to 6", set_key("format", 7)),
     ("it has format 2.5; ", set_key("format", 2.5)),
     ("it has format None; ", without_key("format")),
     ("the tensor 'tok' is missing", without_tensor("tok")),
@@ -148,6 +148,9 @@ FORGED = [
     ("its model: token_shift = 1 should be true or false", in_part("model", token_shift=1)),
     ("'token_shift' is missing", lambda tensors, described: described["model"].pop("token_shift")),
     ("its model is not the one that its training options", in_part("model", token_shift=True)),
+    ("is none of sqrt, linear", in_part("model", attention_scale="cubic")),
+    ("'attention_scale' is missing", lambda tensors, described: described["model"].pop("attention_scale")),
+    ("its model is not the one that its training options", in_part("model", attention_scale="linear")),
     ("--vocabulary-size can be at most 1114112, not 10000000000", in_part("model", vocabulary_size=10**10)),
     ("the tensor 'tok' is float32", in_part("model", vocabulary_size=10**6)),
     ("its step 1.0 is no number of steps", in_part("training", step=1.0)),

@@ -33,7 +33,10 @@ NUMERIC = (
     "threads",
 )  # fmt: skip
 FLAGS = ("token-shift", "no-token-shift")
-VERBAL = ("heads", "order", "positions", "activation", "init", "schedule", "recipe", "dtype", "memory-cap")
+VERBAL = (
+    "heads", "order", "positions", "activation", "attention-scale", "init", "schedule", "recipe", "dtype",
+    "memory-cap",
+)  # fmt: skip
 SMALL = (
     "--recipe",
     "plain",

@@ -43,7 +43,8 @@ def kernels():
                             call(kernel, hosted.batch_fill, values | {"ids": ids})
             # generation, whose queries are fewer than the keys
             out, att, qkv = (np.zeros(shape, dtype) for shape in ((1, 4), (1, 2, 9), (3, 12)))
-            hosted.attention_forward(out, att, out, qkv, np.array([0, 1, 4], np.int32))
+            offsets, scales = np.array([0, 1, 4], np.int32), np.ones(2, dtype)
+            hosted.attention_forward(out, att, out, qkv, offsets, scales)
     return sorted(asked, key=lambda pair: (pair[0].name, pair[1]))
 
 

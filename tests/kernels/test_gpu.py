@@ -82,8 +82,9 @@ def same(one, other):
         {"n_layers": 2, "heads": "1+2+3|6"},
         {"positions": "rope", "heads": "3+1+2", "activation": "relu2", "token_shift": True},
         {"positions": "none", "heads": "ones", "batch_size": 1},
+        {"n_layers": 2, "heads": "1+2+3|6", "attention_scale": "linear"},
     ],
-    ids=["learned", "rope", "ones"],
+    ids=["learned", "rope", "ones", "linear"],
 )
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_a_run_agrees_with_the_reference(k, dtype, options):
@@ -213,9 +214,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(k):
 # --- evaluation and generation ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ngrams", [None, fit(IDS, V, 3)], ids=["network", "with n-grams"])
-def test_evaluation_and_generation_agree_with_the_reference(k, ngrams):
-    architecture = make(reference, dtype="float64").placed.architecture
+@pytest.mark.parametrize(
+    ("ngrams", "options"),
+    [(None, {}), (None, {"attention_scale": "linear"}), (fit(IDS, V, 3), {})],
+    ids=["network", "linear", "with n-grams"],
+)
+def test_evaluation_and_generation_agree_with_the_reference(k, ngrams, options):
+    architecture = make(reference, dtype="float64", **options).placed.architecture
     param = np.random.default_rng(3).normal(size=make(reference).placed.param.shape)
     results = []
     for backend in (reference, k):

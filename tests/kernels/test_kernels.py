@@ -61,14 +61,16 @@ def test_attention_of_the_last_rows_is_the_last_rows_of_attention(k, dtype, n_qu
     Tk, T, widths = 41, 47, (1, 16, 7, 0)
     C, H = sum(widths), len(widths)
     offsets = np.cumsum((0, *widths)).astype(np.int32)
+    scales = np.array([0.1, 0.6, 1, 0], dtype)
     qkv = np.random.default_rng(1).normal(size=(Tk, 3 * C)).astype(dtype)
     expected = np.zeros((Tk, C))
-    reference.attention_forward(expected, np.zeros((1, H, T * T)), None, qkv.astype(np.float64), offsets)
+    weights, exact = np.zeros((1, H, T * T)), qkv.astype(np.float64)
+    reference.attention_forward(expected, weights, None, exact, offsets, scales.astype(np.float64))
 
     out = Guarded(np.full((n_queries, C), np.nan, dtype))
     att = Guarded(np.full((1, H, T * T), np.nan, dtype))
     scratch = Guarded(np.full(2 * T * C, np.nan, dtype))
-    k.attention_forward(out.array, att.array, scratch.array, qkv, offsets)
+    k.attention_forward(out.array, att.array, scratch.array, qkv, offsets, scales)
     assert relative_error(out.array, expected[-n_queries:]) <= TOLERANCE[dtype]
     assert np.isnan(att.array).all()
     assert out.guards_hold()
@@ -111,13 +113,13 @@ def test_the_shift_of_the_last_rows_is_the_last_rows_of_the_shift(k, dtype, n):
 def test_attention_is_causal(k, dtype):
     """What comes later changes nothing, not by a bit, even where it is as large as numbers get."""
     T, C = 33, 8
-    offsets = np.array([0, 1, 8], np.int32)
+    offsets, scales = np.array([0, 1, 8], np.int32), np.array([1, 0.4], dtype)
     qkv = np.random.default_rng(1).normal(size=(T, 3 * C)).astype(dtype)
     outs = []
     for future in (0.0, 1e15):
         qkv[20:] = future
         out, att, scratch = (np.zeros(shape, dtype) for shape in ((T, C), (1, 2, T * T), 2 * T * C))
-        k.attention_forward(out, att, scratch, qkv, offsets)
+        k.attention_forward(out, att, scratch, qkv, offsets, scales)
         outs.append(out[:20].copy())
     assert np.array_equal(*outs)
 

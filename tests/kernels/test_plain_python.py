@@ -20,12 +20,13 @@ from microgpt.config import TrainConfig
 from microgpt.model.parameters import initial, table
 
 assert numba.config.DISABLE_JIT and not hasattr(load(sys.argv[1]).shard_sum, "py_func"), "compiled after all"
-for positions, activation, token_shift, batch_size in (
-    ("rope", "relu2", False, 1), ("learned", "relu", True, 2),
+for positions, activation, token_shift, attention_scale, batch_size in (
+    ("rope", "relu2", False, "linear", 1), ("learned", "relu", True, "sqrt", 2),
 ):
     config = TrainConfig(
         file="no file", heads="1+2+3", d_model=6, d_ff=5, n_layers=1, seq_len=4, dtype="float64",
-        positions=positions, activation=activation, token_shift=token_shift, batch_size=batch_size,
+        positions=positions, activation=activation, token_shift=token_shift, attention_scale=attention_scale,
+        batch_size=batch_size,
     )
     param = initial(table(config.architecture(7).sizes), 1, "float64")
     runs = [

@@ -98,7 +98,9 @@ def test_the_bytes_of_a_call():
     assert found["linear_forward"] == 4 * (T * 3 * C + T * C + C * 3 * C + 3 * C)
     # the head's, without its scratch
     assert found["linear_backward"] == 4 * (T * C + C * V + V + T * V + T * C + C * V)
-    assert found["attention_backward"] == 4 * (2 * T * 3 * C + 2 * T * C + 2 * T * T // 2) + 4 * 3
+    assert found["attention_backward"] == 4 * (
+        2 * T * 3 * C + 2 * T * C + 2 * T * T // 2 + 3 + 2
+    )  # offsets, scales
     assert found["embedding_forward"] == 4 * (T * C + T)
     assert found["clock_advance"] == 2 * 16
 

@@ -17,6 +17,7 @@ DEFAULT = TrainConfig(file="text.txt")
         ({"d_ff": 0}, "--d-ff must be at least 1, not 0"),
         ({"positions": "x"}, "--positions 'x' is none of learned, rope, none"),
         ({"activation": "x"}, "--activation 'x' is none of relu2, relu"),
+        ({"attention_scale": "x"}, "--attention-scale 'x' is none of sqrt, linear"),
         ({"dtype": "x"}, "--dtype 'x' is none of float32, float64"),
         ({"heads": ((64,),)}, "there are head widths for 1 layers, not for 2"),
         ({"heads": ((64,), (63,))}, "the head widths (63,) do not sum to d_model 64"),

@@ -1,4 +1,4 @@
-"""Where heads begin, and the angles of rotary positions."""
+"""Where heads begin, what their scores are multiplied by, and the angles of rotary positions."""
 
 import numpy as np
 import pytest
@@ -22,6 +22,18 @@ def test_heads_begin_where_the_one_before_ends():
     offsets = made(d_model=6, n_layers=3, heads="1+2+3|6|3+3").offsets
     assert offsets.tolist() == [[0, 1, 3, 6], [0, 6, 6, 6], [0, 3, 6, 6]]
     assert offsets.dtype == np.int32
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [("sqrt", [[1, 1 / 2, 1 / 4], [21**-0.5, 0, 0]]), ("linear", [[4, 1, 1 / 4], [4 / 21, 0, 0]])],
+)
+def test_scores_are_multiplied_by_a_number_that_follows_from_the_width(kind, rows, dtype):
+    """The same one at a width of 16."""
+    found = made(d_model=21, n_layers=2, heads="1+4+16|21", attention_scale=kind, dtype=dtype).scales
+    assert found.dtype == dtype
+    assert found.tolist() == np.array(rows, dtype).tolist()
 
 
 @pytest.mark.parametrize(("dtype", "difference"), [("float32", 1e-7), ("float64", 1e-15)])
@@ -55,7 +67,7 @@ def test_angles_are_booked():
     options = {"seq_len": 16, "d_model": 8, "heads": "8", "n_layers": 1, "positions": "rope"}
     budget = Budget(None)
     found = made(budget, **options)
-    assert budget.held == found.offsets.nbytes + found.cos.nbytes + found.sin.nbytes
+    assert budget.held == found.offsets.nbytes + found.scales.nbytes + found.cos.nbytes + found.sin.nbytes
     with pytest.raises(
         MicrogptError, match=r"for the angles of rotary positions do not fit.*--positions learned"
     ):

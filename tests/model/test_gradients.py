@@ -17,7 +17,7 @@ STEP, TOLERANCE = 1e-5, 1e-7
 CASE = Case(B=2, T=4, widths=(1, 3, 2, 0), V=5, F=7, M=4, scalars={"start": 0})
 
 # What a forward reads but nobody learns.
-CONSTANTS = {"cos", "sin"}
+CONSTANTS = {"cos", "sin", "scales"}
 # Gradients that a backward does not read, because it can only begin with this one: of the mean loss.
 BEGINNINGS = {"losses": lambda values: np.full(len(values["losses"]), 1 / values["n_targets"][0])}
 
@@ -145,6 +145,7 @@ MODELS = {
     "shifted": {"heads": "2x3", "positions": "rope", "token_shift": True},
     "squared-shifted": {"heads": "1+5 | 6", "activation": "relu2", "token_shift": True},
     "shifted-odd": {"heads": "2+3", "d_model": 5, "positions": "none", "token_shift": True},
+    "linear-scale": {"heads": "1+2+3 | 6", "positions": "rope", "attention_scale": "linear"},
 }
 
 

@@ -35,6 +35,8 @@ CASES = {
     "squared": {"heads": "prime", "positions": "rope", "activation": "relu2"},
     "shifted": {"heads": "prime", "positions": "rope", "token_shift": True},
     "shifted-odd": {"heads": "6+31", "d_model": 37, "positions": "none", "token_shift": True},
+    "linear-scale": {"heads": "prime", "positions": "rope", "attention_scale": "linear"},
+    "linear-scale-per-layer": {"heads": "ones | 5+16+43", "attention_scale": "linear"},
     "clipped": {"heads": "uniform", "clip": 1.0},
     "overlapping": {"heads": "uniform", "stride": 5},
 }

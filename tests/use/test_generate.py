@@ -25,10 +25,8 @@ BACKENDS = ("reference", "crystal", "openblas")
 LAYOUTS = {"uniform": "uniform", "prime": "prime", "ones": "ones", "a layer each": "16+8+24 | 48"}
 
 
-def config_of(T, positions="learned", heads="uniform", dtype="float32", token_shift=False):
-    options = {
-        "seq_len": T, "positions": positions, "heads": heads, "dtype": dtype, "token_shift": token_shift,
-    }  # fmt: skip
+def config_of(T, positions="learned", heads="uniform", dtype="float32", **others):
+    options = {"seq_len": T, "positions": positions, "heads": heads, "dtype": dtype, **others}
     return TrainConfig(file="", d_model=48, d_ff=40, **RECIPES["plain"] | options).architecture(V)
 
 
@@ -78,19 +76,21 @@ def draw(logits, uniform, sampling):
 
 
 CONFIGS = [
-    *((T, "learned", "prime", False) for T in (1, 2, 7, 8)),
-    *((7, positions, heads, False) for positions in ("rope", "none") for heads in LAYOUTS.values()),
-    *((8, "learned", heads, False) for heads in LAYOUTS.values()),
-    (33, "rope", "prime", False),
-    *((T, "rope", "prime", True) for T in (1, 2, 7, 8, 33)),
-    (7, "none", "16+8+24 | 48", True),
+    *((T, "learned", "prime", {}) for T in (1, 2, 7, 8)),
+    *((7, positions, heads, {}) for positions in ("rope", "none") for heads in LAYOUTS.values()),
+    *((8, "learned", heads, {}) for heads in LAYOUTS.values()),
+    (33, "rope", "prime", {}),
+    *((T, "rope", "prime", {"token_shift": True}) for T in (1, 2, 7, 8, 33)),
+    (7, "none", "16+8+24 | 48", {"token_shift": True}),
+    (8, "rope", "prime", {"attention_scale": "linear"}),
+    (7, "none", "16+8+24 | 48", {"attention_scale": "linear"}),
 ]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("T", "positions", "heads", "token_shift"), CONFIGS)
-def test_with_a_memory_the_text_and_the_logits_are_those_without(backend, T, positions, heads, token_shift):
-    config = config_of(T, positions, heads, token_shift=token_shift)
+@pytest.mark.parametrize(("T", "positions", "heads", "others"), CONFIGS)
+def test_with_a_memory_the_text_and_the_logits_are_those_without(backend, T, positions, heads, others):
+    config = config_of(T, positions, heads, **others)
     generator = generator_of(backend, config)
     sampling = Sampling(temperature=0.9, seed=5)
     for prompt_length in sorted({1, max(1, T - 1), T, T + 1, 3 * T}):

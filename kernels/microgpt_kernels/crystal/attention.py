@@ -5,8 +5,6 @@ belongs to one query. Then the softmax goes down the columns and never across th
 head of only a few columns fill whole vectors, too.
 """
 
-from math import sqrt
-
 import numpy as np
 
 from microgpt_kernels.crystal.exponential import exp
@@ -22,10 +20,10 @@ PANEL = 32
 
 
 @kernel
-def attention_forward(out, att, scratch, qkv, offsets):
+def attention_forward(out, att, scratch, qkv, offsets, scales):
     """For each sequence and head:
 
-        att = softmax(k @ q.T / sqrt(D)) over the keys up to the query's own position
+        att = softmax(scale * k @ q.T) over the keys up to the query's own position
         out = att.T @ v
 
     out      (N, C)         written; the heads side by side
@@ -33,6 +31,7 @@ def attention_forward(out, att, scratch, qkv, offsets):
     scratch  (2*T*C,)       scratch
     qkv      (N, 3C)        read
     offsets  (H+1,)  int32  read; head h has columns offsets[h]:offsets[h+1] of q, of k and of v
+    scales   (H,)           read; what the scores of each head are multiplied by
 
     If out has fewer rows than qkv, there is one sequence, its last rows are the queries, and nothing is
     saved. Heads of width 0 are skipped.
@@ -42,7 +41,7 @@ def attention_forward(out, att, scratch, qkv, offsets):
     Tq, T = out.shape[0] // B, qkv.shape[0] // B
     if Tq < T:
         for t in range(Tq):
-            _one_query(out, t, scratch, qkv[: T - Tq + t + 1], offsets)
+            _one_query(out, t, scratch, qkv[: T - Tq + t + 1], offsets, scales)
         return
     q_T, out_T = scratch[: C * T].reshape(C, T), scratch[C * T : 2 * C * T].reshape(C, T)
     for b in range(B):
@@ -52,13 +51,12 @@ def attention_forward(out, att, scratch, qkv, offsets):
             low, high = offsets[h], offsets[h + 1]
             if low == high:
                 continue
-            scale = out.dtype.type(1.0 / sqrt(high - low))
             k, v = rows[:, C + low : C + high], rows[:, 2 * C + low : 2 * C + high]
             for i in range(0, T, PANEL):
                 j = min(i + PANEL, T)
                 weights = att[b, h, i * T : i * T + j * (j - i)].reshape(j, j - i)
                 gemm(weights, k[:j], q_T[low:high, i:j], 0.0)
-                _softmax(weights, i, scale)
+                _softmax(weights, i, scales[h])
                 gemm(out_T[low:high, i:j], v[:j].T, weights, 0.0)
         transpose(out[b * T : (b + 1) * T], out_T)
 
@@ -93,7 +91,7 @@ def _softmax(weights, first, scale):
 
 
 @inlined
-def _one_query(out, t, scratch, qkv, offsets):
+def _one_query(out, t, scratch, qkv, offsets, scales):
     """Attention of the last row's query alone, as in generation. The lanes are columns of q, k and v here."""
     T, C = len(qkv), out.shape[1]
     W = lanes(out)
@@ -107,7 +105,7 @@ def _one_query(out, t, scratch, qkv, offsets):
             for c in range(low, high, W):
                 scores += load(qkv, T - 1, c, high) * load(qkv, j, C + c, C + high)
             weights[0, j] = sum_lanes(scores)
-        softmax_row(weights, weights, 0, out.dtype.type(1.0 / sqrt(high - low)))
+        softmax_row(weights, weights, 0, scales[h])
         for c in range(low, high, W):
             values = filled(0.0, out)
             for j in range(T):
@@ -116,11 +114,11 @@ def _one_query(out, t, scratch, qkv, offsets):
 
 
 @kernel
-def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
+def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets, scales):
     """Gradient of `attention_forward` for whole sequences. For each sequence and head:
 
         datt    = v @ dout.T
-        dscores = att * (datt - sum_D(dout * out).T) / sqrt(D)
+        dscores = scale * att * (datt - sum_D(dout * out).T)
         dq      = dscores.T @ k
         dk      = dscores @ q
         dv      = att @ dout
@@ -132,6 +130,7 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
     out      (N, C)          read; as written by the forward kernel
     qkv      (N, 3C)         read
     offsets  (H+1,)  int32   read
+    scales   (H,)            read
 
     The gradient of a softmax needs sum_keys(att * datt) for each query. That equals sum_D(dout * out), which
     is cheaper to compute (Dao et al. 2022, appendix B.2).
@@ -152,7 +151,6 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
             low, high = offsets[h], offsets[h + 1]
             if low == high:
                 continue
-            scale = dout.dtype.type(1.0 / sqrt(high - low))
             k, v = rows[:, C + low : C + high], rows[:, 2 * C + low : 2 * C + high]
             dk, dv = drows[:, C + low : C + high], drows[:, 2 * C + low : 2 * C + high]
             narrow = T % lanes(dout) == 0 and 2 * (high - low) <= lanes(dout)
@@ -161,7 +159,7 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
                 weights = att[b, h, i * T : i * T + j * (j - i)].reshape(j, j - i)
                 dscores = scratch[6 * T * C : 6 * T * C + j * (j - i)].reshape(j, j - i)
                 gemm(dscores, v[:j], dout_T[low:high, i:j], 0.0)
-                _softmax_backward(dscores, weights, dout_T[low:high, i:j], out_T[low:high, i:j], i, scale)
+                _softmax_backward(dscores, weights, dout_T[low:high, i:j], out_T[low:high, i:j], i, scales[h])
                 gemm(dq_T[low:high, i:j], k[:j].T, dscores, 0.0)
                 if narrow:
                     _add_dots(dk_T[low:high, :j], q_T[low:high, i:j], dscores, i)

@@ -6,7 +6,7 @@ transposed, with keys as rows and queries as columns. A head's weights in `att` 
 other; a panel has a row for each key, and the keys beyond its last query are not computed.
 """
 
-from math import exp, inf, sqrt
+from math import exp, inf
 
 import numpy as np
 from numba import cuda
@@ -38,10 +38,10 @@ from microgpt_kernels.cublas.tile import (
 )
 
 
-def attention_forward(out, att, scratch, qkv, offsets):
+def attention_forward(out, att, scratch, qkv, offsets, scales):
     """For each sequence and head:
 
-        att = softmax(k @ q.T / sqrt(D)) over the keys up to the query's own position
+        att = softmax(scale * k @ q.T) over the keys up to the query's own position
         out = att.T @ v
 
     out      (N, C)         written; the heads side by side
@@ -49,6 +49,7 @@ def attention_forward(out, att, scratch, qkv, offsets):
     scratch  (2*T*C,)       scratch; not used
     qkv      (N, 3C)        read
     offsets  (H+1,)  int32  read; head h has columns offsets[h]:offsets[h+1] of q, of k and of v
+    scales   (H,)           read; what the scores of each head are multiplied by
 
     If out has fewer rows than qkv, there is one sequence, the queries are its last rows, and nothing is
     saved. Heads of width 0 are skipped.
@@ -56,17 +57,18 @@ def attention_forward(out, att, scratch, qkv, offsets):
     (B, H, _), C = att.shape, out.shape[1]
     n_queries, T = len(out) // B, len(qkv) // B
     if n_queries < T:
-        _last_queries_kernel.launch(n_queries * H, THREADS, out, qkv, offsets)
+        _last_queries_kernel.launch(n_queries * H, THREADS, out, qkv, offsets, scales)
         return
     n_blocks = blocks(T, PANEL) * H * B
-    _attention_forward_kernel.launch(n_blocks, TILE_THREADS, flat(out), flat(att), flat(qkv), offsets, T, C)
+    out, att, qkv = map(flat, (out, att, qkv))
+    _attention_forward_kernel.launch(n_blocks, TILE_THREADS, out, att, qkv, offsets, scales, T, C)
 
 
-def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
+def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets, scales):
     """Gradient of `attention_forward` for whole sequences. For each sequence and head:
 
         datt    = v @ dout.T
-        dscores = att * (datt - sum_D(dout * out).T) / sqrt(D)
+        dscores = scale * att * (datt - sum_D(dout * out).T)
         dq      = dscores.T @ k
         dk      = dscores @ q
         dv      = att @ dout
@@ -78,13 +80,16 @@ def attention_backward(dqkv, scratch, att, dout, out, qkv, offsets):
     out      (N, C)          read; as written by the forward pass
     qkv      (N, 3C)         read
     offsets  (H+1,)  int32   read
+    scales   (H,)            read
     """
     (B, H, _), C = att.shape, out.shape[1]
     T = len(out) // B
     n_blocks = blocks(T, PANEL) * H * B
     dqkv, att, dout, out, qkv = map(flat, (dqkv, att, dout, out, qkv))
     _weigh_queries_kernel.launch(n_blocks, TILE_THREADS, dqkv, 2 * C, att, dout, C, offsets, T, C)
-    _attention_backward_kernel.launch(n_blocks, TILE_THREADS, dqkv, att, dout, out, qkv, offsets, T, C)
+    _attention_backward_kernel.launch(
+        n_blocks, TILE_THREADS, dqkv, att, dout, out, qkv, offsets, scales, T, C
+    )
     _weigh_queries_kernel.launch(n_blocks, TILE_THREADS, dqkv, C, att, qkv, 3 * C, offsets, T, C)
 
 
@@ -134,27 +139,26 @@ def _weigh_keys(
 def _place(offsets, T):
     """The part of the work that this block does: block numbers go through panels, then heads, then sequences.
 
-    Returns the number of the panel and the number of panels, the first row of the sequence, and the first
-    column of the head, its width, and the index at which it begins in att.
+    Returns the number of the panel and the number of panels, the first row of the sequence, and of the head
+    its number, its first column, its width, and the index at which it begins in att.
     """
     n_panels = (T + PANEL - 1) // PANEL
     head, panel = divided(cuda.blockIdx.x, n_panels)  # the head's number among those of all sequences
     sequence, h = divided(head, len(offsets) - 1)
-    return panel, n_panels, sequence * T, offsets[h], offsets[h + 1] - offsets[h], head * T * T
+    return panel, n_panels, sequence * T, h, offsets[h], offsets[h + 1] - offsets[h], head * T * T
 
 
 @kernel
-def _attention_forward_kernel(out, att, qkv, offsets, T, C):
+def _attention_forward_kernel(out, att, qkv, offsets, scales, T, C):
     a = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
     b = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
     sums = cuda.local.array((PER_THREAD, PER_THREAD), out.dtype)
-    panel, n_panels, row, low, D, head = _place(offsets, T)
+    panel, n_panels, row, h, low, D, head = _place(offsets, T)
     # the longest panels come first, so that no block begins a long one when the others are done
     first = (n_panels - 1 - panel) * PANEL
     if D == 0:
         return
-    real = out.dtype.type
-    scale = real(1.0) / sqrt(real(D))
+    real, scale = out.dtype.type, scales[h]
     n = min(PANEL, T - first)
     n_keys = first + n
     begin = head + first * T
@@ -208,19 +212,18 @@ def _softmax(att, panel, n, n_keys, shared):
 
 
 @kernel
-def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, T, C):
+def _attention_backward_kernel(dqkv, att, dout, out, qkv, offsets, scales, T, C):
     """Each block turns its panel of att into dscores, and computes dq from them."""
     a = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
     b = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
     totals = cuda.shared.array(PANEL, out.dtype)
     sums = cuda.local.array((PER_THREAD, PER_THREAD), out.dtype)
-    panel, n_panels, row, low, D, head = _place(offsets, T)
+    panel, n_panels, row, h, low, D, head = _place(offsets, T)
     # the longest panels come first, so that no block begins a long one when the others are done
     first = (n_panels - 1 - panel) * PANEL
     if D == 0:
         return
-    real = out.dtype.type
-    scale = real(1.0) / sqrt(real(D))
+    real, scale = out.dtype.type, scales[h]
     n = min(PANEL, T - first)
     n_keys = first + n
     begin = head + first * T
@@ -260,7 +263,7 @@ def _weigh_queries_kernel(out, column, att, x, x_stride, offsets, T, C):
     a = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
     b = cuda.shared.array((PANEL, ROW_LENGTH), out.dtype, alignment=16)
     sums = cuda.local.array((PER_THREAD, PER_THREAD), out.dtype)
-    panel, _, row, low, D, head = _place(offsets, T)
+    panel, _, row, _, low, D, head = _place(offsets, T)
     key = panel * PANEL
     n_keys = min(PANEL, T - key)
     i, j = corner()
@@ -278,7 +281,7 @@ def _weigh_queries_kernel(out, column, att, x, x_stride, offsets, T, C):
 
 
 @kernel
-def _last_queries_kernel(out, qkv, offsets):
+def _last_queries_kernel(out, qkv, offsets, scales):
     """Each block computes one query of one head, in steps of THREADS keys.
 
     When a score is larger than all before it, the sums so far are scaled down to it.
@@ -290,8 +293,7 @@ def _last_queries_kernel(out, qkv, offsets):
     low, high = offsets[h], offsets[h + 1]
     if low == high:
         return
-    real = out.dtype.type
-    scale = real(1.0) / sqrt(real(high - low))
+    real, scale = out.dtype.type, scales[h]
     n_keys = T - len(out) + query + 1
     highest, total = real(-inf), real(0.0)
     for first in range(0, n_keys, THREADS):
