@@ -1,6 +1,7 @@
 """Dataclasses from foreign values."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import pytest
 
@@ -16,6 +17,9 @@ class Mixed:
     pairs: tuple[tuple[int, ...], ...]
     flag: bool = False
     maybe: float | None = None
+    names: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+    table: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def test_a_dataclass_is_built_by_its_annotations():
@@ -24,6 +28,9 @@ def test_a_dataclass_is_built_by_its_annotations():
     assert built == Mixed(1, 2.5, (), True, 3.0)
     assert type(built.maybe) is float
     assert build(Mixed, {"n": 1, "x": 2.5, "pairs": [], "maybe": None}, "f").maybe is None
+    lists = {"names": ["a", "b"], "numbers": [3], "table": {"a": 1}}
+    built = build(Mixed, {"n": 1, "x": 2.5, "pairs": [], **lists}, "f")
+    assert (built.names, built.numbers, built.table) == (("a", "b"), (3,), {"a": 1})
 
 
 @pytest.mark.parametrize(
@@ -39,8 +46,11 @@ def test_a_dataclass_is_built_by_its_annotations():
         ({"maybe": "x"}, "f: maybe = 'x' should be a number"),
         ({"pairs": [1]}, "f: pairs = [1] should be lists of whole numbers"),
         ({"pairs": [[1.0]]}, "f: pairs = [[1.0]] should be lists of whole numbers"),
+        ({"names": "x"}, "f: names = 'x' should be a list of texts in quotes"),
+        ({"numbers": ["x"]}, "f: numbers = ['x'] should be a list of whole numbers"),
+        ({"table": [1]}, "f: table = [1] should be a table"),
         ({"nn": 1}, "f: unknown key 'nn'; did you mean 'n'?"),
-        ({"q": 1}, "f: unknown key 'q'; there are n, x, pairs, flag, maybe"),
+        ({"q": 1}, "f: unknown key 'q'; there are n, x, pairs, flag, maybe, names, numbers, table"),
     ],
     ids=str,
 )
