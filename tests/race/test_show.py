@@ -123,6 +123,15 @@ def test_a_report_has_the_sentences_and_the_figures(race_of, capsys):
     assert "seeds for 0.005" in text
 
 
+def test_the_seconds_of_a_run_are_those_of_its_steps(race_of, capsys):
+    plan = small_plan(tuning_seeds=0)
+    race, found = race_of(plan, seconds=same_seconds(plan, uniform=0.1, ones=0.2))
+    print_report(found, race)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    times = [line[2:4] for line in lines if line[:1] == ["ones"] and line[1] != "-"]
+    assert times == [["20", "4.0"], ["10", "2.0"]]
+
+
 def test_a_long_report_fits_the_terminal(race_of, terminal, capsys):
     plan = small_plan(
         entrants={f"{name} and a name of many words": options for name, options in THREE.items()},
