@@ -97,12 +97,12 @@ class Entry:
 
     def rates(self, bits: Bits) -> list[Rate]:
         """What is known of each rate, from the lowest to the highest: those that the plan begins with, and
-        one more on a side as long as the best one is the last there."""
+        one more on a side as long as the best one, of equals the lowest, is the last there."""
         n = self.plan.rates
         low, high = -(n // 2), n - 1 - n // 2
         rates = {place: self._rate(place, bits) for place in range(low, high + 1)}
         while all(rate.done for rate in rates.values()):
-            best = min(rates, key=lambda place: rates[place].mean)
+            best = min(sorted(rates), key=lambda place: rates[place].mean)
             following = best - 1 if best == min(rates) else best + 1
             finite = math.isfinite(rates[best].mean)
             if following in rates or not low - FARTHEST <= following <= high + FARTHEST or not finite:

@@ -292,7 +292,10 @@ def test_what_waits_is_counted():
 
 
 def expected_places(mean_at, n):
-    """A walk along the rates, told in other words than `Entry.rates`: outwards while it gets better."""
+    """A walk along the rates, told in other words than `Entry.rates`: outwards while it gets better.
+
+    Of equally good rates, the lowest is the best.
+    """
     tried = {place: mean_at(place) for place in range(-(n // 2), n - n // 2)}
     low, high = min(tried) - FARTHEST, max(tried) + FARTHEST
     best = min(tried, key=lambda place: (tried[place], place))
@@ -300,7 +303,7 @@ def expected_places(mean_at, n):
         while best + direction not in tried and best != last and math.isfinite(tried[best]):
             following = best + direction
             tried[following] = mean_at(following)
-            if tried[following] >= tried[best]:
+            if (tried[following], following) > (tried[best], best):
                 break
             best = following
     return tried, best
@@ -311,7 +314,7 @@ losses = st.one_of(st.sampled_from([1.0, 1.5, 2.0, math.inf]), st.floats(0.5, 3)
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_race_ends_after_just_the_runs_that_it_needs(data):
     plan = small_plan(
         seeds=data.draw(st.integers(1, 3), "seeds"),
