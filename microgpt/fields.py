@@ -31,7 +31,8 @@ def checked(
     hints  advice for names that are not those of a field
 
     A value must be of just the type that the field is annotated with; but an int is taken for a float, and a
-    list for a tuple. Raises MicrogptError for other types, and for unknown names, with the nearest.
+    list for a tuple; what a mapping holds is not checked. Raises MicrogptError for other types, and for
+    unknown names, with the nearest.
     """
     kinds = get_type_hints(cls)
     options: dict[str, Any] = {}
@@ -59,6 +60,8 @@ def _as(kind: Any, value: Any) -> Any:
         return None if value is None else _as(wanted, value)
     if get_origin(kind) is tuple and type(value) is list:
         return tuple(_as(get_args(kind)[0], each) for each in value)
+    if get_origin(kind) is Mapping and isinstance(value, Mapping):
+        return value
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
@@ -70,5 +73,14 @@ def _words(kind: Any) -> str:
     """What a value should be."""
     if get_origin(kind) is types.UnionType:
         kind = get_args(kind)[0]
-    words = {int: "a whole number", float: "a number", str: "text in quotes", bool: "true or false"}
+    words = {
+        int: "a whole number",
+        float: "a number",
+        str: "text in quotes",
+        bool: "true or false",
+        tuple[int, ...]: "a list of whole numbers",
+        tuple[str, ...]: "a list of texts in quotes",
+    }
+    if get_origin(kind) is Mapping:
+        return "a table"
     return words.get(kind, "lists of whole numbers")

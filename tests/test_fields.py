@@ -1,6 +1,7 @@
 """Dataclasses from foreign values."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import pytest
 
@@ -50,6 +51,31 @@ def test_values_of_other_types_are_named(change, message):
     assert str(caught.value) == message
     with pytest.raises(MicrogptError, match="f: 'x' is missing"):
         build(Mixed, {"n": 1, "pairs": []}, "f")
+
+
+@dataclasses.dataclass(frozen=True)
+class Collections:
+    names: tuple[str, ...]
+    numbers: tuple[int, ...]
+    table: Mapping[str, int]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": "x"}, "f: names = 'x' should be a list of texts in quotes"),
+        ({"names": [1]}, "f: names = [1] should be a list of texts in quotes"),
+        ({"numbers": ["x"]}, "f: numbers = ['x'] should be a list of whole numbers"),
+        ({"table": [1]}, "f: table = [1] should be a table"),
+    ],
+    ids=str,
+)
+def test_lists_and_tables_are_named_by_what_they_hold(change, message):
+    right = {"names": ["a", "b"], "numbers": [3], "table": {"a": 1}}
+    assert build(Collections, right, "f") == Collections(("a", "b"), (3,), {"a": 1})
+    with pytest.raises(MicrogptError) as caught:
+        build(Collections, right | change, "f")
+    assert str(caught.value) == message
 
 
 def test_toml_takes_dashes_and_whole_numbers_for_real_ones():

@@ -28,6 +28,7 @@ ORDER = (
     ("microgpt",),
     ("console",),
     ("measure",),
+    ("race",),
     ("commands",),
     ("cli",),
     ("__main__",),

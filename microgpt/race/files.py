@@ -42,7 +42,6 @@ def _csv(rows: Mapping[str, Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(
-        sorted(rows.values(), key=lambda row: (row["condition"], row["entrant"], row["lr"], row["seed"]))
-    )
+    order = ("condition", "entrant", "lr", "seed", "steps", "key")
+    writer.writerows(sorted(rows.values(), key=lambda row: [row[name] for name in order]))
     return text.getvalue()

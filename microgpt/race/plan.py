@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,7 +31,14 @@ DECIDED_HERE = {
     "weights": "runs of a race begin with random weights",
 }
 HELD_OUT = 0.1  # of the text, where nothing else is said
-MOST_SEEDS = 100_000
+# The smallest and the largest value
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "seeds": (1, 100_000),
+    "tuning_seeds": (0, 100_000),
+    "rates": (1, 25),
+    "epochs": (1e-6, 1e12),
+    "smallest_difference": (1e-6, 1e12),
+}
 
 
 class Condition(NamedTuple):
@@ -61,7 +67,7 @@ class Plan:
     conditions           the race is held once with each of these options, by their name
     """
 
-    texts: tuple[str, ...]
+    texts: tuple[str, ...] = ()
     sha256: tuple[str, ...] = ()
     characters: tuple[int, ...] = ()
     seeds: int = 40
@@ -79,24 +85,61 @@ class Plan:
             raise MicrogptError("a race needs a text: microgpt race FILE --layouts uniform,exponential")
         if len(set(self.texts)) < len(self.texts):
             raise MicrogptError("a race names each text once")
+        if "-" in self.texts:
+            raise MicrogptError("a race needs its texts in files, which each of its processes reads")
+        for facts in (self.sha256, self.characters):
+            if len(facts) not in (0, len(self.texts)):
+                raise MicrogptError("a plan has one of sha256 and of characters for each text, or none")
         if len(self.entrants) < 2:
             raise MicrogptError(
                 "a race needs at least two entrants: name several layouts, like --layouts "
                 "uniform,exponential, or several values of another option of `microgpt train`"
             )
-        for name, least in (("seeds", 1), ("tuning_seeds", 0), ("rates", 1)):
+        for name in (*self.entrants, *self.conditions):
+            if not name.strip() or not name.isprintable():
+                raise MicrogptError(f"{shown(name)} cannot be the name of an entrant or a condition")
+        for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
-            if not least <= value <= MOST_SEEDS:
+            if not least <= value <= most:
                 raise MicrogptError(
-                    f"--{option_name(name)} must be between {least} and {MOST_SEEDS}, not {shown(value)}"
+                    f"--{option_name(name)} must be between {least:g} and {most:g}, not {shown(value)}"
                 )
-        for name in ("epochs", "smallest_difference"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise MicrogptError(f"--{option_name(name)} must be more than 0, not {value:g}")
+        names = [condition.name for condition in self.places()]
+        for name in names:
+            if names.count(name) > 1:
+                raise MicrogptError(f"two conditions would be called {shown(name)}: give one another name")
         for condition in self.places():
-            for entrant in self.entrants:
-                self.config(condition, entrant)
+            self._check(condition)
+
+    def _check(self, condition: Condition) -> None:
+        """Raises MicrogptError where the entrants cannot race against each other in this condition."""
+        configs = {entrant: self.config(condition, entrant) for entrant in self.entrants}
+        if len({config.val_fraction for config in configs.values()}) > 1:
+            raise MicrogptError(
+                "entrants are judged by the same text, so --val-fraction must be the same for all of them"
+            )
+        alike: dict[tuple[TrainConfig, bool], str] = {}
+        for entrant, config in configs.items():
+            for name in condition.options.keys() & self.entrants[entrant].keys():
+                raise MicrogptError(
+                    f"{option_name(name)} is an option of the condition {condition.name} and of the entrant "
+                    f"{entrant}: leave one of them away"
+                )
+            is_tuned = self.is_tuned(condition, entrant)
+            if is_tuned and config.min_lr:
+                raise MicrogptError(
+                    "a race tries several rates, and --min-lr above 0 goes with one: leave it away, or give "
+                    "--lr too"
+                )
+            what = dataclasses.replace(config.resolved(), memory_cap="none"), is_tuned
+            if what in alike:
+                raise MicrogptError(f"the entrants {alike[what]} and {entrant} are the same")
+            alike[what] = entrant
+
+    @property
+    def first(self) -> str:
+        """The entrant whose time the others may take, too, where seconds are to be equal."""
+        return next(iter(self.entrants))
 
     def places(self) -> list[Condition]:
         """The conditions of all texts, in order."""
@@ -143,8 +186,8 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """What tells this plan from any other one."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """What tells this plan from any other one; of the order of the entrants, the first one counts."""
+        text = json.dumps([self.first, dataclasses.asdict(self)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -209,35 +252,12 @@ def read(path: Path) -> Plan:
 def plan_of(values: Mapping[str, Any], source: str) -> Plan:
     """The plan with these values, checked by name and type. Raises MicrogptError, which begins with the
     source where a name or a type is wrong."""
-    tables = {name: values.get(name, {}) for name in ("options", "entrants", "conditions")}
-    for name, table in tables.items():
-        if not isinstance(table, Mapping):
-            raise MicrogptError(f"{source}: {name} should be a table of options")
-
-    def named(name: str) -> dict[str, dict[str, Any]]:
-        return {key: _options(each, f"{source}, {key}") for key, each in tables[name].items()}
-
-    return Plan(
-        **checked(_Simple, {key: value for key, value in values.items() if key not in tables}, source),
-        options=_options(tables["options"], source),
-        entrants=named("entrants"),
-        conditions=named("conditions"),
-    )
-
-
-@dataclass
-class _Simple:
-    """The keys of a plan that are not tables."""
-
-    texts: tuple[str, ...]
-    sha256: tuple[str, ...]
-    characters: tuple[int, ...]
-    seeds: int
-    tuning_seeds: int
-    rates: int
-    epochs: float
-    smallest_difference: float
-    equal_seconds: bool
+    fields = checked(Plan, values, source)
+    for name in ("entrants", "conditions"):
+        tables = fields.get(name, {})
+        fields[name] = {key: _options(each, f"{source}, {shown(key)}") for key, each in tables.items()}
+    fields["options"] = _options(fields.get("options", {}), source)
+    return Plan(**fields)
 
 
 def _options(values: Any, source: str) -> dict[str, Any]:
@@ -252,7 +272,7 @@ def _options(values: Any, source: str) -> dict[str, Any]:
 
 def differences(before: Plan, after: Plan) -> Iterator[str]:
     """What differs between two plans, for people to read."""
-    old, new = (dataclasses.asdict(plan) for plan in (before, after))
+    old, new = (dataclasses.asdict(plan) | {"first entrant": plan.first} for plan in (before, after))
     for key in old:
         if old[key] != new[key]:
             yield f"{key}: {_short(old[key])} before, {_short(new[key])} now"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from microgpt.model.parameters import table
+from microgpt.model.parameters import Constant, table
 from microgpt.race.plan import Plan, differences
 from microgpt.race.runs import (
     Bits,
@@ -125,7 +125,7 @@ def report(
             *_on_the_plan(plan, rows, known.keys(), earlier),
             *_on_pairing(plan),
             *_on_rates(findings),
-            *_on_failures(findings),
+            *_on_failures(race, bits, seconds),
         ),
     )
 
@@ -186,21 +186,15 @@ def _on_pairing(plan: Plan) -> Iterator[str]:
     """What the runs of a seed have in common."""
     for condition in plan.places():
         configs = [plan.config(condition, entrant) for entrant in plan.entrants]
-        walks = {(c.seq_len, c.stride or c.seq_len, c.batch_size, c.order, c.val_fraction) for c in configs}
-        tensors = [table(config.architecture(2).sizes) for config in configs]
-        alike = {
-            first.name
-            for first, *others in zip(*tensors, strict=True)
-            if all(other.shape == first.shape for other in others)
-        }
-        others = [tensor.name for tensor in tensors[0] if tensor.name not in alike]
-        if len(walks) > 1 or others or len({config.init for config in configs}) > 1:
+        walks = {(c.seq_len, c.stride or c.seq_len, c.batch_size, c.order) for c in configs}
+        tables = [table(config.architecture(2).sizes) for config in configs]
+        drawn = [same for same in zip(*tables, strict=True) if not isinstance(same[0].init, Constant)]
+        others = [same[0].name for same in drawn if len({tensor.shape for tensor in same}) > 1]
+        what = ["the order in which they read the text"] if len(walks) > 1 else []
+        what += [f"the initial values of {', '.join(others)}"] if others else []
+        what += ["how large the embeddings are at first"] if len({c.init for c in configs}) > 1 else []
+        if what:
             where = f"In the condition {condition.name}, " if len(plan.places()) > 1 else ""
-            what = []
-            if len(walks) > 1:
-                what.append("the order in which they read the text")
-            what += [f"the initial values of {', '.join(others)}"] if others else []
-            what += ["how large the embeddings are at first"] if len({c.init for c in configs}) > 1 else []
             sentence = f"the runs of a seed differ between entrants in {' and in '.join(what)}."
             yield where + sentence if where else sentence[0].upper() + sentence[1:]
             return
@@ -216,13 +210,23 @@ def _on_rates(findings: Sequence[Finding]) -> Iterator[str]:
             )
 
 
-def _on_failures(findings: Sequence[Finding]) -> Iterator[str]:
-    for finding in findings:
-        for side in finding.sides:
-            if side.failed:
+def _on_failures(race: Sequence[Entry], bits: Bits, seconds: Seconds) -> Iterator[str]:
+    """Which entrants are not compared, as a run of theirs has failed."""
+    for entry in race:
+        lr, name = entry.best_lr(bits), f"{entry.condition.name}: {entry.entrant}"
+        if lr is None:
+            if not entry.is_open(bits):
+                yield f"{name} is not compared: with every rate, some of its runs stopped being finite."
+            continue
+        kinds = {entry.open.steps: "equal steps"}
+        if entry.plan.equal_seconds:
+            kinds.setdefault(steps_of_equal_seconds(entry, seconds), "equal seconds")
+        for steps, kind in kinds.items():
+            found = [bits[run.key] for run in entry.judging(lr, steps) if run.key in bits]
+            if math.inf in found:
                 yield (
-                    f"{finding.condition}: {side.failed} of {side.done} runs of {side.name} stopped being "
-                    "finite, so it is not compared."
+                    f"{name} is not compared at {kind}: {found.count(math.inf)} of its {len(found)} runs "
+                    "stopped being finite."
                 )
 
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,17 @@ from microgpt.race.runs import Bits
 
 RESULTS_FILE = "results.jsonl"
 COMPRESSED_FILE = "results.jsonl.gz"
+# What every line has, and of which type
+KINDS = {
+    "key": str,
+    "plan": str,
+    "condition": str,
+    "entrant": str,
+    "lr": float,
+    "seed": int,
+    "steps": int,
+    "bits": float | None,
+}
 
 
 class Results:
@@ -50,8 +62,12 @@ class Results:
             raise MicrogptError(f"cannot write {shown_path(self._path)}: {error.strerror}") from None
 
     def append(self, row: dict[str, Any]) -> None:
-        """Keep a line: on the disk before this returns. Raises MicrogptError, and then nothing is kept."""
-        line = (json.dumps(row) + "\n").encode()
+        """Keep a line: on the disk before this returns. Raises MicrogptError, and then nothing is kept.
+
+        JSON has no numbers that are not finite: they are null.
+        """
+        row = {name: None if _is_infinite(value) else value for name, value in row.items()}
+        line = (json.dumps(row, allow_nan=False) + "\n").encode()
         try:
             with self._path.open("ab", buffering=0) as file:
                 before = file.seek(0, os.SEEK_END)
@@ -81,18 +97,24 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
             content = gzip.decompress(content)
     except FileNotFoundError:
         return
-    except (OSError, EOFError) as error:
-        raise MicrogptError(f"cannot read {shown_path(path)}: {error}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise MicrogptError(f"cannot read {shown_path(path)}: {reason}") from None
     lines = content.split(b"\n")
     for number, line in enumerate(lines[:-1], 1):
         try:
             row = json.loads(line)
-            valid = isinstance(row["key"], str) and (row["bits"] is None or math.isfinite(row["bits"]))
-        except (ValueError, KeyError, TypeError):
+            valid = all(isinstance(row[name], kind) for name, kind in KINDS.items())
+            valid = valid and not _is_infinite(row["bits"])
+        except (ValueError, KeyError, TypeError, RecursionError):
             valid = False
         if not valid:
             raise MicrogptError(f"{shown_path(path)}, line {number}, is not the result of a run")
         yield row
+
+
+def _is_infinite(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _end_of_last_line(file: Any, size: int) -> int:

@@ -97,18 +97,22 @@ class Entry:
 
     def rates(self, bits: Bits) -> list[Rate]:
         """What is known of each rate, from the lowest to the highest: those that the plan begins with, and
-        one more on a side as long as the best one is the last there."""
+        one more on a side as long as the best one, of equals the lowest, is the last there."""
         n = self.plan.rates
         low, high = -(n // 2), n - 1 - n // 2
         rates = {place: self._rate(place, bits) for place in range(low, high + 1)}
         while all(rate.done for rate in rates.values()):
-            best = min(rates, key=lambda place: rates[place].mean)
+            best = min(sorted(rates), key=lambda place: rates[place].mean)
             following = best - 1 if best == min(rates) else best + 1
             finite = math.isfinite(rates[best].mean)
             if following in rates or not low - FARTHEST <= following <= high + FARTHEST or not finite:
                 break
             rates[following] = self._rate(following, bits)
         return [rates[place] for place in sorted(rates)]
+
+    def is_open(self, bits: Bits) -> bool:
+        """Whether runs are left that decide its rate."""
+        return self.is_tuned and not all(rate.done for rate in self.rates(bits))
 
     def _rate(self, place: int, bits: Bits) -> Rate:
         lr = float(f"{self.open.rates.lr * STEP**place:.6g}")
@@ -131,7 +135,7 @@ def entries(plan: Plan) -> list[Entry]:
 
 def steps_of_equal_seconds(entry: Entry, seconds: Seconds) -> int:
     """The steps that take as long as those of the first entrant in the same condition."""
-    first = next(iter(entry.plan.entrants))
+    first = entry.plan.first
     of_a_step = seconds[entry.condition.name]
     steps = entry.plan.config(entry.condition, first).steps
     return max(1, round(steps * of_a_step[first] / of_a_step[entry.entrant]))
@@ -164,5 +168,5 @@ def due(race: Sequence[Entry], bits: Bits, seconds: Seconds) -> list[Run]:
 
 def not_known_yet(race: Sequence[Entry], bits: Bits) -> int:
     """How many runs wait until the best rates are known; more, if further rates are needed."""
-    waiting = [entry for entry in race if entry.best_lr(bits) is None]
+    waiting = [entry for entry in race if entry.is_open(bits)]
     return sum(entry.plan.seeds * (2 if entry.plan.equal_seconds else 1) for entry in waiting)

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from microgpt.config import TrainConfig
 from microgpt.console import Display, duration
 from microgpt.machine.budget import format_bytes
 from microgpt.race.files import write_files
@@ -125,19 +126,29 @@ def warnings(plan: Plan) -> Iterator[str]:
 
     n_pairs = math.comb(len(plan.entrants), 2)
     if plan.seeds < least_seeds(n_pairs):
+        pairs = f"{n_pairs} pairs of entrants need" if n_pairs > 1 else "two entrants need"
         yield (
-            f"with {plan.seeds} seeds no difference can be found, however large: {n_pairs} pairs of entrants "
-            f"need at least --seeds {least_seeds(n_pairs)}"
+            f"with {_counted(plan.seeds)} no difference can be found, however large: {pairs} at least "
+            f"--seeds {least_seeds(n_pairs)}"
         )
-    for condition in plan.places():
-        for entrant in plan.entrants:
-            config = plan.config(condition, entrant)
-            if config.learning_rate(config.steps - 1) > 0.1 * config.rates.lr:
-                yield (
-                    f"the rate of {entrant} does not go to 0, and differences at such an end often vanish "
-                    "with the rate: --schedule linear lowers it to 0"
-                )
-        break
+    high = [
+        entrant
+        for entrant in plan.entrants
+        if any(_ends_above_0(plan.config(condition, entrant)) for condition in plan.places())
+    ]
+    if high:
+        yield (
+            f"the rate of {', '.join(high)} does not go to 0, and differences at such an end often vanish "
+            "with the rate: --schedule linear lowers it to 0"
+        )
+
+
+def _ends_above_0(config: TrainConfig) -> bool:
+    return config.schedule == "constant" or config.rates.min_lr > 0
+
+
+def _counted(n_seeds: int) -> str:
+    return f"{n_seeds:,} seed{'s' if n_seeds > 1 else ''}"
 
 
 def estimate(
@@ -190,7 +201,7 @@ def _so_far(race: Race, condition: str) -> list[list[str]]:
 
 def as_rich(header: list[str], rows: list[list[str]], title: str = "") -> Table:
     """A table for a terminal, in which long names are broken."""
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
     for i, name in enumerate(header):
         table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i > 0)
     for row in rows:
@@ -222,7 +233,7 @@ def print_report(found: Report, race: Race) -> None:
             (finding.equal_seconds, "With equal seconds"),
         ):
             if judgement is not None:
-                print(f"\n{what}, {len(judgement.seeds)} seeds: {verdict(judgement)}")
+                print(f"\n{what}, {_counted(len(judgement.seeds))}: {verdict(judgement)}")
                 _print_table(STANDINGS, _standings(finding, judgement))
                 print()
                 smallest = f"{found.plan.smallest_difference:g}"
