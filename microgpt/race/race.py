@@ -49,6 +49,7 @@ class Race:
     timings: dict[str, dict[str, Timing]]  # by condition and entrant; empty before they are measured
     entries: list[Entry]
     n_workers: int = 1
+    runs_done: int = 0  # that belong to the plan
     runs_left: int = 0
     seconds_left: float = 0.0  # on one core
 
@@ -99,6 +100,7 @@ class Race:
                     run = begun.pop(outcome.key)
                     row = self._row(run, outcome)
                     self.results.append(row)
+                    self.runs_done += 1
                     self.runs_left -= 1
                     self.seconds_left -= self.seconds_of(run)
                     watcher.finished_a_run(self, row)

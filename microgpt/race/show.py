@@ -88,7 +88,7 @@ class Scoreboard:
             self.note(self._progress(race))
 
     def _progress(self, race: Race) -> str:
-        done = len(race.results.rows)
+        done = race.runs_done
         line = f"{done:,} of {done + race.runs_left:,} runs"
         if race.runs_left == 0:
             return line
