@@ -18,7 +18,7 @@ from microgpt.files import write_atomically
 from microgpt.machine.backends import Listener
 from microgpt.race.plan import Plan
 from microgpt.race.results import Results
-from microgpt.race.runs import Entry, Run, Seconds, due, not_known_yet
+from microgpt.race.runs import Entry, Run, Seconds, due, known_runs, not_known_yet
 from microgpt.race.worker import Job, Outcome, Timing, time_in_turns, train
 from microgpt.race.workers import Workers
 from microgpt.terminal.interruption import finishing_the_step
@@ -64,9 +64,10 @@ class Race:
         return due(self.entries, self.results.bits, self.seconds)
 
     def _count(self) -> list[Run]:
-        """The runs that are due; and how many are left, and for how many seconds of one core, about."""
-        runs = self.due()
-        unknown = not_known_yet(self.entries, self.results.bits)
+        """The runs that are due; counts the others, and the seconds of one core that are left, about."""
+        runs, bits = self.due(), self.results.bits
+        unknown = not_known_yet(self.entries, bits)
+        self.runs_done = len({run.key for run in known_runs(self.entries, bits, self.seconds)}) - len(runs)
         each = sum(self.seconds_of(_any_run(entry)) for entry in self.entries) / len(self.entries)
         self.runs_left = len(runs) + unknown
         self.seconds_left = sum(map(self.seconds_of, runs)) + unknown * each

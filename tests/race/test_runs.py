@@ -50,7 +50,6 @@ OTHER = {
     "activation": "relu",
     "token_shift": False,
     "attention_scale": "linear",
-    "attention_scale": "linear",
     "init": "small",
     "lr": 0.02,
     "beta2": 0.9,
