@@ -90,8 +90,8 @@ class Report:
 
 
 NOT_OVER = (
-    "The race is not over: to stop it because there is a winner by now gives a false one in more than 5% of all "
-    "races."
+    "The race is not over: to stop it because there is a winner by now gives a false one in more than 5% of "
+    "all races."
 )
 
 

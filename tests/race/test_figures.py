@@ -121,7 +121,7 @@ def test_names_may_be_long_and_of_any_characters(tmp_path):
     paths = draw(report(finding(names), names=names), tmp_path)
     assert len(paths) == 2 * len(KINDS)
     losses = written_in(paths[0])
-    assert "$a_b$   &lt;&amp;&gt; - -" in losses
+    assert "$a_b$ &lt;&amp;&gt; - -" in losses
     assert "头 words" in losses
 
 
