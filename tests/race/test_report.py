@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_up_races import ENTRANTS, bits_in, held, row_of, same_seconds, small_plan
 
-from microgpt.race.report import report
+from microgpt.race.report import NOT_OVER, report
 from microgpt.race.runs import FIRST_TUNING_SEED, entries
 from microgpt.race.statistics import least_seeds
 
@@ -245,13 +245,16 @@ UNALIKE = [
 
 @pytest.mark.parametrize("entrants", ALIKE, ids=str)
 def test_runs_of_a_seed_that_begin_alike_need_no_note(entrants):
-    assert reported(small_plan(entrants=entrants), runs=0).notes == ()
+    assert reported(small_plan(entrants=entrants), runs=0).notes == (NOT_OVER,)
 
 
 @pytest.mark.parametrize(("options", "difference"), UNALIKE, ids=str)
 def test_what_the_runs_of_a_seed_do_not_share_is_noted(options, difference):
     plan = small_plan(entrants={"a": {}, "b": options})
-    assert reported(plan, runs=0).notes == (f"The runs of a seed differ between entrants in {difference}.",)
+    assert reported(plan, runs=0).notes == (
+        NOT_OVER,
+        f"The runs of a seed differ between entrants in {difference}.",
+    )
 
 
 def test_in_which_condition_they_differ_is_noted():
@@ -260,6 +263,7 @@ def test_in_which_condition_they_differ_is_noted():
         conditions={"narrow": {}, "wide": {"d_model": 64}},
     )
     assert reported(plan, runs=0).notes == (
+        NOT_OVER,
         "In the condition wide, the runs of a seed differ between entrants in the initial values of up_w, "
         "down_w.",
     )
