@@ -284,7 +284,7 @@ def test_the_estimate_counts_runs_seconds_and_memory(capsys):
 
 def test_a_scoreboard_off_a_terminal_says_every_few_seconds_how_far_it_is(race_of, capsys, monkeypatch):
     race, _ = race_of(small_plan(), runs=5)
-    race.n_workers, race.runs_left, race.seconds_left = 2, 39, 78.0
+    race.n_workers, race.runs_done, race.runs_left, race.seconds_left = 2, 5, 39, 78.0
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     board = Scoreboard()
