@@ -27,7 +27,7 @@ ORDER = (
     ("api",),
     ("microgpt",),
     ("console",),
-    ("measure",),
+    ("measure", "race"),
     ("commands",),
     ("cli",),
     ("__main__",),

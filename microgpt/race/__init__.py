@@ -1,0 +1,1 @@
+"""A race: many paired training runs that settle which of several settings is better."""
