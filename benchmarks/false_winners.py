@@ -10,10 +10,10 @@ all the same; at most 5% should. Where one is better than each other one by 1, t
 races in which it wins against all of them, and the part in which any pair has another winner.
 
 The second table is of races of two entrants, one of them better by twice the standard error of the
-difference, where a bound is hardest. It has the part of the races whose 95% interval has the true difference in
-it, and the part of those whose bound is smaller than the true difference; these should be 95%, and at most 5%.
-The noise is normal, or that of the better entrant is exponential: then the differences are as skewed as that,
-to the side on which they make a bound too small.
+difference, where a bound is hardest. It has the part of the races whose 95% interval has the true difference
+in it, and the part of those whose bound is smaller than the true difference; these should be 95%, and at most
+5%. The noise is normal, or that of the better entrant is exponential: then the differences are as skewed as
+that, to the side on which they make a bound too small.
 """
 
 from __future__ import annotations

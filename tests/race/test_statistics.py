@@ -33,8 +33,8 @@ LOSSES[2] -= 0.01
 
 
 # Of 5,000 races with 40 seeds and 999 resamples, the interval had the true difference in it in 94.0% where
-# the noise is normal and in 93.2% where it is exponential; the bound was too small in 4.4% and in 7.1%. One of
-# a thousand correct programs would by chance be outside of the limits.
+# the noise is normal and in 93.2% where it is exponential; the bound was too small in 4.4% and in 7.1%. By
+# chance, one of a thousand correct programs would be outside of the limits.
 @pytest.mark.parametrize(
     ("noise", "covered", "too_small"), [("normal", 0.940, 0.044), ("exponential", 0.932, 0.071)]
 )
@@ -46,7 +46,7 @@ def test_intervals_and_bounds_hold_as_often_as_they_are_known_to(noise, covered,
 
 
 def test_a_race_without_a_difference_has_a_winner_in_five_percent_at_the_most():
-    """Without Holm's adjustment it would be in 20%. Of 3,000 such races, 4.3% had one."""
+    """Without Holm's adjustment it would be in about 20%. Of 3,000 such races, 4.3% had one."""
     share = false_winners(N_RACES, 4, 40, FEW_RESAMPLES)
     assert 0.01 < share <= stats.binom.ppf(0.95, N_RACES, ALPHA) / N_RACES
 
