@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, TypeVar, cast
 
 from microgpt.errors import MicrogptError, UsageError
@@ -116,20 +117,24 @@ def processes(number: int | None) -> Iterator[Workers]:
     if number is not None and number > cores:
         raise MicrogptError(f"--processes {number}: this machine has {cores} cores to give")
     context = multiprocessing.get_context("spawn")
-    ends = []
+    ends: list[Connection] = []
+
+    def end() -> None:
+        """End what has been started, whatever it is doing."""
+        while ends:
+            ends.pop().close()
 
     def start() -> Executor:
+        end()  # of processes that are replaced, some may still be at work
         leading, mine = context.Pipe(duplex=False)
-        ends.append((leading, mine))
+        ends.extend((leading, mine))
         return ProcessPoolExecutor(number or cores, context, initializer=begin, initargs=(leading,))
 
     workers = Workers(start, number or cores)
     try:
         yield workers
     finally:
-        for leading, mine in ends:
-            mine.close()  # what runs is not waited for
-            leading.close()
+        end()
         workers.close()
 
 
