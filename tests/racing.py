@@ -117,7 +117,7 @@ def until_rows(directory, n):
 @contextmanager
 def started(*arguments, command=PROGRAM):
     """The program while it runs, with its output in pipes. At the end it is killed, if it is still there."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | {"text": True}
     with subprocess.Popen([*command, *map(str, arguments)], **pipes) as process:
         try:
             yield process

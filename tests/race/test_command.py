@@ -1,4 +1,4 @@
-"""`microgpt race` from the command line: what it says, writes and refuses, and how it is stopped and goes on."""
+"""`microgpt race` from the command line: what it says, writes and refuses; stopped, it goes on."""
 
 import json
 import os
@@ -30,7 +30,7 @@ from microgpt.training.directory import LOCK_FILE
 
 unix = pytest.mark.skipif(os.name != "posix", reason="signals of this kind are Unix's")
 # runs of about a tenth of a second, so that there is something to stop
-LONG = {"steps": 20}
+LONG = {"seeds": 3, "options": {"steps": 20}}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def threads(monkeypatch):
-    """Runs in threads of this process, entrants that are timed in one turn, and no figures, which take long."""
+    """Runs in threads of this process, entrants that are timed in one turn, and no figures."""
     monkeypatch.setattr(command, "_workers", in_threads)
     monkeypatch.setattr(command, "TURNS", 1)
     monkeypatch.setattr("microgpt.race.files.find_spec", lambda name: None)
@@ -244,7 +244,7 @@ def test_files_that_are_in_the_way(here):
 @pytest.mark.usefixtures("signals")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_race_that_is_stopped_shows_what_it_has_and_goes_on(here, name, monkeypatch):
-    begun(here / "stopped", "text.txt", options=LONG, equal_seconds=True)
+    begun(here / "stopped", "text.txt", **LONG, equal_seconds=True)
     with started("stopped") as process:
         until_rows("stopped", 5)
         process.send_signal(getattr(signal, name))
@@ -258,7 +258,7 @@ def test_a_race_that_is_stopped_shows_what_it_has_and_goes_on(here, name, monkey
     if name == "SIGINT":
         again = subprocess.run(shlex.split(go_on), capture_output=True, text=True)
         assert again.returncode == 0, again.stderr
-        begun(here / "whole", "text.txt", options=LONG, equal_seconds=True)
+        begun(here / "whole", "text.txt", **LONG, equal_seconds=True)
         monkeypatch.setattr(command, "_workers", in_threads)
         race("whole")
         assert found("stopped") == found("whole")
@@ -267,7 +267,7 @@ def test_a_race_that_is_stopped_shows_what_it_has_and_goes_on(here, name, monkey
 @unix
 @pytest.mark.usefixtures("signals")
 def test_a_race_has_one_leading_process(here):
-    begun(here / "race", "text.txt", options=LONG)
+    begun(here / "race", "text.txt", **LONG)
     with started("race") as process:
         until_rows("race", 1)
         said = refused("race", "--processes", "1")
