@@ -19,7 +19,7 @@ from microgpt.race.runs import entries
 from microgpt.race.show import Scoreboard
 from microgpt.race.words import plan_from, texts_and_options
 from microgpt.race.workers import Workers, mpi_ranks, processes, ranks
-from microgpt.training.directory import RunDirectory, claim, reopen
+from microgpt.training.directory import LOCK_FILE, RunDirectory, claim, reopen
 
 # turns in which the entrants are timed; fewer where only an estimate is wanted
 TURNS, DRY_TURNS = 25, 3
@@ -48,12 +48,13 @@ def race(
             plan = settled(plan)
             show.estimate(plan, timed(plan, workers, board, DRY_TURNS), workers.number, board)
             return True
-        return _hold(plan, directory or out, workers, board)
+        return _hold(plan, out or directory, workers, board)
 
 
 def _hold(plan: Plan, out: Path | None, workers: Workers, board: Scoreboard) -> bool:
-    directory, plan = _directory(plan, out, board)
+    directory, plan = _directory(plan, out)
     try:
+        _keep(directory.path, plan)
         results = Results(directory.path)
         race = Race(directory.path, plan, results, load_speeds(directory.path, plan), entries(plan))
         is_timed = bool(race.timings)
@@ -69,6 +70,7 @@ def _hold(plan: Plan, out: Path | None, workers: Workers, board: Scoreboard) -> 
         return done
     finally:
         board.close()
+        directory.discard()  # only where not even the plan is in it
         directory.release()
 
 
@@ -103,29 +105,23 @@ def _planned(
     return plan_from(texts, options, across, settings), None
 
 
-def _directory(plan: Plan, out: Path | None, board: Scoreboard) -> tuple[RunDirectory, Plan]:
-    """The race's directory, with the plan in it; one that holds the same race is gone on with.
+def _directory(plan: Plan, out: Path | None) -> tuple[RunDirectory, Plan]:
+    """The race's directory, and its plan with the facts of the texts; one that holds the same race is gone on
+    with.
 
     Raises MicrogptError where it holds another one.
     """
     names = [out] if out is not None else _names(Path("races") / (Path(plan.texts[0]).stem or "race"))
     for path in names:
         if not (path / PLAN_FILE).exists():
-            if out is None and path.exists() and any(path.iterdir()):
+            if out is None and _is_taken(path):
                 continue
-            directory = claim(str(path), path)
             plan = settled(plan)
-            write_atomically(path / PLAN_FILE, to_toml(plan).encode())
-            _keep(path, plan)
-            return directory, plan
+            return claim(str(path), path), plan
         there = read(path / PLAN_FILE)
         if _without_facts(plan) == _without_facts(there):
-            directory = reopen(path, PLAN_FILE)
-            if not there.sha256:
-                there = settled(there)
-                write_atomically(path / PLAN_FILE, to_toml(there).encode())
-            _keep(path, there)
-            return directory, there
+            there = there if there.sha256 else settled(there)
+            return reopen(path, PLAN_FILE), there
         if out is not None:
             changes = "; ".join(differences(_without_facts(there), _without_facts(plan)))
             raise MicrogptError(
@@ -133,6 +129,11 @@ def _directory(plan: Plan, out: Path | None, board: Scoreboard) -> tuple[RunDire
                 f"{PLAN_FILE} in it and give that, and the report will say what was changed"
             )
     raise AssertionError("there is always another name")
+
+
+def _is_taken(path: Path) -> bool:
+    """Whether it holds something else than what is left of a race that was killed before it had a plan."""
+    return path.exists() and any(entry.name != LOCK_FILE for entry in path.iterdir())
 
 
 def _names(path: Path) -> Iterator[Path]:
@@ -146,10 +147,14 @@ def _without_facts(plan: Plan) -> Plan:
 
 
 def _keep(directory: Path, plan: Plan) -> None:
-    """Keep a copy of each plan that the race has had, so that a report can say what was changed."""
-    path = directory / f"plan-{plan.digest}.toml"
-    if not path.exists():
-        write_atomically(path, to_toml(plan).encode())
+    """Write the plan, and a copy of each one that the race has had, so that a report can say what was
+    changed."""
+    content, path = to_toml(plan).encode(), directory / PLAN_FILE
+    if not path.exists() or read(path) != plan:
+        write_atomically(path, content)
+    copy = directory / f"plan-{plan.digest}.toml"
+    if not copy.exists():
+        write_atomically(copy, content)
 
 
 def earlier_plans(directory: Path) -> dict[str, Plan]:

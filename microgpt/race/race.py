@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import platform
 import time
 from collections.abc import Sequence
@@ -191,7 +192,7 @@ def load_speeds(directory: Path, plan: Plan) -> dict[str, dict[str, Timing]]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         timings = {
-            condition.name: {name: Timing(**values[condition.name][name]) for name in plan.entrants}
+            condition.name: {name: _timing(values[condition.name][name]) for name in plan.entrants}
             for condition in plan.places()
         }
     except (FileNotFoundError, KeyError):
@@ -199,3 +200,10 @@ def load_speeds(directory: Path, plan: Plan) -> dict[str, dict[str, Timing]]:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise MicrogptError(f"cannot read {shown_path(path)}: {error}") from None
     return timings
+
+
+def _timing(values: dict[str, Any]) -> Timing:
+    timing = Timing(**values)
+    if not (0 < timing.step < math.inf and 0 <= timing.evaluation < math.inf):
+        raise ValueError(f"it says that a step takes {timing.step} and an evaluation {timing.evaluation} s")
+    return timing

@@ -37,7 +37,7 @@ LEVEL, WITHIN_LEVEL = 1 - ALPHA, 1 - 2 * ALPHA  # of the intervals, and of those
 POWER = 0.8  # the probability with which a difference is to be found
 RESAMPLES = 9999
 FEWEST_FOR_AN_INTERVAL = 3  # seeds
-BATCH = 1000  # resamples that are in memory together
+NUMBERS = 1 << 18  # of the resamples that are in memory together
 
 
 class Interval(NamedTuple):
@@ -182,7 +182,7 @@ def bca_intervals(values: Floats, level: float, resamples: int, seed: int) -> li
             method="BCa",
             confidence_level=level,
             n_resamples=resamples,
-            batch=BATCH,
+            batch=_batch(deviations),
             random_state=np.random.default_rng(seed),
         )
         ends[:, vary] = result.confidence_interval
@@ -207,10 +207,15 @@ def sign_flip_test(differences: Floats, resamples: int, seed: int) -> Floats:
         permutation_type="samples",
         alternative="two-sided",
         n_resamples=flips,
-        batch=BATCH,
+        batch=_batch(differences),
         random_state=np.random.default_rng(seed),
     )
     return np.asarray(result.pvalue, np.float64)
+
+
+def _batch(values: Floats) -> int:
+    """How many resamples of these values are made together; the result does not depend on it."""
+    return max(1, NUMBERS // values.size)
 
 
 def holm(p: Floats) -> Floats:

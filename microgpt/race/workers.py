@@ -10,9 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, TypeVar, cast
 
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, UsageError
 from microgpt.machine.cores import available_cores
 from microgpt.terminal import interruption
 
@@ -62,7 +63,8 @@ class Workers:
         """
         finished, _ = wait(self._calls, LOOK_SECONDS, FIRST_COMPLETED)
         results = []
-        for future in finished:
+        # what has been returned comes first, and is not lost where another call has raised something
+        for future in [each for each in finished if each.exception() is None] or finished:
             call = self._calls.pop(future)
             try:
                 results.append(future.result())
@@ -110,23 +112,29 @@ def processes(number: int | None) -> Iterator[Workers]:
     from microgpt.race.worker import begin
 
     cores = available_cores()
+    if number is not None and number < 1:
+        raise UsageError(f"--processes must be at least 1, not {number}")
     if number is not None and number > cores:
         raise MicrogptError(f"--processes {number}: this machine has {cores} cores to give")
     context = multiprocessing.get_context("spawn")
-    ends = []
+    ends: list[Connection] = []
+
+    def end() -> None:
+        """End what has been started, whatever it is doing."""
+        while ends:
+            ends.pop().close()
 
     def start() -> Executor:
+        end()  # of processes that are replaced, some may still be at work
         leading, mine = context.Pipe(duplex=False)
-        ends.append((leading, mine))
+        ends.extend((leading, mine))
         return ProcessPoolExecutor(number or cores, context, initializer=begin, initargs=(leading,))
 
     workers = Workers(start, number or cores)
     try:
         yield workers
     finally:
-        for leading, mine in ends:
-            mine.close()  # what runs is not waited for
-            leading.close()
+        end()
         workers.close()
 
 
@@ -151,15 +159,21 @@ def mpi_ranks() -> Iterator[Workers | None]:
             yield None
             return
         workers = Workers(lambda: cast(Executor, executor), MPI.COMM_WORLD.Get_size() - 1)
+        code = interruption.INTERRUPTED
         try:
             yield workers
+        except MicrogptError as error:
+            if not workers.n_waiting:
+                raise
+            print(f"microgpt: {error}", file=sys.stderr)
+            code = error.exit_code
         except BaseException:
             workers.cancel()
             raise
-        if workers.n_waiting:  # what runs is not waited for
+        if workers.n_waiting:  # what runs is not waited for, and MPI has no other way to end it
             sys.stdout.flush()
             sys.stderr.flush()
-            MPI.COMM_WORLD.Abort(interruption.INTERRUPTED)
+            MPI.COMM_WORLD.Abort(code)
 
 
 def ranks() -> int:

@@ -1,0 +1,277 @@
+"""`microgpt race` from the command line: what it says, writes and refuses; stopped, it goes on."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+
+import pytest
+from racing import (
+    HEADS,
+    TEXT,
+    WORDS,
+    begun,
+    found,
+    in_threads,
+    rows,
+    started,
+    until_rows,
+)
+from typer.testing import CliRunner
+
+from microgpt.cli import app
+from microgpt.race import command
+from microgpt.race.race import PLAN_FILE, SPEEDS_FILE
+from microgpt.race.results import RESULTS_FILE
+from microgpt.training.directory import LOCK_FILE
+
+unix = pytest.mark.skipif(os.name != "posix", reason="signals of this kind are Unix's")
+# runs of about a tenth of a second, so that there is something to stop
+LONG = {"seeds": 3, "options": {"steps": 20}}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text(TEXT)
+    return tmp_path
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Runs in threads of this process, entrants that are timed in one turn, and no figures."""
+    monkeypatch.setattr(command, "_workers", in_threads)
+    monkeypatch.setattr(command, "TURNS", 1)
+    monkeypatch.setattr("microgpt.race.files.find_spec", lambda name: None)
+
+
+def race(*arguments, code=0):
+    result = CliRunner().invoke(app, ["race", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def refused(*arguments, code=1):
+    """The one sentence."""
+    lines = race(*arguments, code=code).stderr.splitlines()
+    assert [line.startswith("microgpt: ") for line in lines].count(True) == 1
+    return lines[-1].removeprefix("microgpt: ")
+
+
+def files(directory):
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_whole_race(here):
+    result = race("text.txt", *WORDS)
+    assert "With equal steps, 6 seeds:" in result.stdout
+    assert all(heads in result.stdout for heads in HEADS)
+    directory = here / "races" / "text"
+    assert {PLAN_FILE, SPEEDS_FILE, RESULTS_FILE, "runs.csv", "report.json"} < files(directory).keys()
+    assert not [name for name in files(directory) if name.endswith(".tmp")]
+    before = found(directory)
+    # the same words, the directory and the plan all go on with it, and say the same
+    for words in (("text.txt", *WORDS), (directory,), (directory / PLAN_FILE,)):
+        assert race(*words).stdout.replace(str(here) + "/", "") == result.stdout
+    assert found(directory) == before
+    # other words are another race
+    race("text.txt", *WORDS, "--seeds", "5")
+    assert len(found(here / "races" / "text-2")) == len(before) - 2
+
+
+@pytest.mark.usefixtures("threads")
+def test_lines_of_json(here):
+    result = race("text.txt", *WORDS, "--json", "--out", "a race")
+    *lines, last = map(json.loads, result.stdout.splitlines())
+    assert lines == rows("a race")
+    assert last["report"]["done"] == len(lines)
+    assert last["report"]["left"] == 0
+    assert set(last["files"]) >= {"a race/runs.csv", "a race/report.json"}
+    # what is done already is not told again
+    (again,) = map(json.loads, race("a race", "--json").stdout.splitlines())
+    assert again == last
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_dry_run_writes_nothing(here):
+    before = sorted(here.rglob("*"))
+    result = race("text.txt", *WORDS, "--dry-run")
+    assert re.match(r"24 runs, and 2 more for each further rate", result.stdout)
+    assert re.search(r"about .* of memory for 1 processes", result.stdout)
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("threads")
+def test_another_plan_for_the_same_directory_is_refused(here):
+    race("text.txt", *WORDS, "--out", "race")
+    before = files(here / "race")
+    said = refused("text.txt", *WORDS, "--seeds", "7", "--out", "race")
+    assert said.startswith("race holds another race (seeds: 6 before, 7 now): name another directory")
+    assert files(here / "race") == before
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_plan_that_is_changed_is_noted(here):
+    race("text.txt", *WORDS, "--out", "race")
+    file, n_before = here / "race" / PLAN_FILE, len(found("race"))
+    file.write_text(file.read_text().replace("\nseeds = 6\n", "\nseeds = 8\n"))
+    result = race("race")
+    assert len(found("race")) == n_before + 4
+    said = f"The plan was changed after {n_before} of the runs: seeds: 6 before, 8 now."
+    assert said in " ".join(result.stdout.split())
+    report = json.loads((here / "race" / "report.json").read_text())
+    assert said in report["notes"]
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_plan_of_another_race_can_be_held_elsewhere(here):
+    race("text.txt", *WORDS, "--out", "race")
+    race("race/plan.toml", "--out", "again")
+    race("race", "--out", "a third time")
+    assert found("race") == found("again") == found("a third time")
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_plan_from_a_file(here):
+    race("text.txt", *WORDS, "--out", "race")
+    shutil.copy("race/plan.toml", "mine.toml")
+    race("mine.toml")
+    assert found(here / "races" / "text") == found("race")
+    said = refused("mine.toml", "--seeds", "3", code=2)
+    assert said.startswith("a plan says all that a race needs: leave other options away")
+    assert refused("none.toml") == "there is no plan none.toml"
+
+
+@pytest.mark.usefixtures("threads")
+def test_texts_that_are_gone_or_changed(here):
+    race("text.txt", *WORDS, "--out", "race")
+    lines = (here / "race" / RESULTS_FILE).read_bytes().splitlines(keepends=True)
+    report = race("race").stdout
+    for change in (
+        lambda: (here / "text.txt").unlink(),
+        lambda: (here / "text.txt").write_text("other " * 99),
+    ):
+        change()
+        assert race("race").stdout == report  # all is done, and the text is not needed
+        (here / "race" / RESULTS_FILE).write_bytes(b"".join(lines[:-1]))
+        said = refused("race")
+        assert "text.txt" in said
+        assert said.startswith("there is no file") or "is not the text that the race was planned with" in said
+        (here / "race" / RESULTS_FILE).write_bytes(b"".join(lines))
+    assert (here / "race" / RESULTS_FILE).read_bytes() == b"".join(lines)
+
+
+@pytest.mark.usefixtures("threads")
+def test_what_cannot_be_held_leaves_nothing(here):
+    (here / "short.txt").write_text("a b c")
+    for words in (
+        ("none.txt", *WORDS),
+        ("none.txt", *WORDS, "--out", "race"),
+        ("-", *WORDS),
+        ("text.txt",),
+        ("text.txt", "none.txt", *WORDS, "--out", "deep/race"),
+    ):
+        refused(*words)
+    assert sorted(path.name for path in here.iterdir()) == ["short.txt", "text.txt"]
+    assert "needs a text" in refused()
+
+
+@pytest.mark.usefixtures("threads")
+def test_directories_that_hold_no_race(here):
+    (here / "empty").mkdir()
+    assert refused("empty") == "empty holds no race: there is no plan.toml in it"
+    (here / "full").mkdir()
+    (here / "full" / "file").touch()
+    assert "--out full is not empty" in refused("text.txt", *WORDS, "--out", "full")
+    assert "--out text.txt is a file" in refused("text.txt", *WORDS, "--out", "text.txt")
+    # one in which something else is, is passed over; one that was left before there was a plan is not
+    (here / "races" / "text").mkdir(parents=True)
+    (here / "races" / "text" / "notes").touch()
+    (here / "races" / "text-2").mkdir()
+    (here / "races" / "text-2" / LOCK_FILE).touch()
+    race("text.txt", *WORDS)
+    assert (here / "races" / "text-2" / RESULTS_FILE).exists()
+    assert [path.name for path in (here / "races" / "text").iterdir()] == ["notes"]
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_race_that_is_damaged_is_refused_in_a_sentence(here):
+    race("text.txt", *WORDS, "--out", "race")
+    directory = here / "race"
+    for name, content in (
+        (RESULTS_FILE, "no json\n"), (SPEEDS_FILE, "{"), (PLAN_FILE, "seeds = ["), (PLAN_FILE, "seeds = 1"),
+    ):  # fmt: skip
+        before = (directory / name).read_bytes()
+        (directory / name).write_text(content)
+        assert name in refused("race")
+        (directory / name).write_bytes(before)
+    race("race")
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.skipif(
+    getattr(os, "geteuid", lambda: 0)() == 0, reason="root and Windows may write in any directory"
+)
+def test_a_directory_that_cannot_be_written(here):
+    race("text.txt", *WORDS, "--out", "race")
+    (here / "race").chmod(0o500)
+    assert "race: Permission denied" in refused("race")
+    (here / "race").chmod(0o700)
+
+
+@pytest.mark.usefixtures("threads")
+def test_files_that_are_in_the_way(here):
+    """What root, too, cannot write."""
+    begun(here / "race", "text.txt")
+    (here / "race" / RESULTS_FILE).mkdir()
+    assert RESULTS_FILE in refused("race")
+    (here / "race" / RESULTS_FILE).rmdir()
+    (here / "race" / "runs.csv").mkdir()
+    assert "runs.csv" in refused("race")
+    (here / "race" / "runs.csv").rmdir()
+    race("race")
+
+
+# --- with processes
+
+
+@unix
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_race_that_is_stopped_shows_what_it_has_and_goes_on(here, name, monkeypatch):
+    begun(here / "stopped", "text.txt", **LONG, equal_seconds=True)
+    with started("stopped") as process:
+        until_rows("stopped", 5)
+        process.send_signal(getattr(signal, name))
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert re.search(r"1\+2\+3 +.* of tuning\n", stdout)
+    left, go_on = re.search(r"^([\d,]+) runs are left; to go on: (.*)$", stderr, re.MULTILINE).groups()
+    assert int(left) > 0
+    assert json.loads((here / "stopped" / "report.json").read_text())["done"] == len(found("stopped"))
+    if name == "SIGINT":
+        again = subprocess.run(shlex.split(go_on), capture_output=True, text=True)
+        assert again.returncode == 0, again.stderr
+        begun(here / "whole", "text.txt", **LONG, equal_seconds=True)
+        monkeypatch.setattr(command, "_workers", in_threads)
+        race("whole")
+        assert found("stopped") == found("whole")
+
+
+@unix
+@pytest.mark.usefixtures("signals")
+def test_a_race_has_one_leading_process(here):
+    begun(here / "race", "text.txt", **LONG)
+    with started("race") as process:
+        until_rows("race", 1)
+        said = refused("race", "--processes", "1")
+        assert said.startswith("another microgpt is writing race: wait until it ends")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 130
