@@ -113,7 +113,8 @@ class Scoreboard:
             print(json.dumps({"report": found.as_json(), "files": [str(path) for path in files]}), flush=True)
         else:
             print_report(found, race)
-            print("\nfiles: " + ", ".join(str(path) for path in files))
+            names = ", ".join(path.name for path in files if path.suffix != ".png")  # SVG says it for both
+            print("\n" + fitted(f"in {race.directory}: {names}", 0))
         if not done:
             self._display.note(
                 f"{found.left:,} runs are left; to go on: {pasteable('race', race.directory)}", wrapped=False

@@ -26,8 +26,8 @@ from microgpt.text.reading import Text, read_text
 from microgpt.training.run import Run
 from microgpt.training.trainer import LOG_SLOTS
 
-# A turn, and the parts in which it is timed: shorter than what a busy system gives a process at a time, so that
-# the fastest of many is not disturbed by other programs.
+# A turn, and the parts in which it is timed: shorter than what a busy system gives a process at a time, so
+# that the fastest of many is not disturbed by other programs.
 TURN_SECONDS, PART_SECONDS = 0.05, 0.003
 
 

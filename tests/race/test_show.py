@@ -334,7 +334,7 @@ def test_an_interrupted_race_ends_with_the_command_that_goes_on(race_of, capsys,
     monkeypatch.setattr(show, "write_files", lambda directory, *others: [directory / "runs.csv"])
     Scoreboard().finished(race, {}, done=False)
     captured = capsys.readouterr()
-    assert captured.out.endswith(f"files: {race.directory / 'runs.csv'}\n")
+    assert captured.out.endswith(f"in {race.directory}: runs.csv\n")
     assert captured.err == (f"{found.left} runs are left; to go on: microgpt race {race.directory}\n")
 
 
