@@ -16,11 +16,11 @@ TALES_CHARACTERS = 1_000_000
 TALES_SHA256 = "e0c32c7b12bbc77af1a4efa513951ee7371b0914b00b585329a20d06009f46af"
 
 PUZZLES_SEED = 1
-PUZZLES_LINES = 100_000
+PUZZLES_LINES = 300_000
 PUZZLES_SHA256 = {
-    "nearest": "e528a09c77ade7bd4e7e45ed7f6ed9b19d8207867bbe6ebce24083404e83705d",
-    "retrieval": "23bbc8d67897101fad8faa98924187864379ce4269e5ef31c5bc64eacfdde22a",
-    "mixed": "2255ecc64c349bad1ef863aa9461980dc9b179c329157b39d3f74d13d8fb1b17",
+    "nearest": "5f3b7bc1c2acdb52b2aff7083f20af16334d0cde8020e8acd1376de9fd5adc46",
+    "retrieval": "3aa3d940b548fb07c08f8534e8d723eb608eb5240634ab1781b04e5af6511954",
+    "mixed": "1470225d71bd4e6beba8322c1686ac874cbc2dc5bf7632ecb563134c20486a02",
 }
 
 SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
