@@ -492,11 +492,16 @@ def race(
 
 @command("corpus shakespeare --out data/shakespeare.txt")
 def corpus(
-    name: Annotated[str, typer.Argument(help="tales, which come with the program, or shakespeare.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="tales; the puzzles nearest, retrieval or mixed; or shakespeare, which is downloaded."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Where to write it.")] = Path("data/input.txt"),
     json: Json = False,
 ) -> None:
-    """Write the tales, or download the usual tinyshakespeare."""
+    """Write the tales or puzzles for attention, or download the usual tinyshakespeare."""
     from microgpt import commands
 
     commands.corpus(name, out, as_json=json)

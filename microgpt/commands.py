@@ -345,6 +345,8 @@ def corpus(name: str, out: Path, *, as_json: bool) -> None:
     """Write a text."""
     if name == "tales":
         n_bytes = corpora.write_tales(out)
+    elif name in corpora.PUZZLES_SHA256:
+        n_bytes = corpora.write_puzzles(name, out)
     elif name == "shakespeare":
         from rich.console import Console
         from rich.progress import DownloadColumn, Progress
@@ -361,7 +363,8 @@ def corpus(name: str, out: Path, *, as_json: bool) -> None:
                 out, lambda done, total: progress.update(task, completed=done, total=total)
             )
     else:
-        raise UsageError(f"there is no corpus {shown(name)}; there are tales and shakespeare")
+        names = ", ".join(["tales", *corpora.PUZZLES_SHA256])
+        raise UsageError(f"there is no corpus {shown(name)}; there are {names} and shakespeare")
     if corpora.is_standard_output(out):
         return
     if as_json:

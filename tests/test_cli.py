@@ -17,6 +17,7 @@ from microgpt import commands
 from microgpt.checkpoint.saved import load_model, load_state
 from microgpt.cli import app
 from microgpt.config import TrainConfig
+from microgpt.corpora.corpus import PUZZLES_LINES
 from microgpt.machine.budget import Budget
 from microgpt.measure import bench
 from microgpt.model.placed import place
@@ -545,7 +546,12 @@ def test_corpus(here):
     assert json_lines(run("corpus", "tales", "--out", "b.txt", "--json").stdout) == [
         {"corpus": "tales", "file": "b.txt", "bytes": size}
     ]
-    assert fails("corpus", "bible", code=2) == "there is no corpus 'bible'; there are tales and shakespeare"
+    run("corpus", "mixed", "--out", "mixed.txt")
+    assert (here / "mixed.txt").read_text().count("\n") == PUZZLES_LINES
+    assert (
+        fails("corpus", "bible", code=2)
+        == "there is no corpus 'bible'; there are tales, nearest, retrieval, mixed and shakespeare"
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)

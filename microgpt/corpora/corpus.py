@@ -1,4 +1,4 @@
-"""Texts to train on: the tales that ship with microgpt, and tinyshakespeare from the network."""
+"""Texts to train on: the tales and the puzzles that microgpt writes, and tinyshakespeare from the network."""
 
 import errno
 import hashlib
@@ -15,6 +15,14 @@ TALES_SEED = 1
 TALES_CHARACTERS = 1_000_000
 TALES_SHA256 = "e0c32c7b12bbc77af1a4efa513951ee7371b0914b00b585329a20d06009f46af"
 
+PUZZLES_SEED = 1
+PUZZLES_LINES = 300_000
+PUZZLES_SHA256 = {
+    "nearest": "5f3b7bc1c2acdb52b2aff7083f20af16334d0cde8020e8acd1376de9fd5adc46",
+    "retrieval": "3aa3d940b548fb07c08f8534e8d723eb608eb5240634ab1781b04e5af6511954",
+    "mixed": "1470225d71bd4e6beba8322c1686ac874cbc2dc5bf7632ecb563134c20486a02",
+}
+
 SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SHAKESPEARE_BYTES = 1_115_394
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -22,11 +30,17 @@ SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2d
 
 def known_entropy(sha256: str) -> float | None:
     """The entropy rate of the text with this SHA-256 in nats per character, where it is known."""
-    if sha256 != TALES_SHA256:
-        return None
-    from microgpt.corpora.tales import entropy_rate  # parses the grammar, which most commands do not need
+    # the tales parse their grammar, which most commands do not need
+    if sha256 == TALES_SHA256:
+        from microgpt.corpora import tales
 
-    return entropy_rate()
+        return tales.entropy_rate()
+    for name, of_puzzles in PUZZLES_SHA256.items():
+        if sha256 == of_puzzles:
+            from microgpt.corpora import puzzles
+
+            return puzzles.entropy_rate(name)
+    return None
 
 
 def write_tales(path: Path) -> int:
@@ -35,13 +49,27 @@ def write_tales(path: Path) -> int:
     `-` and /dev/stdout are standard output; a pipe that somebody reads and a device are written to as well.
     Returns the number of bytes of the text.
     """
-    if _is_there(path, TALES_SHA256):
-        return path.stat().st_size
-    from microgpt.corpora.tales import write
 
-    content = write(TALES_CHARACTERS, TALES_SEED).encode("ascii")
-    _write(path, content)
-    return len(content)
+    def tales() -> str:
+        from microgpt.corpora.tales import write
+
+        return write(TALES_CHARACTERS, TALES_SEED)
+
+    return _write_text(path, TALES_SHA256, tales)
+
+
+def write_puzzles(name: str, path: Path) -> int:
+    """Write the puzzles of this name in PUZZLES_SHA256 to `path`.
+
+    Where they are written, and what is returned, is as for `write_tales`.
+    """
+
+    def lines() -> str:
+        from microgpt.corpora.puzzles import write
+
+        return write(name, PUZZLES_LINES, PUZZLES_SEED)
+
+    return _write_text(path, PUZZLES_SHA256[name], lines)
 
 
 def download_shakespeare(path: Path, progress: Callable[[int, int], None]) -> int:
@@ -63,6 +91,15 @@ def download_shakespeare(path: Path, progress: Callable[[int, int], None]) -> in
 def is_standard_output(path: Path) -> bool:
     """Whether a text that is written to `path` goes to standard output."""
     return str(path) in ("-", "/dev/stdout")
+
+
+def _write_text(path: Path, sha256: str, text: Callable[[], str]) -> int:
+    """Write an ASCII text to `path`, unless it is there already; returns the number of its bytes."""
+    if _is_there(path, sha256):
+        return path.stat().st_size
+    content = text().encode("ascii")
+    _write(path, content)
+    return len(content)
 
 
 def _write(path: Path, content: bytes) -> None:

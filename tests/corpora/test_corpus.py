@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from microgpt.corpora import corpus, tales
+from microgpt.corpora import corpus, puzzles, tales
 from microgpt.errors import MicrogptError
 
 SHIPPED = Path(__file__).parents[2] / "data" / "input.txt"
@@ -69,11 +69,13 @@ def test_the_shipped_text_is_what_the_grammar_writes():
 
 def test_known_entropy():
     assert corpus.known_entropy(corpus.TALES_SHA256) == tales.entropy_rate()
+    for name, sha256 in corpus.PUZZLES_SHA256.items():
+        assert corpus.known_entropy(sha256) == puzzles.entropy_rate(name)
     assert corpus.known_entropy(corpus.SHAKESPEARE_SHA256) is None
 
 
 def test_importing_is_light():
-    heavy = {"numpy", "urllib.request", "microgpt.corpora.tales"}
+    heavy = {"numpy", "urllib.request", "microgpt.corpora.tales", "microgpt.corpora.puzzles"}
     code = f"import sys, microgpt.corpora.corpus; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
@@ -86,6 +88,16 @@ def test_write_tales(tmp_path):
     corpus.write_tales(path)
     assert path.stat().st_mtime_ns == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_write_puzzles(tmp_path):
+    assert corpus.PUZZLES_SHA256.keys() == puzzles.KINDS.keys()
+    for name, sha256 in corpus.PUZZLES_SHA256.items():
+        path = tmp_path / name
+        size = corpus.write_puzzles(name, path)
+        assert size == path.stat().st_size == corpus.PUZZLES_LINES * puzzles.LINE
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    assert "holds another text" in refused(corpus.write_puzzles, "nearest", tmp_path / "mixed")
 
 
 def test_another_text_is_kept(tmp_path, serve):
