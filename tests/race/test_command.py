@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
-import subprocess
 
 import pytest
 from racing import (
@@ -242,26 +240,27 @@ def test_files_that_are_in_the_way(here):
 
 @unix
 @pytest.mark.usefixtures("signals")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_race_that_is_stopped_shows_what_it_has_and_goes_on(here, name, monkeypatch):
-    begun(here / "stopped", "text.txt", **LONG, equal_seconds=True)
-    with started("stopped") as process:
-        until_rows("stopped", 5)
-        process.send_signal(getattr(signal, name))
-        stdout, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in stderr
-    assert re.search(r"1\+2\+3 +.* of tuning\n", stdout)
-    left, go_on = re.search(r"^([\d,]+) runs are left; to go on: (.*)$", stderr, re.MULTILINE).groups()
-    assert int(left) > 0
-    assert json.loads((here / "stopped" / "report.json").read_text())["done"] == len(found("stopped"))
-    if name == "SIGINT":
-        again = subprocess.run(shlex.split(go_on), capture_output=True, text=True)
-        assert again.returncode == 0, again.stderr
-        begun(here / "whole", "text.txt", **LONG, equal_seconds=True)
-        monkeypatch.setattr(command, "_workers", in_threads)
-        race("whole")
-        assert found("stopped") == found("whole")
+def test_a_race_that_is_stopped_shows_what_it_has_and_goes_on(here, monkeypatch):
+    begun(here / "stopped", "text.txt", **LONG)
+    for n, name in enumerate(("SIGINT", "SIGTERM"), 1):
+        with started("stopped") as process:
+            until_rows("stopped", 4 * n)
+            process.send_signal(getattr(signal, name))
+            stdout, stderr = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "Traceback" not in stderr
+        assert re.search(r"1\+2\+3 +.* of tuning\n", stdout)
+        left, go_on = re.search(r"^([\d,]+) runs are left; to go on: (.*)$", stderr, re.MULTILINE).groups()
+        assert int(left) > 0
+        assert go_on.endswith(" -m microgpt race stopped")
+        report = json.loads((here / "stopped" / "report.json").read_text())
+        assert (report["done"], report["left"]) == (len(found("stopped")), int(left))
+    begun(here / "whole", "text.txt", **LONG)
+    monkeypatch.setattr(command, "_workers", in_threads)
+    monkeypatch.setattr("microgpt.race.files.find_spec", lambda name: None)
+    for directory in ("stopped", "whole"):
+        race(directory)
+    assert found("stopped") == found("whole")
 
 
 @unix
