@@ -5,15 +5,20 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
+from made_up_races import row_of
 from racing import (
     HEADS,
+    QUICK,
     TEXT,
     WORDS,
     begun,
     found,
     in_threads,
+    plan,
     rows,
     started,
     until_rows,
@@ -24,6 +29,7 @@ from microgpt.cli import app
 from microgpt.race import command
 from microgpt.race.race import PLAN_FILE, SPEEDS_FILE
 from microgpt.race.results import RESULTS_FILE
+from microgpt.race.runs import entries, known_runs
 from microgpt.training.directory import LOCK_FILE
 
 unix = pytest.mark.skipif(os.name != "posix", reason="signals of this kind are Unix's")
@@ -274,3 +280,22 @@ def test_a_race_has_one_leading_process(here):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode == 130
+
+
+@unix
+def test_the_leading_process_of_a_large_race_takes_little_memory(here):
+    """All resamples of its many seeds together would fill the memory."""
+    entrants = {heads: {"heads": heads} for heads in (*HEADS, "6", "1+5", "4+2")}
+    shape = {"entrants": entrants, "seeds": 500, "tuning_seeds": 0}
+    its = plan("text.txt", **shape)
+    rows = [row_of(run, 2 + i % 83 / 100, its) for i, run in enumerate(known_runs(entries(its), {}, {}))]
+    begun(here / "race", "text.txt", **shape)
+    (here / "race" / RESULTS_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with open("report.txt", "w") as report:
+        process = subprocess.Popen([*QUICK, "race"], stdout=report)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert "With equal steps, 500 seeds: " in (here / "report.txt").read_text()
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert usage.ru_maxrss * unit < 300 << 20, f"{usage.ru_maxrss * unit >> 20} MiB"
