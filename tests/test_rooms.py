@@ -63,7 +63,7 @@ ABOUT_MORE = {
     "model/test_gradients.py": "the whole model by finite differences",
     "model/test_oracle.py": "the whole model beside PyTorch",
     "model/test_threads.py": "the whole model on several threads",
-    "race/test_mpi.py": "whole races under mpiexec",
+    "race/test_mpi.py": "races whose processes mpiexec starts",
 }
 
 

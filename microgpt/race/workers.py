@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +25,8 @@ RANKS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 # A process that the system ends, as when the memory is used up, is started again; but not for ever.
 MOST_LOSSES = 8
 LOOK_SECONDS = 0.1
+# What mpiexec has not passed on of the output by then, it drops when the processes are ended.
+PASSING_ON_SECONDS = 1.0
 
 
 class _Call(NamedTuple):
@@ -173,6 +176,7 @@ def mpi_ranks() -> Iterator[Workers | None]:
         if workers.n_waiting:  # what runs is not waited for, and MPI has no other way to end it
             sys.stdout.flush()
             sys.stderr.flush()
+            time.sleep(PASSING_ON_SECONDS)
             MPI.COMM_WORLD.Abort(code)
 
 

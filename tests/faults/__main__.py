@@ -19,6 +19,7 @@ FAULTS = {
     "options": 5000,
     "signals": 500,
     "races": 50,
+    "race_kills": 200,
     "caches": 50,
     "full_disks": 100,
     "kernels": 100_000,

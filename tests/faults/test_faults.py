@@ -7,7 +7,15 @@ import pytest
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes to do harm to are forks")
 # texts and kernels have theirs beside what they are about; a signal to a cold start takes its time
-SAMPLES = {"kills": 6, "checkpoints": 400, "options": 40, "full_disks": 4, "races": 3, "signals": 6}
+SAMPLES = {
+    "kills": 6,
+    "checkpoints": 400,
+    "options": 40,
+    "full_disks": 4,
+    "races": 3,
+    "race_kills": 2,
+    "signals": 6,
+}
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -3,19 +3,22 @@
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
+from made_up_races import row_of
 from racing import (
     HEADS,
+    QUICK,
     TEXT,
     WORDS,
     begun,
     found,
     in_threads,
+    plan,
     rows,
     started,
     until_rows,
@@ -26,6 +29,7 @@ from microgpt.cli import app
 from microgpt.race import command
 from microgpt.race.race import PLAN_FILE, SPEEDS_FILE
 from microgpt.race.results import RESULTS_FILE
+from microgpt.race.runs import entries, known_runs
 from microgpt.training.directory import LOCK_FILE
 
 unix = pytest.mark.skipif(os.name != "posix", reason="signals of this kind are Unix's")
@@ -213,15 +217,24 @@ def test_a_race_that_is_damaged_is_refused_in_a_sentence(here):
     race("race")
 
 
-@pytest.mark.usefixtures("threads")
+# without these two rights root, too, may write only where the mode says so
+BOUND = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+BOUND = BOUND if getattr(os, "geteuid", lambda: 1)() == 0 and shutil.which("setpriv") else []
+
+
+@unix
 @pytest.mark.skipif(
-    getattr(os, "geteuid", lambda: 0)() == 0, reason="root and Windows may write in any directory"
+    os.name == "posix" and os.geteuid() == 0 and not BOUND, reason="root may write everywhere"
 )
 def test_a_directory_that_cannot_be_written(here):
-    race("text.txt", *WORDS, "--out", "race")
+    begun(here / "race", "text.txt")
+    (here / "race" / LOCK_FILE).touch()
     (here / "race").chmod(0o500)
-    assert "race: Permission denied" in refused("race")
+    result = subprocess.run([*BOUND, *QUICK, "race"], capture_output=True, text=True)
     (here / "race").chmod(0o700)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert re.match(r"microgpt: cannot write race/.*: Permission denied\n", result.stderr)
+    assert sorted(files(here / "race")) == [LOCK_FILE, PLAN_FILE, SPEEDS_FILE]
 
 
 @pytest.mark.usefixtures("threads")
@@ -242,26 +255,27 @@ def test_files_that_are_in_the_way(here):
 
 @unix
 @pytest.mark.usefixtures("signals")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_race_that_is_stopped_shows_what_it_has_and_goes_on(here, name, monkeypatch):
-    begun(here / "stopped", "text.txt", **LONG, equal_seconds=True)
-    with started("stopped") as process:
-        until_rows("stopped", 5)
-        process.send_signal(getattr(signal, name))
-        stdout, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in stderr
-    assert re.search(r"1\+2\+3 +.* of tuning\n", stdout)
-    left, go_on = re.search(r"^([\d,]+) runs are left; to go on: (.*)$", stderr, re.MULTILINE).groups()
-    assert int(left) > 0
-    assert json.loads((here / "stopped" / "report.json").read_text())["done"] == len(found("stopped"))
-    if name == "SIGINT":
-        again = subprocess.run(shlex.split(go_on), capture_output=True, text=True)
-        assert again.returncode == 0, again.stderr
-        begun(here / "whole", "text.txt", **LONG, equal_seconds=True)
-        monkeypatch.setattr(command, "_workers", in_threads)
-        race("whole")
-        assert found("stopped") == found("whole")
+def test_a_race_that_is_stopped_shows_what_it_has_and_goes_on(here, monkeypatch):
+    begun(here / "stopped", "text.txt", **LONG)
+    for n, name in enumerate(("SIGINT", "SIGTERM"), 1):
+        with started("stopped") as process:
+            until_rows("stopped", 4 * n)
+            process.send_signal(getattr(signal, name))
+            stdout, stderr = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "Traceback" not in stderr
+        assert re.search(r"1\+2\+3 +.* of tuning\n", stdout)
+        left, go_on = re.search(r"^([\d,]+) runs are left; to go on: (.*)$", stderr, re.MULTILINE).groups()
+        assert int(left) > 0
+        assert go_on.endswith(" -m microgpt race stopped")
+        report = json.loads((here / "stopped" / "report.json").read_text())
+        assert (report["done"], report["left"]) == (len(found("stopped")), int(left))
+    begun(here / "whole", "text.txt", **LONG)
+    monkeypatch.setattr(command, "_workers", in_threads)
+    monkeypatch.setattr("microgpt.race.files.find_spec", lambda name: None)
+    for directory in ("stopped", "whole"):
+        race(directory)
+    assert found("stopped") == found("whole")
 
 
 @unix
@@ -275,3 +289,22 @@ def test_a_race_has_one_leading_process(here):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode == 130
+
+
+@unix
+def test_the_leading_process_of_a_large_race_takes_little_memory(here):
+    """All resamples of its many seeds together would fill the memory."""
+    entrants = {heads: {"heads": heads} for heads in (*HEADS, "6", "1+5", "4+2")}
+    shape = {"entrants": entrants, "seeds": 500, "tuning_seeds": 0}
+    its = plan("text.txt", **shape)
+    rows = [row_of(run, 2 + i % 83 / 100, its) for i, run in enumerate(known_runs(entries(its), {}, {}))]
+    begun(here / "race", "text.txt", **shape)
+    (here / "race" / RESULTS_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with open("report.txt", "w") as report:
+        process = subprocess.Popen([*QUICK, "race"], stdout=report)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert "With equal steps, 500 seeds: " in (here / "report.txt").read_text()
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert usage.ru_maxrss * unit < 300 << 20, f"{usage.ru_maxrss * unit >> 20} MiB"
