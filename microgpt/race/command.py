@@ -45,8 +45,9 @@ def race(
         board = Scoreboard(as_json=as_json)
         plan, directory = _planned(words, across, settings)
         if dry_run:
-            plan = settled(plan)
-            show.estimate(plan, timed(plan, workers, board, DRY_TURNS), workers.number, board)
+            plan, path = settled(plan), out or directory or Path()
+            timings = timed(plan, workers, board, DRY_TURNS)
+            show.estimate(Race(path, plan, Results(path), timings, entries(plan)), workers.number)
             return True
         return _hold(plan, out or directory, workers, board)
 

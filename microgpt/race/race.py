@@ -64,7 +64,7 @@ class Race:
     def due(self) -> list[Run]:
         return due(self.entries, self.results.bits, self.seconds)
 
-    def _count(self) -> list[Run]:
+    def count(self) -> list[Run]:
         """The runs that are due; counts the others, and the seconds of one core that are left, about."""
         runs, bits = self.due(), self.results.bits
         unknown = not_known_yet(self.entries, bits)
@@ -86,7 +86,7 @@ class Race:
         """Run what is missing; returns whether nothing is left, and not where Ctrl-C has ended it."""
         self.n_workers = workers.number
         self.results.open()
-        runs = self._count()  # more become known with the best rates
+        runs = self.count()  # more become known with the best rates
         begun: dict[str, Run] = {}
         with finishing_the_step() as stop:
             watcher.looked(self)
@@ -108,7 +108,7 @@ class Race:
                     watcher.finished_a_run(self, row)
                 watcher.looked(self)
                 if outcomes and len(runs) < workers.number:
-                    runs = [run for run in self._count() if run.key not in begun]
+                    runs = [run for run in self.count() if run.key not in begun]
         return False
 
     def _row(self, run: Run, outcome: Outcome) -> dict[str, Any]:

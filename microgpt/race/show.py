@@ -22,9 +22,7 @@ from microgpt.race.files import write_files
 from microgpt.race.plan import Plan
 from microgpt.race.race import Race
 from microgpt.race.report import Finding, Judgement, Report, report
-from microgpt.race.runs import Seconds, due, entries, not_known_yet
 from microgpt.race.statistics import Interval, Pair
-from microgpt.race.worker import Timing
 from microgpt.terminal.fitting import fitted
 from microgpt.terminal.invocation import pasteable
 
@@ -152,32 +150,16 @@ def _counted(n_seeds: int) -> str:
     return f"{n_seeds:,} seed{'s' if n_seeds > 1 else ''}"
 
 
-def estimate(
-    plan: Plan, timings: Mapping[str, Mapping[str, Timing]], n_processes: int, board: Scoreboard
-) -> None:
-    """Print how many runs a race has, how long they take, and how much memory."""
-    board.close()
-    race = entries(plan)
-    seconds: Seconds = {name: {key: each.step for key, each in of.items()} for name, of in timings.items()}
-    known = due(race, {}, seconds)
-    unknown = not_known_yet(race, {})
-
-    def time_of(entry_condition: str, entrant: str, steps: int) -> float:
-        timing = timings[entry_condition][entrant]
-        return timing.step * steps + timing.evaluation
-
-    total = sum(time_of(run.condition.name, run.entrant, run.config.steps) for run in known)
-    waiting = [entry for entry in race if entry.best_lr({}) is None]
-    if waiting:
-        each = sum(time_of(e.condition.name, e.entrant, e.open.steps) for e in waiting) / len(waiting)
-        total += unknown * each
-    resident = max(timing.resident for of in timings.values() for timing in of.values())
-    for line in warnings(plan):
-        board.note(line)
+def estimate(race: Race, n_processes: int) -> None:
+    """Print how many runs are left of a race, how long they take, and how much memory."""
+    for line in warnings(race.plan):
+        Display().note(line)
+    race.count()
+    resident = max(timing.resident for of in race.timings.values() for timing in of.values())
     print(
-        f"{len(known) + unknown:,} runs, and {plan.tuning_seeds} more for each further rate that an entrant "
+        f"{race.runs_left:,} runs, and {race.plan.tuning_seeds} more for each further rate that an entrant "
         "needs\n"
-        f"about {duration(total / n_processes)}, {n_processes} at a time\n"
+        f"about {duration(race.seconds_left / n_processes)}, {n_processes} at a time\n"
         f"about {format_bytes(n_processes * resident)} of memory for {n_processes} processes"
     )
 

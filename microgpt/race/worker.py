@@ -55,7 +55,7 @@ class Timing(NamedTuple):
     step: float  # seconds, at its fastest: what else the machine does only makes steps slower
     held: int  # bytes of its arrays
     evaluation: float  # seconds of the judgement at its end
-    resident: int  # bytes of a whole process that runs all entrants
+    resident: int  # bytes of a whole process that runs all entrants; 0 where the system does not say
 
 
 class Silent:
@@ -162,8 +162,10 @@ def _seconds_of_a_step(advance: Callable[[int], object]) -> float:
 
 
 def resident_bytes() -> int:
-    """The most memory that this process has had."""
-    import resource
-
+    """The most memory that this process has had; 0 where the system does not say."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

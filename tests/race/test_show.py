@@ -266,10 +266,10 @@ def test_only_entrants_with_such_a_rate_are_named():
     assert line.startswith("the rate of cosine does not go to 0")
 
 
-def test_the_estimate_counts_runs_seconds_and_memory(capsys):
+def test_the_estimate_counts_runs_seconds_and_memory(tmp_path, capsys):
     plan = small_plan(seeds=8, tuning_seeds=2, rates=3)
     timings = {"poem": {"uniform": Timing(0.1, 0, 1.0, 2**20), "ones": Timing(0.2, 0, 3.0, 2**21)}}
-    estimate(plan, timings, 2, Scoreboard())
+    estimate(Race(tmp_path, plan, Results(tmp_path), timings, entries(plan)), 2)
     out = capsys.readouterr().out
     # 6 runs each of 3 and 7 s, then 16 each of 5 s in the middle
     assert out.splitlines() == [
