@@ -159,9 +159,10 @@ def estimate(race: Race, n_processes: int) -> None:
     print(
         f"{race.runs_left:,} runs, and {race.plan.tuning_seeds} more for each further rate that an entrant "
         "needs\n"
-        f"about {duration(race.seconds_left / n_processes)}, {n_processes} at a time\n"
-        f"about {format_bytes(n_processes * resident)} of memory for {n_processes} processes"
+        f"about {duration(race.seconds_left / n_processes)}, {n_processes} at a time"
     )
+    if resident:
+        print(f"about {format_bytes(n_processes * resident)} of memory for {n_processes} processes")
 
 
 def _so_far(race: Race, condition: str) -> list[list[str]]:

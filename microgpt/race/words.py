@@ -79,6 +79,8 @@ def valued(name: str, values: str | None) -> dict[str, list[Any]]:
 
 
 def _hint(key: str) -> str:
+    if key == "recipe":
+        return "a race takes its options one by one"
     if key in HINTS:
         return HINTS[key]
     names = ["layouts", *map(option_name, _KINDS.keys() - DECIDED_HERE.keys())]
