@@ -121,7 +121,7 @@ class Scoreboard:
 
 def warnings(plan: Plan) -> Iterator[str]:
     """What a user should know before the first run."""
-    from microgpt.race.statistics import least_seeds
+    from microgpt.race.statistics import FEWEST_TO_TRUST, least_seeds
 
     n_pairs = math.comb(len(plan.entrants), 2)
     if plan.seeds < least_seeds(n_pairs):
@@ -129,6 +129,11 @@ def warnings(plan: Plan) -> Iterator[str]:
         yield (
             f"with {_counted(plan.seeds)} no difference can be found, however large: {pairs} at least "
             f"--seeds {least_seeds(n_pairs)}"
+        )
+    elif plan.seeds < FEWEST_TO_TRUST:
+        yield (
+            f"with {_counted(plan.seeds)} the intervals are narrower than they should be: from --seeds "
+            f"{FEWEST_TO_TRUST} on they can be trusted"
         )
     high = [
         entrant

@@ -228,7 +228,11 @@ def test_too_few_seeds_are_warned_of():
     least = "with 4 seeds no difference can be found, however large: two entrants need at least --seeds 6"
     assert list(warnings(small_plan(seeds=4))) == [least]
     assert list(warnings(small_plan(seeds=5))) == [least.replace("4", "5")]
-    assert list(warnings(small_plan(seeds=6))) == []
+    (line,) = warnings(small_plan(seeds=6))
+    assert line == (
+        "with 6 seeds the intervals are narrower than they should be: from --seeds 20 on they can be trusted"
+    )
+    assert list(warnings(small_plan(seeds=20))) == []
     (line,) = warnings(small_plan(seeds=1, entrants=THREE))
     assert line == (
         "with 1 seed no difference can be found, however large: 3 pairs of entrants need at least --seeds 7"
@@ -256,12 +260,13 @@ def test_a_rate_that_does_not_go_to_0_is_warned_of_once(options, who):
             "--schedule linear lowers it to 0"
         ]
     )
-    plan = small_plan(options={"d_model": 32, "steps": 20, **options}, conditions={"x": {}, "y": {"d_ff": 7}})
+    options = {"d_model": 32, "steps": 20, **options}
+    plan = small_plan(seeds=20, options=options, conditions={"x": {}, "y": {"d_ff": 7}})
     assert list(warnings(plan)) == expected
 
 
 def test_only_entrants_with_such_a_rate_are_named():
-    plan = small_plan(entrants={"linear": {}, "cosine": {"schedule": "cosine"}})
+    plan = small_plan(seeds=20, entrants={"linear": {}, "cosine": {"schedule": "cosine"}})
     (line,) = warnings(plan)
     assert line.startswith("the rate of cosine does not go to 0")
 
@@ -289,6 +294,7 @@ def test_a_scoreboard_off_a_terminal_says_every_few_seconds_how_far_it_is(race_o
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     board = Scoreboard()
     board.started(race)
+    assert capsys.readouterr().err.splitlines() == list(warnings(race.plan))
     for _ in range(5):
         now[0] += 4
         board.looked(race)
