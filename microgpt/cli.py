@@ -438,7 +438,8 @@ def race(
         typer.Argument(
             metavar="TEXT... [OPTIONS OF TRAIN]",
             help="The texts, and options of `microgpt train`: one with several values, as --heads "
-            "uniform,ones, makes an entrant of each. Or a plan, FILE.toml. Or the directory of a race.",
+            "uniform,ones, makes an entrant of each; --layouts is another name of --heads. Or a plan, "
+            "FILE.toml. Or the directory of a race.",
             show_default=False,
         ),
     ] = None,

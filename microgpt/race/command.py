@@ -14,7 +14,7 @@ from microgpt.files import write_atomically
 from microgpt.race import show
 from microgpt.race.plan import Plan, differences, read, to_toml
 from microgpt.race.race import PLAN_FILE, Race, load_speeds, save_speeds, settled, timed
-from microgpt.race.results import Results
+from microgpt.race.results import RESULTS_FILE, Results
 from microgpt.race.runs import entries
 from microgpt.race.show import Scoreboard
 from microgpt.race.words import plan_from, texts_and_options
@@ -46,7 +46,7 @@ def race(
         plan, directory = _planned(words, across, settings)
         if dry_run:
             plan, path = settled(plan), out or directory or Path()
-            timings = timed(plan, workers, board, DRY_TURNS)
+            timings = load_speeds(path, plan) or timed(plan, workers, board, DRY_TURNS)
             show.estimate(Race(path, plan, Results(path), timings, entries(plan)), workers.number)
             return True
         return _hold(plan, out or directory, workers, board)
@@ -102,7 +102,11 @@ def _planned(
             if not (path / PLAN_FILE).exists():
                 raise MicrogptError(f"{shown_path(path)} holds no race: there is no {PLAN_FILE} in it")
             return read(path / PLAN_FILE), path
-        return read(path), path.parent if path.name == PLAN_FILE else None
+        begun = path.name == PLAN_FILE and (path.parent / RESULTS_FILE).exists()
+        return read(path), path.parent if begun else Path("races") / path.stem
+    for text in texts:
+        if not Path(text).exists():
+            raise MicrogptError(f"there is no text, plan or race {shown_path(text)}")
     return plan_from(texts, options, across, settings), None
 
 

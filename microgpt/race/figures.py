@@ -146,11 +146,11 @@ def _losses(finding: Finding, looks: Mapping[str, Look]) -> Figure:
         finding.condition,
         sentence(first_what, first),
         "Each dot is a run; runs of one seed are at the same height in all rows. The box is the 95% interval "
-        "of the mean, which stands on the right. Seeds are lucky or unlucky for all entrants alike, so "
-        "differences between entrants are known better than these intervals suggest.",
+        "of the mean, which stands on the right. What is judged is the differences of runs of one seed, not "
+        "whether these intervals overlap.",
         height=0.9 + _row(names, 0.5) * len(names),
     )
-    panels = figure.subplots(1, len(judgements), sharex=True, sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(judgements), sharey=True, squeeze=False)[0]
     sides = {side.name: side for side in finding.sides}
     for axes, (what, judgement) in zip(panels, judgements.items(), strict=True):
         steps = set(judgement.steps)

@@ -14,18 +14,26 @@ from microgpt.files import write_atomically
 from microgpt.race.report import Report
 
 RUNS_FILE, REPORT_FILE = "runs.csv", "report.json"
-COLUMNS = ("condition", "entrant", "lr", "seed", "steps", "bits", "training_nats", "seconds", "problem")
+COLUMNS = (
+    "condition", "entrant", "counts_for", "lr", "seed", "steps", "bits", "training_nats", "seconds",
+    "problem", "plan",
+)  # fmt: skip
 
 
 def write_files(
-    directory: Path, rows: Mapping[str, Mapping[str, Any]], report: Report, tell: Callable[[str], None]
+    directory: Path,
+    rows: Mapping[str, Mapping[str, Any]],
+    counts_for: Mapping[str, str],
+    report: Report,
+    tell: Callable[[str], None],
 ) -> list[Path]:
     """Write them all; returns their paths. Raises MicrogptError where that cannot be done.
 
-    tell  is called with a sentence where the figures are left out
+    counts_for  what the runs are for, by their keys; those of other plans are for nothing
+    tell        is called with a sentence where the figures are left out
     """
     runs, findings = directory / RUNS_FILE, directory / REPORT_FILE
-    write_atomically(runs, _csv(rows).encode())
+    write_atomically(runs, _csv(rows, counts_for).encode())
     write_atomically(findings, (json.dumps(report.as_json(), indent=1) + "\n").encode())
     if find_spec("matplotlib") is None:
         tell(
@@ -37,11 +45,12 @@ def write_files(
     return [runs, findings, *draw(report, directory)]
 
 
-def _csv(rows: Mapping[str, Mapping[str, Any]]) -> str:
+def _csv(rows: Mapping[str, Mapping[str, Any]], counts_for: Mapping[str, str]) -> str:
     """A line for each run, in an order that does not depend on which was done first."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     order = ("condition", "entrant", "lr", "seed", "steps", "key")
-    writer.writerows(sorted(rows.values(), key=lambda row: [row[name] for name in order]))
+    for row in sorted(rows.values(), key=lambda row: [row[name] for name in order]):
+        writer.writerow({**row, "counts_for": counts_for.get(row["key"], "")})
     return text.getvalue()

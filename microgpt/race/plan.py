@@ -31,10 +31,11 @@ DECIDED_HERE = {
     "weights": "runs of a race begin with random weights",
 }
 HELD_OUT = 0.1  # of the text, where nothing else is said
+MOST_SEEDS = 100_000
 # The smallest and the largest value
 _BOUNDS: dict[str, tuple[float, float]] = {
-    "seeds": (1, 100_000),
-    "tuning_seeds": (0, 100_000),
+    "seeds": (1, MOST_SEEDS),
+    "tuning_seeds": (0, MOST_SEEDS),
     "rates": (1, 25),
     "epochs": (1e-6, 1e12),
     "smallest_difference": (1e-6, 1e12),
@@ -275,7 +276,7 @@ def differences(before: Plan, after: Plan) -> Iterator[str]:
     old, new = (dataclasses.asdict(plan) | {"first entrant": plan.first} for plan in (before, after))
     for key in old:
         if old[key] != new[key]:
-            yield f"{key}: {_short(old[key])} before, {_short(new[key])} now"
+            yield f"{key} {_short(old[key])} there, {_short(new[key])} here"
 
 
 def _short(value: Any) -> str:

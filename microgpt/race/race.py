@@ -23,6 +23,7 @@ from microgpt.race.runs import Entry, Run, Seconds, due, known_runs, not_known_y
 from microgpt.race.worker import Job, Outcome, Timing, time_in_turns, train
 from microgpt.race.workers import Workers
 from microgpt.terminal.interruption import finishing_the_step
+from microgpt.text.walk import check_long_enough, split
 
 PLAN_FILE, SPEEDS_FILE = "plan.toml", "speeds.json"
 # runs that wait in line behind each process, so that none waits for the leading one
@@ -147,11 +148,20 @@ def settled(plan: Plan) -> Plan:
             raise MicrogptError(
                 f"{shown_path(name)} is not the text that the race was planned with: its SHA-256 differs"
             )
-    return dataclasses.replace(
+    facts = dataclasses.replace(
         plan,
         sha256=tuple(text.sha256 for text in texts),
         characters=tuple(len(text.ids) for text in texts),
     )
+    for condition in facts.places():
+        for entrant in facts.entrants:
+            config = facts.config(condition, entrant)
+            ids, _ = split(texts[plan.texts.index(condition.text)].ids, config.val_fraction)
+            stride = config.stride or config.seq_len
+            check_long_enough(
+                len(ids), config.seq_len, stride, config.batch_size, condition.text, config.val_fraction
+            )
+    return facts
 
 
 def timed(plan: Plan, workers: Workers, listener: Listener, turns: int) -> dict[str, dict[str, Timing]]:

@@ -179,12 +179,13 @@ def _judgement(plan: Plan, race: Sequence[Entry], bits: Bits, seconds: Seconds |
 def _on_the_plan(
     plan: Plan, rows: Mapping[str, Mapping[str, Any]], known: Collection[str], earlier: Mapping[str, Plan]
 ) -> Iterator[str]:
-    """Whether the plan was changed after runs had been done, and how."""
+    """How many runs were done by other plans than this one, and how those differ."""
     others = Counter(row["plan"] for row in rows.values() if row["plan"] != plan.digest)
     for digest, n in others.items():
         before = earlier.get(digest)
         changes = "" if before is None else f": {'; '.join(differences(before, plan))}"
-        yield f"The plan was changed after {n} of the runs{changes or ', and what it was is not known'}."
+        of_them = f"{n:,} of the runs were" if n > 1 else "One of the runs was"
+        yield f"{of_them} made with another plan{changes or ', which is not known'}."
     unused = sum(key not in known for key in rows)
     if unused:
         yield f"{unused} runs do not belong to this plan, or to this version of microgpt, and do not count."

@@ -160,6 +160,22 @@ def known_runs(race: Sequence[Entry], bits: Bits, seconds: Seconds) -> Iterator[
         yield from runs
 
 
+def purposes(race: Sequence[Entry], bits: Bits, seconds: Seconds) -> dict[str, str]:
+    """What each known run is for, by its key; one may judge both with equal steps and with equal seconds."""
+    found: dict[str, str] = {}
+    for entry in race:
+        for rate in entry.rates(bits) if entry.is_tuned else ():
+            found |= {run.key: "tuning" for run in entry.tuning(rate.lr)}
+        lr = entry.best_lr(bits)
+        if lr is None:
+            continue
+        found |= {run.key: "equal steps" for run in entry.judging(lr)}
+        if entry.plan.equal_seconds:
+            for run in entry.judging(lr, steps_of_equal_seconds(entry, seconds)):
+                found[run.key] = "equal steps and seconds" if run.key in found else "equal seconds"
+    return found
+
+
 def due(race: Sequence[Entry], bits: Bits, seconds: Seconds) -> list[Run]:
     """The known runs that are not done, each once."""
     missing = {run.key: run for run in known_runs(race, bits, seconds) if run.key not in bits}

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -19,9 +20,10 @@ from microgpt.config import TrainConfig
 from microgpt.console import Display, duration
 from microgpt.machine.budget import format_bytes
 from microgpt.race.files import write_files
-from microgpt.race.plan import Plan
+from microgpt.race.plan import MOST_SEEDS, Plan
 from microgpt.race.race import Race
 from microgpt.race.report import Finding, Judgement, Report, report
+from microgpt.race.runs import purposes
 from microgpt.race.statistics import Interval, Pair
 from microgpt.terminal.fitting import fitted
 from microgpt.terminal.invocation import pasteable
@@ -57,6 +59,11 @@ class Scoreboard:
         plan = race.plan
         self._begun = self._line_at = time.monotonic()
         self._condition = plan.places()[0].name
+        steps = sorted({entry.open.steps for entry in race.entries})
+        self.note(
+            f"{', '.join(plan.entrants)}: {' or '.join(f'{n:,}' for n in steps)} steps, results in "
+            f"{race.directory}"
+        )
         for line in warnings(plan):
             self.note(line)
 
@@ -106,7 +113,8 @@ class Scoreboard:
         """Write the files and print the report; where the race is not done, also the command that goes on."""
         self.close()
         found = report(race.plan, race.results.rows, race.results.bits, race.seconds, earlier)
-        files = write_files(race.directory, race.results.rows, found, self.note)
+        counts_for = purposes(race.entries, race.results.bits, race.seconds)
+        files = write_files(race.directory, race.results.rows, counts_for, found, self.note)
         if self._as_json:
             print(json.dumps({"report": found.as_json(), "files": [str(path) for path in files]}), flush=True)
         else:
@@ -161,9 +169,11 @@ def estimate(race: Race, n_processes: int) -> None:
         Display().note(line)
     race.count()
     resident = max(timing.resident for of in race.timings.values() for timing in of.values())
+    more = ""
+    if any(entry.is_tuned for entry in race.entries):
+        more = f", and {race.plan.tuning_seeds} more for each further rate that an entrant needs"
     print(
-        f"{race.runs_left:,} runs, and {race.plan.tuning_seeds} more for each further rate that an entrant "
-        "needs\n"
+        f"{race.runs_left:,} runs{more}\n"
         f"about {duration(race.seconds_left / n_processes)}, {n_processes} at a time"
     )
     if resident:
@@ -219,16 +229,38 @@ def print_report(found: Report, race: Race) -> None:
             _print_table(SO_FAR, _so_far(race, finding.condition))
         for judgement, what in (
             (finding.equal_steps, "With equal steps"),
-            (finding.equal_seconds, "With equal seconds"),
+            (finding.equal_seconds, f"With the seconds of {found.plan.first}"),
         ):
             if judgement is not None:
-                print(f"\n{what}, {_counted(len(judgement.seeds))}: {verdict(judgement)}")
+                heading = f"{what}, {_counted(len(judgement.seeds))}: {verdict(judgement)}"
+                print("\n" + fitted(heading, 0))
                 _print_table(STANDINGS, _standings(finding, judgement))
                 print()
-                smallest = f"{found.plan.smallest_difference:g}"
-                _print_table([*PAIRS, f"seeds for {smallest}"], [_pair(p) for p in judgement.verdict.pairs])
-    for note in found.notes:
+                _print_table(PAIRS, [_pair(pair) for pair in judgement.verdict.pairs])
+                for line in _more(judgement, found.plan):
+                    print(fitted(line, 0))
+    for note in (*found.notes, HOW_TO_READ):
         print("\n" + fitted(note, 0))
+
+
+HOW_TO_READ = (
+    "Of a pair the first one is better where the 95% interval leaves out 0 and p, adjusted for all pairs of "
+    "the table by Holm's method, is at most 0.05; otherwise the difference is within the bound at 95%."
+)
+
+
+def _more(judgement: Judgement, plan: Plan) -> Iterator[str]:
+    """What a table of pairs does not have room for."""
+    needed = max((pair.seeds_needed or 0 for pair in judgement.verdict.pairs), default=0)
+    if needed:
+        number = f"{needed:,}" if needed <= MOST_SEEDS else f"more than {MOST_SEEDS:,}"
+        yield f"to find a difference of {plan.smallest_difference:g} in every pair: {number} seeds"
+    if len(judgement.seeds) > 2 and np.ptp(judgement.losses, axis=1).all():
+        among = np.atleast_2d(np.corrcoef(judgement.losses))[np.triu_indices(len(judgement.names), 1)]
+        low, high = among.min(), among.max()
+        yield f"correlation of the losses with the same seeds: {low:.2f}" + (
+            f" to {high:.2f}" if len(among) > 1 else ""
+        )
 
 
 def _print_table(header: list[str], rows: list[list[str]]) -> None:
@@ -240,7 +272,7 @@ def _print_table(header: list[str], rows: list[list[str]]) -> None:
 
 SO_FAR = ["", "rate", "runs", "bits/char"]
 STANDINGS = ["", "rate", "steps", "seconds", "bits/char", "95% interval"]
-PAIRS = ["", "difference", "95% interval", "p (Holm)", "result"]
+PAIRS = ["", "difference", "95% interval", "p (Holm)", "found"]
 
 
 def _standings(finding: Finding, judgement: Judgement) -> list[list[str]]:
@@ -251,7 +283,7 @@ def _standings(finding: Finding, judgement: Judgement) -> list[list[str]]:
         side = sides[standing.name]
         seconds = side.seconds * steps / side.steps
         rate, mean = f"{side.lr:.2g}", f"{standing.mean:.4f}"
-        row = [standing.name, rate, f"{steps:,}", f"{seconds:.1f}", mean, _interval(standing.interval)]
+        row = [standing.name, rate, f"{steps:,}", _seconds(seconds), mean, _interval(standing.interval)]
         rows.append((standing.mean, row))
     return [row for _, row in sorted(rows, key=lambda each: each[0])]
 
@@ -260,7 +292,8 @@ def verdict(judgement: Judgement) -> str:
     """What was found, in a sentence."""
     found = judgement.verdict
     if found.winner is not None:
-        return f"{found.winner} is better than every other one."
+        others = [name for name in judgement.names if name != found.winner]
+        return f"{found.winner} is better than {others[0] if len(others) == 1 else 'every other one'}."
     if len(found.unbeaten) == len(judgement.names):
         return "no difference was found."
     return f"nothing was found to be better than {' or '.join(found.unbeaten)}."
@@ -273,7 +306,7 @@ def _pair(pair: Pair) -> list[str]:
         names, difference = names[::-1], -difference
         interval = None if interval is None else Interval(-interval.high, -interval.low)
     if pair.winner is not None:
-        result = "better"
+        result = "first is better"
     else:
         result = "too few seeds" if pair.within is None else f"within {pair.within:.4f}"
     return [
@@ -282,8 +315,11 @@ def _pair(pair: Pair) -> list[str]:
         _interval(interval),
         f"{pair.adjusted_p:.4f}",
         result,
-        "" if pair.seeds_needed is None else f"{pair.seeds_needed:,}",
     ]
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
 
 
 def _interval(interval: Interval | None) -> str:

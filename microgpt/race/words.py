@@ -15,6 +15,7 @@ from microgpt.fields import checked
 from microgpt.race.plan import DECIDED_HERE, Plan, plan_of
 
 _KINDS = get_type_hints(TrainConfig)
+OF_TRAIN_ALONE = ("minutes", "resume", "from", "recipe", "config", "extend_vocabulary")
 
 
 def texts_and_options(words: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]:
@@ -66,7 +67,7 @@ def valued(name: str, values: str | None) -> dict[str, list[Any]]:
     for part in values.split(","):
         value: Any = part.strip()
         if not value:
-            raise UsageError(f"--{name}: a value is missing")
+            raise UsageError(f"--{name}: a value is missing; write commas without spaces, as in 1,2")
         kind = str(_KINDS[key])
         with contextlib.suppress(ValueError):  # `checked` says what it should be
             value = int(value) if "int" in kind else float(value) if "float" in kind else value
@@ -79,8 +80,8 @@ def valued(name: str, values: str | None) -> dict[str, list[Any]]:
 
 
 def _hint(key: str) -> str:
-    if key == "recipe":
-        return "a race takes its options one by one"
+    if key in OF_TRAIN_ALONE:
+        return "`microgpt train` has it, and a race does not"
     if key in HINTS:
         return HINTS[key]
     names = ["layouts", *map(option_name, _KINDS.keys() - DECIDED_HERE.keys())]

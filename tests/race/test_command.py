@@ -116,7 +116,7 @@ def test_another_plan_for_the_same_directory_is_refused(here):
     race("text.txt", *WORDS, "--out", "race")
     before = files(here / "race")
     said = refused("text.txt", *WORDS, "--seeds", "7", "--out", "race")
-    assert said.startswith("race holds another race (seeds: 6 before, 7 now): name another directory")
+    assert said.startswith("race holds another race (seeds 6 there, 7 here): name another directory")
     assert files(here / "race") == before
 
 
@@ -127,7 +127,7 @@ def test_a_plan_that_is_changed_is_noted(here):
     file.write_text(file.read_text().replace("\nseeds = 6\n", "\nseeds = 8\n"))
     result = race("race")
     assert len(found("race")) == n_before + 4
-    said = f"The plan was changed after {n_before} of the runs: seeds: 6 before, 8 now."
+    said = f"{n_before} of the runs were made with another plan: seeds 6 there, 8 here."
     assert said in " ".join(result.stdout.split())
     report = json.loads((here / "race" / "report.json").read_text())
     assert said in report["notes"]
@@ -146,7 +146,7 @@ def test_a_plan_from_a_file(here):
     race("text.txt", *WORDS, "--out", "race")
     shutil.copy("race/plan.toml", "mine.toml")
     race("mine.toml")
-    assert found(here / "races" / "text") == found("race")
+    assert found(here / "races" / "mine") == found("race")
     said = refused("mine.toml", "--seeds", "3", code=2)
     assert said.startswith("a plan says all that a race needs: leave other options away")
     assert refused("none.toml") == "there is no plan none.toml"

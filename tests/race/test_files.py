@@ -11,6 +11,7 @@ from sentences import error_of
 from microgpt.race import files
 from microgpt.race.files import COLUMNS, REPORT_FILE, RUNS_FILE, write_files
 from microgpt.race.report import report
+from microgpt.race.runs import FIRST_TUNING_SEED, entries, purposes
 
 
 @pytest.fixture
@@ -18,18 +19,19 @@ def without_figures(monkeypatch):
     monkeypatch.setattr(files, "find_spec", lambda name: None)
 
 
-def rows_and_report(failing=0):
+def rows_and_more(failing=0):
     plan = small_plan()
     seconds = same_seconds(plan, ones=0.002)
     rows = held(
         plan, lambda run: float("inf") if run.config.seed == failing else 2 + run.config.seed / 1e7, seconds
     )
-    return rows, report(plan, rows, bits_in(rows), seconds, {})
+    bits = bits_in(rows)
+    return rows, purposes(entries(plan), bits, seconds), report(plan, rows, bits, seconds, {})
 
 
 def test_the_table_has_every_run(tmp_path, without_figures):
-    rows, found = rows_and_report(failing=3)
-    write_files(tmp_path, rows, found, lambda text: None)
+    rows, counts_for, found = rows_and_more(failing=3)
+    write_files(tmp_path, rows, counts_for, found, lambda text: None)
     with (tmp_path / RUNS_FILE).open(newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == len(rows)
@@ -40,19 +42,25 @@ def test_the_table_has_every_run(tmp_path, without_figures):
         assert line["bits"] == ("" if row["bits"] is None else str(row["bits"]))
         assert line["problem"] == (row["problem"] or "")
         assert line["condition"] == "poem"
+        is_tuning = int(line["seed"]) >= FIRST_TUNING_SEED
+        kinds = ("tuning",) if is_tuning else ("equal steps", "equal seconds", "equal steps and seconds")
+        assert line["counts_for"] in kinds
+    kinds = {(line["entrant"], line["counts_for"]) for line in table}
+    assert {kind for name, kind in kinds if name == "uniform"} == {"tuning", "equal steps and seconds"}
+    assert {kind for name, kind in kinds if name == "ones"} == {"tuning", "equal steps", "equal seconds"}
     assert not by_run
 
 
 def test_the_files_do_not_depend_on_which_run_was_done_first(tmp_path, without_figures):
     """Also where runs of an entrant differ in their steps alone, as those with equal seconds do."""
-    rows, found = rows_and_report()
-    write_files(tmp_path, rows, found, lambda text: None)
+    rows, counts_for, found = rows_and_more()
+    write_files(tmp_path, rows, counts_for, found, lambda text: None)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert before.keys() == {RUNS_FILE, REPORT_FILE}
     mixed = list(rows.items())
     for seed in range(5):
         random.Random(seed).shuffle(mixed)
-        write_files(tmp_path, dict(mixed), found, lambda text: None)
+        write_files(tmp_path, dict(mixed), counts_for, found, lambda text: None)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -60,17 +68,20 @@ def test_the_report_is_json(tmp_path, without_figures):
     def no_constants(name):
         raise AssertionError(f"{name} is not JSON")
 
-    rows, found = rows_and_report(failing=3)
-    write_files(tmp_path, rows, found, lambda text: None)
+    rows, counts_for, found = rows_and_more(failing=3)
+    write_files(tmp_path, rows, counts_for, found, lambda text: None)
     values = json.loads((tmp_path / REPORT_FILE).read_text(), parse_constant=no_constants)
     assert values == json.loads(json.dumps(found.as_json()))
     assert values["notes"]
 
 
 def test_without_matplotlib_it_is_said_how_to_get_figures(tmp_path, without_figures):
-    rows, found = rows_and_report()
+    rows, counts_for, found = rows_and_more()
     told = []
-    assert write_files(tmp_path, rows, found, told.append) == [tmp_path / RUNS_FILE, tmp_path / REPORT_FILE]
+    assert write_files(tmp_path, rows, counts_for, found, told.append) == [
+        tmp_path / RUNS_FILE,
+        tmp_path / REPORT_FILE,
+    ]
     assert told == [
         "for figures of this race: pip install 'microgpt-numba[plots]', and give its directory once more"
     ]
@@ -79,12 +90,12 @@ def test_without_matplotlib_it_is_said_how_to_get_figures(tmp_path, without_figu
 def test_a_race_without_results_has_files_too(tmp_path, without_figures):
     plan = small_plan()
     found = report(plan, {}, {}, same_seconds(plan), {})
-    write_files(tmp_path, {}, found, lambda text: None)
+    write_files(tmp_path, {}, {}, found, lambda text: None)
     assert (tmp_path / RUNS_FILE).read_text() == ",".join(COLUMNS) + "\n"
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path, without_figures):
     (tmp_path / RUNS_FILE).mkdir()
-    rows, found = rows_and_report()
+    rows, counts_for, found = rows_and_more()
     message = f"cannot write {tmp_path / RUNS_FILE}: Is a directory"
-    assert error_of(write_files, tmp_path, rows, found, print) == message
+    assert error_of(write_files, tmp_path, rows, counts_for, found, print) == message

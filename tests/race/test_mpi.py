@@ -144,4 +144,4 @@ def test_what_is_refused_is_said_once(here):
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == "microgpt: there is no file none.txt\n"
+    assert result.stderr == "microgpt: there is no text, plan or race none.txt\n"

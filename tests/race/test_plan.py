@@ -120,15 +120,15 @@ def test_every_part_of_a_plan_tells_it_from_others(name, written):
     assert read(written(to_toml(after))) == after != before
     assert after.digest != before.digest
     (difference,) = differences(before, after)
-    assert difference.startswith(f"{name}: ")
-    assert difference.count(" before, ") == 1
+    assert difference.startswith(f"{name} ")
+    assert difference.count(" there, ") == 1
 
 
 def test_which_entrant_is_the_first_tells_it_too():
     """The seconds of the others follow the first one's."""
     before, after = small_plan(), small_plan(entrants=dict(reversed(ENTRANTS.items())))
     assert before.digest != after.digest
-    assert list(differences(before, after)) == ['first entrant: "uniform" before, "ones" now']
+    assert list(differences(before, after)) == ['first entrant "uniform" there, "ones" here']
 
 
 def test_a_difference_is_not_longer_than_a_line():

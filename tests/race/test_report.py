@@ -197,12 +197,12 @@ def test_a_plan_that_was_changed_is_noted_with_what_was_changed():
     found = report(after, rows, bits_in(rows), same_seconds(after), {before.digest: before})
     n = 2 * 3 * 2 + 2 * 6
     assert found.notes == (
-        f"The plan was changed after {n} of the runs: seeds: 6 before, 8 now; smallest_difference: 0.005 "
-        "before, 0.01 now.",
+        f"{n} of the runs were made with another plan: seeds 6 there, 8 here; smallest_difference 0.005 "
+        "there, 0.01 here.",
     )
     assert found.findings[0].equal_steps.seeds == tuple(range(1, 9)), "runs of both plans count"
     unknown = report(after, rows, bits_in(rows), same_seconds(after), {})
-    assert unknown.notes == (f"The plan was changed after {n} of the runs, and what it was is not known.",)
+    assert unknown.notes == (f"{n} of the runs were made with another plan, which is not known.",)
 
 
 def test_runs_that_do_not_belong_to_the_plan_are_noted_and_do_not_count():

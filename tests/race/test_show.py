@@ -5,6 +5,7 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 from made_up_races import ENTRANTS, held, same_seconds, small_plan
 from rich.console import Console
@@ -106,11 +107,11 @@ def test_a_report_has_the_sentences_and_the_figures(race_of, capsys):
     uniform, ones = judgement.verdict.standings
     (pair,) = judgement.verdict.pairs
     assert "poem: bits per character of the held-out text" in text
-    assert "With equal steps, 12 seeds: ones is better than every other one." in text
-    assert "With equal seconds, 12 seeds: ones is better than every other one." in text
+    assert "With equal steps, 12 seeds: ones is better than uniform." in text
+    assert "With the seconds of uniform, 12 seeds: ones is better than uniform." in text
     rate = f"{race.entries[0].open.rates.lr:.2g}"
     standing = re.compile(
-        rf"^ones +{rate} +20 +0\.0 +{ones.mean:.4f} +{ones.interval.low:.4f} to {ones.interval.high:.4f}$",
+        rf"^ones +{rate} +20 +0\.02 +{ones.mean:.4f} +{ones.interval.low:.4f} to {ones.interval.high:.4f}$",
         re.M,
     )
     assert standing.search(text)
@@ -118,9 +119,11 @@ def test_a_report_has_the_sentences_and_the_figures(race_of, capsys):
     low, high = -pair.interval.high, -pair.interval.low
     assert f"ones - uniform     -{pair.difference:.4f}  {low:.4f} to {high:.4f}" in text
     assert low < high < 0
-    assert f"{pair.adjusted_p:.4f}  better" in text
+    assert f"{pair.adjusted_p:.4f}  first is better" in text
     assert text.index("\nones ") < text.index("\nuniform "), "the best one comes first"
-    assert "seeds for 0.005" in text
+    assert f"to find a difference of 0.005 in every pair: {pair.seeds_needed:,} seeds" in text
+    correlation = np.corrcoef(judgement.losses)[0, 1]
+    assert f"correlation of the losses with the same seeds: {correlation:.2f}\n" in text
 
 
 def test_the_seconds_of_a_run_are_those_of_its_steps(race_of, capsys):
@@ -129,7 +132,7 @@ def test_the_seconds_of_a_run_are_those_of_its_steps(race_of, capsys):
     print_report(found, race)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     times = [line[2:4] for line in lines if line[:1] == ["ones"] and line[1] != "-"]
-    assert times == [["20", "4.0"], ["10", "2.0"]]
+    assert times == [["20", "4"], ["10", "2"]]
 
 
 def test_a_long_report_fits_the_terminal(race_of, terminal, capsys):
@@ -205,7 +208,9 @@ def test_without_a_winner_it_is_said_how_large_the_difference_can_be(race_of, ca
     print_report(found, race)
     (pair,) = found.findings[0].equal_steps.verdict.pairs
     assert pair.winner is None
-    assert re.search(rf"within {pair.within:.4f} +{pair.seeds_needed:,}$", capsys.readouterr().out, re.M)
+    text = capsys.readouterr().out
+    assert re.search(rf"within {pair.within:.4f}$", text, re.M)
+    assert f"in every pair: {pair.seeds_needed:,} seeds" in text
 
 
 def test_too_few_seeds_say_so(race_of, capsys):
@@ -294,7 +299,10 @@ def test_a_scoreboard_off_a_terminal_says_every_few_seconds_how_far_it_is(race_o
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     board = Scoreboard()
     board.started(race)
-    assert capsys.readouterr().err.splitlines() == list(warnings(race.plan))
+    assert capsys.readouterr().err.splitlines() == [
+        f"uniform, ones: 20 steps, results in {race.directory}",
+        *warnings(race.plan),
+    ]
     for _ in range(5):
         now[0] += 4
         board.looked(race)

@@ -42,8 +42,8 @@ def test_options_have_one_value_or_several(words, options):
     ("words", "message"),
     [
         (["--seq-len"], "--seq-len needs a value"),
-        (["--seq-len="], "--seq-len: a value is missing"),
-        (["--layouts", "uniform,"], "--layouts: a value is missing"),
+        (["--seq-len="], "--seq-len: a value is missing; write commas without spaces, as in 1,2"),
+        (["--layouts", "uniform,"], "--layouts: a value is missing; write commas without spaces, as in 1,2"),
         (["--seq-len", "32,x"], "--seq-len: seq_len = 'x' should be a whole number"),
         (["--steps", "1e3"], "--steps: steps = '1e3' should be a whole number"),
         (["--lr", "fast"], "--lr: lr = 'fast' should be a number"),
