@@ -38,6 +38,8 @@ def checked(
     options: dict[str, Any] = {}
     for key, value in values.items():
         name = key.replace("-", "_")
+        if name in options:
+            raise MicrogptError(f"{source}: {name} is there twice")
         if name not in kinds:
             near = difflib.get_close_matches(name[:40], kinds, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(kinds)}"

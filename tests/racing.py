@@ -67,7 +67,7 @@ def begun(directory, text, **changes):
     directory.mkdir()
     write_atomically(directory / PLAN_FILE, to_toml(its).encode())
     timings = {name: Timing(0.001 / i, 1000, 0.001, 1000) for i, name in enumerate(its.entrants, 1)}
-    save_speeds(directory, {condition.name: timings for condition in its.places()})
+    save_speeds(directory, its, {condition.name: timings for condition in its.places()})
     return directory
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,8 +46,9 @@ def race(
         board = Scoreboard(as_json=as_json)
         plan, directory = _planned(words, across, settings)
         if dry_run:
-            plan, path = settled(plan), out or directory or Path()
-            timings = load_speeds(path, plan) or timed(plan, workers, board, DRY_TURNS)
+            plan = settled(plan)
+            path = _begun(plan, out or directory)
+            timings = timed(plan, workers, board, DRY_TURNS, load_speeds(path, plan))
             show.estimate(Race(path, plan, Results(path), timings, entries(plan)), workers.number)
             return True
         return _hold(plan, out or directory, workers, board)
@@ -58,13 +60,10 @@ def _hold(plan: Plan, out: Path | None, workers: Workers, board: Scoreboard) -> 
         _keep(directory.path, plan)
         results = Results(directory.path)
         race = Race(directory.path, plan, results, load_speeds(directory.path, plan), entries(plan))
-        is_timed = bool(race.timings)
-        if not is_timed or race.due():
+        if not race.is_timed or race.due():
             settled(plan)  # every text is there, and the one of the plan
-            timings = timed(plan, workers, board, 0 if is_timed else TURNS)
-            if not is_timed:
-                save_speeds(directory.path, timings)
-                race.timings = timings
+            race.timings = timed(plan, workers, board, TURNS, race.timings)
+            save_speeds(directory.path, plan, race.timings)
         board.started(race)
         done = race.go(workers, board)
         board.finished(race, earlier_plans(directory.path), done=done)
@@ -116,7 +115,7 @@ def _directory(plan: Plan, out: Path | None) -> tuple[RunDirectory, Plan]:
 
     Raises MicrogptError where it holds another one.
     """
-    names = [out] if out is not None else _names(Path("races") / (Path(plan.texts[0]).stem or "race"))
+    names = [out] if out is not None else _names(_default(plan))
     for path in names:
         if not (path / PLAN_FILE).exists():
             if out is None and _is_taken(path):
@@ -124,7 +123,7 @@ def _directory(plan: Plan, out: Path | None) -> tuple[RunDirectory, Plan]:
             plan = settled(plan)
             return claim(str(path), path), plan
         there = read(path / PLAN_FILE)
-        if _without_facts(plan) == _without_facts(there):
+        if _is_same(plan, there):
             there = there if there.sha256 else settled(there)
             return reopen(path, PLAN_FILE), there
         if out is not None:
@@ -136,6 +135,18 @@ def _directory(plan: Plan, out: Path | None) -> tuple[RunDirectory, Plan]:
     raise AssertionError("there is always another name")
 
 
+def _begun(plan: Plan, out: Path | None) -> Path:
+    """The directory that `_directory` would take, without taking it."""
+    for path in [out] if out is not None else _names(_default(plan)):
+        if not path.exists() or ((path / PLAN_FILE).exists() and _is_same(plan, read(path / PLAN_FILE))):
+            break
+    return path
+
+
+def _default(plan: Plan) -> Path:
+    return Path("races") / (Path(plan.texts[0]).stem or "race")
+
+
 def _is_taken(path: Path) -> bool:
     """Whether it holds something else than what is left of a race that was killed before it had a plan."""
     return path.exists() and any(entry.name != LOCK_FILE for entry in path.iterdir())
@@ -144,6 +155,11 @@ def _is_taken(path: Path) -> bool:
 def _names(path: Path) -> Iterator[Path]:
     yield path
     yield from (path.with_name(f"{path.name}-{n}") for n in itertools.count(2))
+
+
+def _is_same(plan: Plan, other: Plan) -> bool:
+    """Whether both plan the same race, also where only one of them has read its texts."""
+    return _without_facts(plan).digest == _without_facts(other).digest
 
 
 def _without_facts(plan: Plan) -> Plan:
@@ -164,5 +180,9 @@ def _keep(directory: Path, plan: Plan) -> None:
 
 def earlier_plans(directory: Path) -> dict[str, Plan]:
     """These copies by their digests."""
-    plans = (read(path) for path in directory.glob("plan-*.toml"))
-    return {plan.digest: plan for plan in plans}
+    found = {}
+    for path in directory.glob("plan-*.toml"):
+        with contextlib.suppress(MicrogptError):  # of another version; then the report says it is not known
+            plan = read(path)
+            found[plan.digest] = plan
+    return found

@@ -21,7 +21,7 @@ import numpy as np
 from microgpt.errors import MicrogptError
 from microgpt.files import write_atomically
 from microgpt.race.labels import Label, write_beside
-from microgpt.race.report import Finding, Judgement, Report, Side
+from microgpt.race.report import Finding, Judgement, Report, Side, what_steps
 from microgpt.race.runs import Rate
 from microgpt.race.statistics import Floats, Interval, Pair, Standing
 
@@ -60,7 +60,7 @@ STYLE = {
 }
 WIDTH, MARGIN = 10.0, 0.2  # inches
 IN_BITS = "bits per character of the held-out text"
-EQUAL_STEPS, EQUAL_SECONDS = "With equal steps", "With equal seconds"
+EQUAL_SECONDS = "With equal seconds"
 LONGEST_LINE, LONGEST_IN_A_COLUMN = 24, 14  # characters of a name
 FAR_APART = 10  # from this ratio of the longest to the shortest seconds on, their axis is logarithmic
 
@@ -123,7 +123,10 @@ def _figures(finding: Finding, looks: Mapping[str, Look]) -> Iterator[tuple[str,
     if finding.equal_steps or finding.equal_seconds:
         yield "losses", _losses(finding, looks)
     if finding.equal_steps:
-        yield "pairs-equal-steps", _pairs(finding.condition, finding.equal_steps, EQUAL_STEPS)
+        yield (
+            "pairs-equal-steps",
+            _pairs(finding.condition, finding.equal_steps, what_steps(finding.equal_steps)),
+        )
     if finding.equal_seconds:
         yield "pairs-equal-seconds", _pairs(finding.condition, finding.equal_seconds, EQUAL_SECONDS)
     if any(rate.bits for side in finding.sides for rate in side.rates):
@@ -137,7 +140,7 @@ def _figures(finding: Finding, looks: Mapping[str, Look]) -> Iterator[tuple[str,
 
 def _losses(finding: Finding, looks: Mapping[str, Look]) -> Figure:
     """A row for each entrant, the best one first: a dot for each run, and the mean with its interval."""
-    found = ((EQUAL_STEPS, finding.equal_steps), (EQUAL_SECONDS, finding.equal_seconds))
+    found = ((what_steps(finding.equal_steps), finding.equal_steps), (EQUAL_SECONDS, finding.equal_seconds))
     judgements = {what: judgement for what, judgement in found if judgement is not None}
     first_what, first = next(iter(judgements.items()))
     names = _best_first(first)
@@ -403,7 +406,7 @@ def _seconds(finding: Finding, equal_steps: Judgement, looks: Mapping[str, Look]
     compared = {first, *equal_steps.names}
     seconds = {side.name: side.seconds for side in finding.sides if side.name in compared}
     below = (
-        "Filled: with equal steps, at the seconds that these take alone on the machine. The vertical lines "
+        "Filled: at the seconds that these take alone on the machine. The vertical lines "
         "are the 95% intervals of the means."
     )
     if timed is not None:
@@ -415,7 +418,9 @@ def _seconds(finding: Finding, equal_steps: Judgement, looks: Mapping[str, Look]
     else:
         fastest, *_, slowest = sorted(equal_steps.names, key=seconds.__getitem__)
         times = _duration(seconds[fastest]), _duration(seconds[slowest])
-        title = f"{EQUAL_STEPS}, a run of {fastest} takes {times[0]}, and one of {slowest} {times[1]}"
+        title = (
+            f"{what_steps(equal_steps)}, a run of {fastest} takes {times[0]}, and one of {slowest} {times[1]}"
+        )
     figure = _page(finding.condition, title, below, height=4.6)
     axes = figure.subplots()
     axes.set_xlabel("seconds of a run")

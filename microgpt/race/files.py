@@ -13,7 +13,7 @@ from typing import Any
 from microgpt.files import write_atomically
 from microgpt.race.report import Report
 
-RUNS_FILE, REPORT_FILE = "runs.csv", "report.json"
+RUNS_FILE, REPORT_FILE, FIGURES = "runs.csv", "report.json", "figures"
 COLUMNS = (
     "condition", "entrant", "counts_for", "lr", "seed", "steps", "bits", "training_nats", "seconds",
     "problem", "plan",
@@ -42,7 +42,11 @@ def write_files(
         return [runs, findings]
     from microgpt.race.figures import draw
 
-    return [runs, findings, *draw(report, directory)]
+    folder = directory / FIGURES
+    drawn = draw(report, folder)
+    for path in {*folder.glob("*.svg"), *folder.glob("*.png")}.difference(drawn):
+        path.unlink()  # of an earlier report, which may have said something else
+    return [runs, findings, *drawn]
 
 
 def _csv(rows: Mapping[str, Mapping[str, Any]], counts_for: Mapping[str, str]) -> str:

@@ -275,7 +275,12 @@ def differences(before: Plan, after: Plan) -> Iterator[str]:
     """What differs between two plans, for people to read."""
     old, new = (dataclasses.asdict(plan) | {"first entrant": plan.first} for plan in (before, after))
     for key in old:
-        if old[key] != new[key]:
+        if isinstance(old[key], dict) and isinstance(new[key], dict):
+            for name in {**old[key], **new[key]}:
+                before, after = (table.get(name, "nothing") for table in (old[key], new[key]))
+                if before != after:
+                    yield f"{key} {name}: {_short(before)} there, {_short(after)} here"
+        elif old[key] != new[key]:
             yield f"{key} {_short(old[key])} there, {_short(new[key])} here"
 
 

@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ from microgpt.files import write_atomically
 from microgpt.machine.backends import Listener
 from microgpt.race.plan import Plan
 from microgpt.race.results import Results
-from microgpt.race.runs import Entry, Run, Seconds, due, known_runs, not_known_yet
+from microgpt.race.runs import Entry, Run, Seconds, due, entries, known_runs, not_known_yet
 from microgpt.race.worker import Job, Outcome, Timing, time_in_turns, train
 from microgpt.race.workers import Workers
 from microgpt.terminal.interruption import finishing_the_step
@@ -29,6 +30,10 @@ PLAN_FILE, SPEEDS_FILE = "plan.toml", "speeds.json"
 # runs that wait in line behind each process, so that none waits for the leading one
 IN_LINE = 2
 TIMING = "compiling the kernels and timing the entrants in turns"
+
+
+# What runs take, by condition and entrant
+Timings = dict[str, dict[str, Timing]]
 
 
 class Watcher(Listener, Protocol):
@@ -48,12 +53,17 @@ class Race:
     directory: Path
     plan: Plan
     results: Results
-    timings: dict[str, dict[str, Timing]]  # by condition and entrant; empty before they are measured
+    timings: Timings
     entries: list[Entry]
     n_workers: int = 1
     runs_done: int = 0  # that belong to the plan
     runs_left: int = 0
     seconds_left: float = 0.0  # on one core
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether every entrant is timed in every condition."""
+        return sum(map(len, self.timings.values())) == len(self.entries)
 
     @property
     def seconds(self) -> Seconds:
@@ -130,6 +140,8 @@ class Race:
             "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "machine": platform.machine(),
             "microgpt": __version__,
+            "numba": version("numba"),
+            "numpy": version("numpy"),
         }
 
 
@@ -148,6 +160,12 @@ def settled(plan: Plan) -> Plan:
             raise MicrogptError(
                 f"{shown_path(name)} is not the text that the race was planned with: its SHA-256 differs"
             )
+    for i, text in enumerate(texts):
+        for j in range(i):
+            if text.sha256 == texts[j].sha256:
+                raise MicrogptError(f"{plan.texts[j]} and {plan.texts[i]} are the same text: name it once")
+    if plan.characters and plan.characters != tuple(len(text.ids) for text in texts):
+        raise MicrogptError("the plan says another number of characters than its texts have")
     facts = dataclasses.replace(
         plan,
         sha256=tuple(text.sha256 for text in texts),
@@ -164,22 +182,26 @@ def settled(plan: Plan) -> Plan:
     return facts
 
 
-def timed(plan: Plan, workers: Workers, listener: Listener, turns: int) -> dict[str, dict[str, Timing]]:
+def timed(
+    plan: Plan, workers: Workers, listener: Listener, turns: int, known: Timings | None = None
+) -> Timings:
     """What the runs of each entrant take, in each condition, measured by one process alone in so many turns.
 
-    It also compiles all kernels, before several processes need them at once; with 0 turns it does only that.
+    It also compiles all kernels, before several processes need them at once. Timings that are known are kept,
+    so that runs with equal seconds stay what they are.
     """
-    timings = {}
+    timings: Timings = {}
     begun = time.monotonic()
     for condition in plan.places():
+        before = (known or {}).get(condition.name, {})
         configs = [plan.config(condition, entrant) for entrant in plan.entrants]
         sha256 = plan.sha256[plan.texts.index(condition.text)]
-        workers.submit(_time, (configs, sha256, turns))
+        workers.submit(_time, (configs, sha256, 0 if len(before) == len(configs) else turns))
         found: list[list[Timing]] = []
         while not found:
             found = workers.done()
             listener.working(TIMING, f"{time.monotonic() - begun:.0f} s")
-        timings[condition.name] = dict(zip(plan.entrants, found[0], strict=True))
+        timings[condition.name] = dict(zip(plan.entrants, found[0], strict=True)) | before
     listener.idle()
     return timings
 
@@ -188,28 +210,35 @@ def _time(job: tuple[Sequence[TrainConfig], str, int]) -> list[Timing]:
     return time_in_turns(*job)
 
 
-def save_speeds(directory: Path, timings: dict[str, dict[str, Timing]]) -> None:
-    text = json.dumps(
-        {name: {key: timing._asdict() for key, timing in each.items()} for name, each in timings.items()},
-        indent=1,
-    )
-    write_atomically(directory / SPEEDS_FILE, text.encode())
+def save_speeds(directory: Path, plan: Plan, timings: Timings) -> None:
+    keys = _keys(plan)
+    values = {
+        condition: {name: {"of": keys[condition, name], **timing._asdict()} for name, timing in each.items()}
+        for condition, each in timings.items()
+    }
+    write_atomically(directory / SPEEDS_FILE, json.dumps(values, indent=1).encode())
 
 
-def load_speeds(directory: Path, plan: Plan) -> dict[str, dict[str, Timing]]:
-    """The timings of a race that has begun; empty where they are missing for an entrant."""
+def load_speeds(directory: Path, plan: Plan) -> Timings:
+    """The timings of a race that has begun, of all entrants and conditions that are as they were."""
     path = directory / SPEEDS_FILE
+    timings: Timings = {}
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        timings = {
-            condition.name: {name: _timing(values[condition.name][name]) for name in plan.entrants}
-            for condition in plan.places()
-        }
-    except (FileNotFoundError, KeyError):
-        return {}
+        for (condition, name), key in _keys(plan).items():
+            found = values.get(condition, {}).get(name, {})
+            if found.pop("of", None) == key:
+                timings.setdefault(condition, {})[name] = _timing(found)
+    except FileNotFoundError:
+        pass
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise MicrogptError(f"cannot read {shown_path(path)}: {error}") from None
     return timings
+
+
+def _keys(plan: Plan) -> dict[tuple[str, str], str]:
+    """What tells the runs of each condition and entrant from others that take another time."""
+    return {(entry.condition.name, entry.entrant): _any_run(entry).key for entry in entries(plan)}
 
 
 def _timing(values: dict[str, Any]) -> Timing:

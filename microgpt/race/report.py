@@ -89,6 +89,12 @@ class Report:
         return values | {"plan": self.plan.digest}
 
 
+def what_steps(judgement: Judgement | None) -> str:
+    """How a table or a figure of the plan's own steps is called."""
+    equal = judgement is None or len(set(judgement.steps)) == 1
+    return "With equal steps" if equal else "With the steps of the plan"
+
+
 NOT_OVER = (
     "The race is not over: to stop it because there is a winner by now gives a false one in more than 5% of "
     "all races."
@@ -171,7 +177,8 @@ def _judgement(plan: Plan, race: Sequence[Entry], bits: Bits, seconds: Seconds |
     if not seeds:
         return None
     losses = np.array([[bits[each[i].key] for i in seeds] for each in runs.values()])
-    verdict = judge(tuple(runs), losses, plan.smallest_difference)
+    n_pairs = math.comb(len(plan.entrants), 2)
+    verdict = judge(tuple(runs), losses, plan.smallest_difference, n_pairs=n_pairs)
     numbers = tuple(seed + 1 for seed in seeds)
     return Judgement(tuple(runs), numbers, losses, tuple(steps.values()), verdict)
 
@@ -186,6 +193,11 @@ def _on_the_plan(
         changes = "" if before is None else f": {'; '.join(differences(before, plan))}"
         of_them = f"{n:,} of the runs were" if n > 1 else "One of the runs was"
         yield f"{of_them} made with another plan{changes or ', which is not known'}."
+    if others:
+        yield (
+            "Whoever changes the seeds, the entrants or the conditions after a look at the results names "
+            "false winners more often than in 5% of all races."
+        )
     unused = sum(key not in known for key in rows)
     if unused:
         yield f"{unused} runs do not belong to this plan, or to this version of microgpt, and do not count."
@@ -206,7 +218,6 @@ def _on_pairing(plan: Plan) -> Iterator[str]:
             where = f"In the condition {condition.name}, " if len(plan.places()) > 1 else ""
             sentence = f"the runs of a seed differ between entrants in {' and in '.join(what)}."
             yield where + sentence if where else sentence[0].upper() + sentence[1:]
-            return
 
 
 def _on_rates(findings: Sequence[Finding]) -> Iterator[str]:

@@ -7,7 +7,7 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from microgpt.console import Display, duration
 from microgpt.machine.budget import format_bytes
 from microgpt.race.files import write_files
 from microgpt.race.plan import MOST_SEEDS, Plan
-from microgpt.race.race import Race
-from microgpt.race.report import Finding, Judgement, Report, report
+from microgpt.race.race import PLAN_FILE, Race
+from microgpt.race.report import Finding, Judgement, Report, report, what_steps
+from microgpt.race.results import RESULTS_FILE
 from microgpt.race.runs import purposes
 from microgpt.race.statistics import Interval, Pair
 from microgpt.terminal.fitting import fitted
@@ -119,7 +120,8 @@ class Scoreboard:
             print(json.dumps({"report": found.as_json(), "files": [str(path) for path in files]}), flush=True)
         else:
             print_report(found, race)
-            names = ", ".join(path.name for path in files if path.suffix != ".png")  # SVG says it for both
+            others = [str(path.relative_to(race.directory)) for path in files if path.suffix != ".png"]
+            names = ", ".join([PLAN_FILE, RESULTS_FILE, *others])  # a figure is there as SVG and PNG
             print("\n" + fitted(f"in {race.directory}: {names}", 0))
         if not done:
             self._display.note(
@@ -228,11 +230,13 @@ def print_report(found: Report, race: Race) -> None:
         if finding.equal_steps is None:
             _print_table(SO_FAR, _so_far(race, finding.condition))
         for judgement, what in (
-            (finding.equal_steps, "With equal steps"),
+            (finding.equal_steps, what_steps(finding.equal_steps)),
             (finding.equal_seconds, f"With the seconds of {found.plan.first}"),
         ):
             if judgement is not None:
-                heading = f"{what}, {_counted(len(judgement.seeds))}: {verdict(judgement)}"
+                heading = (
+                    f"{what}, {_counted(len(judgement.seeds))}: {verdict(judgement, found.plan.entrants)}"
+                )
                 print("\n" + fitted(heading, 0))
                 _print_table(STANDINGS, _standings(finding, judgement))
                 print()
@@ -288,8 +292,14 @@ def _standings(finding: Finding, judgement: Judgement) -> list[list[str]]:
     return [row for _, row in sorted(rows, key=lambda each: each[0])]
 
 
-def verdict(judgement: Judgement) -> str:
-    """What was found, in a sentence."""
+def verdict(judgement: Judgement, entrants: Collection[str]) -> str:
+    """What was found, in a sentence; of the entrants, some may be missing from the judgement."""
+    left_out = [name for name in entrants if name not in judgement.names]
+    sentence = _verdict(judgement)
+    return sentence if not left_out else f"{sentence[:-1]}, and {', '.join(left_out)} cannot be compared."
+
+
+def _verdict(judgement: Judgement) -> str:
     found = judgement.verdict
     if found.winner is not None:
         others = [name for name in judgement.names if name != found.winner]

@@ -36,6 +36,8 @@ ALPHA = 0.05  # the probability of a false winner in a race, at the most
 LEVEL, WITHIN_LEVEL = 1 - ALPHA, 1 - 2 * ALPHA  # of the intervals, and of those that bound a difference
 POWER = 0.8  # the probability with which a difference is to be found
 RESAMPLES = 9999
+# Beyond these SciPy's distributions fail, and nobody cares.
+LARGEST_EFFECT, MANY_SEEDS = 1e6, 1_000_000_000
 # With fewer seeds not even two entrants can have a winner, and an interval at 95% has the mean in it in 83%.
 FEWEST_FOR_AN_INTERVAL = 6
 # With fewer, it still has the mean in it more rarely than it says: in 90% with 10 seeds (docs/race.md).
@@ -98,6 +100,7 @@ def judge(
     losses: Floats,
     smallest: float | None = None,
     *,
+    n_pairs: int = 0,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Verdict:
@@ -106,6 +109,7 @@ def judge(
     names     of the entrants, all different
     losses    (entrants, seeds), in bits per character, all finite; each column is of one seed
     smallest  difference of interest, above 0, for which to say how many seeds it needs
+    n_pairs   for which p values are adjusted, if that is more than there are: some entrants may have failed
     seed      of the random numbers that choose the resamples
 
     Of what is said of a pair, only the adjusted p value and the seeds needed depend on the other entrants.
@@ -115,13 +119,14 @@ def judge(
         raise ValueError("a race is judged by finite losses only")
     firsts, seconds = np.triu_indices(len(names), 1)
     differences = losses[firsts] - losses[seconds]
-    n_pairs, n_seeds = differences.shape
+    n_found, n_seeds = differences.shape
+    n_pairs = max(n_pairs, n_found)
     p_values = sign_flip_test(differences, resamples, seed)
-    adjusted = holm(p_values)
+    adjusted = holm(np.concatenate([p_values, np.ones(n_pairs - n_found)]))[:n_found]
     intervals = bca_intervals(differences, LEVEL, resamples, seed)
     bounds = bca_intervals(differences, WITHIN_LEVEL, resamples, seed)
     pairs = []
-    for i in range(n_pairs):
+    for i in range(n_found):
         first, second = names[firsts[i]], names[seconds[i]]
         winner = winner_of(first, second, intervals[i], adjusted[i])
         bound = bounds[i] if winner is None else None
@@ -138,7 +143,7 @@ def judge(
             p=float(p_values[i]),
             adjusted_p=float(adjusted[i]),
             winner=winner,
-            within=max(-bound.low, bound.high) if bound else None,
+            within=max(-bound.low, bound.high) + 0.0 if bound else None,  # never -0.0
             seeds_needed=needed,
         )
         pairs.append(pair)
@@ -254,7 +259,7 @@ def seeds_needed(deviation: float, difference: float, n_pairs: int) -> int:
     least = least_seeds(n_pairs)
     if deviation == 0:
         return least
-    effect = difference / deviation
+    effect = min(difference / deviation, LARGEST_EFFECT)
 
     def power(n: int) -> float:
         # the square of a noncentral t is a noncentral F, which has both tails in one
@@ -264,6 +269,8 @@ def seeds_needed(deviation: float, difference: float, n_pairs: int) -> int:
     # as many as if the deviation were known, and then the few more that it takes because it is estimated
     quantiles = float(stats.norm.isf(level / 2) + stats.norm.ppf(POWER))
     n = max(least, math.ceil((quantiles / effect) ** 2))
+    if n > MANY_SEEDS:
+        return MANY_SEEDS
     while power(n) < POWER:
         n += 1
     return n

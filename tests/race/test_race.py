@@ -172,18 +172,34 @@ def test_entrants_are_timed_in_each_condition(tmp_path, text):
     assert list(timings) == ["short", "long"]
     assert all(list(each) == list(HEADS) for each in timings.values())
     assert all(timing.step > 0 for each in timings.values() for timing in each.values())
-    save_speeds(tmp_path, timings)
+    save_speeds(tmp_path, its, timings)
     assert load_speeds(tmp_path, its) == timings
+
+
+def test_only_what_is_new_is_timed(tmp_path, text):
+    """So runs with equal seconds stay what they are; an entrant under an old name, but with other options, is
+    another one."""
+    its = plan(text)
+    begun(tmp_path / "race", text)
+    before = load_speeds(tmp_path / "race", its)
+    changed = plan(text, entrants={HEADS[0]: {"heads": HEADS[0]}, HEADS[1]: {"heads": HEADS[1], "d_ff": 9}})
+    known = load_speeds(tmp_path / "race", changed)
+    assert known == {"text": {HEADS[0]: before["text"][HEADS[0]]}}
+    workers = threads()
+    timings = timed(changed, workers, Quiet(), 2, known)
+    workers.close()
+    assert timings["text"][HEADS[0]] == before["text"][HEADS[0]]
+    assert timings["text"][HEADS[1]] != before["text"][HEADS[1]]
 
 
 def test_speeds_that_are_missing_or_damaged(tmp_path, text):
     its = plan(text)
     assert load_speeds(tmp_path, its) == {}
     speeds = json.loads((begun(tmp_path / "race", text) / SPEEDS_FILE).read_text())
-    # those of another entrant are not known
+    # that of another entrant is not known
     (tmp_path / SPEEDS_FILE).write_text(json.dumps({"text": {HEADS[0]: speeds["text"][HEADS[0]]}}))
-    assert load_speeds(tmp_path, its) == {}
-    timing = speeds["text"][HEADS[0]]
+    assert list(load_speeds(tmp_path, its)["text"]) == [HEADS[0]]
+    timing = speeds["text"][HEADS[1]]
     for wrong in ("{", "[]", '"text"', "null"):
         (tmp_path / SPEEDS_FILE).write_text(wrong)
         with pytest.raises(MicrogptError, match=r"cannot read .*speeds\.json"):

@@ -176,7 +176,7 @@ def test_an_entrant_whose_rate_is_known_shows_it(race_of, capsys):
 
 def sentence(race_of, loss, plan):
     _, found = race_of(plan, loss)
-    return verdict(found.findings[0].equal_steps)
+    return verdict(found.findings[0].equal_steps, plan.entrants)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_an_interrupted_race_ends_with_the_command_that_goes_on(race_of, capsys,
     monkeypatch.setattr(show, "write_files", lambda directory, *others: [directory / "runs.csv"])
     Scoreboard().finished(race, {}, done=False)
     captured = capsys.readouterr()
-    assert captured.out.endswith(f"in {race.directory}: runs.csv\n")
+    assert captured.out.endswith(f"in {race.directory}: plan.toml, results.jsonl, runs.csv\n")
     assert captured.err == (f"{found.left} runs are left; to go on: microgpt race {race.directory}\n")
 
 
