@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,6 +65,9 @@ def _hold(plan: Plan, out: Path | None, workers: Workers, board: Scoreboard) -> 
             settled(plan)  # every text is there, and the one of the plan
             race.timings = timed(plan, workers, board, TURNS, race.timings)
             save_speeds(directory.path, plan, race.timings)
+        else:
+            for name in _changed(plan):
+                board.note(f"{name} has changed since: these are the results of the text that it was")
         board.started(race)
         done = race.go(workers, board)
         board.finished(race, earlier_plans(directory.path), done=done)
@@ -133,6 +137,14 @@ def _directory(plan: Plan, out: Path | None) -> tuple[RunDirectory, Plan]:
                 f"{PLAN_FILE} in it and give that, and the report will say what was changed"
             )
     raise AssertionError("there is always another name")
+
+
+def _changed(plan: Plan) -> Iterator[str]:
+    """The texts of a race that are there, and are not what they were."""
+    for name, sha256 in zip(plan.texts, plan.sha256, strict=True):
+        with contextlib.suppress(OSError), open(name, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                yield name
 
 
 def _begun(plan: Plan, out: Path | None) -> Path:

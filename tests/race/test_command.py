@@ -121,6 +121,14 @@ def test_another_plan_for_the_same_directory_is_refused(here):
 
 
 @pytest.mark.usefixtures("threads")
+def test_a_text_that_has_changed_since_the_race_is_noted(here):
+    race("text.txt", *WORDS, "--out", "race")
+    assert "has changed" not in race("race").stderr
+    (here / "text.txt").write_text(TEXT[1:])
+    assert "text.txt has changed since: these are the results of the text that it was" in race("race").stderr
+
+
+@pytest.mark.usefixtures("threads")
 def test_a_plan_that_is_changed_is_noted(here):
     race("text.txt", *WORDS, "--out", "race")
     file, n_before = here / "race" / PLAN_FILE, len(found("race"))

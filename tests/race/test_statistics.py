@@ -9,6 +9,7 @@ from scipy import stats
 from benchmarks.false_winners import coverage, false_winners, right_and_wrong
 from microgpt.race.statistics import (
     ALPHA,
+    MANY_SEEDS,
     RESAMPLES,
     Interval,
     bca_intervals,
@@ -181,7 +182,9 @@ def test_seeds_needed_give_the_power_in_a_simulation(n_pairs):
 
 def test_seeds_needed_are_no_fewer_than_any_winner_needs():
     assert seeds_needed(0.0, 0.004, 15) == seeds_needed(0.0001, 0.004, 15) == least_seeds(15)
-    assert seeds_needed(1.0, 1e-7, 1) == pytest.approx(1e14 * 7.849, rel=1e-4)
+    assert seeds_needed(1.0, 1e-3, 1) == pytest.approx(1e6 * 7.849, rel=1e-4)
+    assert seeds_needed(1e9, 0.005, 1) == MANY_SEEDS
+    assert seeds_needed(1e-300, 0.005, 1) == least_seeds(1)
 
 
 # --- where there is little to judge
