@@ -234,14 +234,15 @@ def parse_size(text: str) -> int | None:
     return int(number * (1024 if match[3] else 1000) ** " kmgt".index(match[2].lower() or " "))
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The options that a TOML file sets, checked by name and type."""
+def toml_values(path: Path, what: str, kind: str) -> dict[str, Any]:
+    """What is in a TOML file. Raises MicrogptError, which says that `what` cannot be read, or that there is
+    no file of this kind."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MicrogptError(f"there is no configuration file {shown_path(path)}") from None
+        raise MicrogptError(f"there is no {kind} {shown_path(path)}") from None
     except OSError as error:
-        raise MicrogptError(f"cannot read the configuration {shown_path(path)}: {error.strerror}") from None
+        raise MicrogptError(f"cannot read {what} {shown_path(path)}: {error.strerror}") from None
     except ValueError as error:  # not UTF-8, not TOML, or a number of thousands of digits
         raise MicrogptError(
             f"{shown_path(path)} is not valid TOML: {str(error).splitlines()[0][:200]}"
@@ -250,6 +251,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise MicrogptError(
             f"{shown_path(path)} is not valid TOML: its brackets are nested too deep"
         ) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The options that a TOML file sets, checked by name and type."""
+    values = toml_values(path, "the configuration", "configuration file")
     options = checked(TrainConfig, values, str(path), HINTS)
     # a run of version 0.1 wrote down its own directory, which is no other run's
     if "out" in options and Path(options["out"]).absolute() == path.absolute().parent:

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 
 from microgpt import __version__
 from microgpt.bounds import option_name
-from microgpt.config import HINTS, TrainConfig
+from microgpt.config import HINTS, TrainConfig, toml_values
 from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import checked
 from microgpt.text.walk import Walk
@@ -236,14 +235,7 @@ def to_toml(plan: Plan) -> str:
 def read(path: Path) -> Plan:
     """The plan in a TOML file. Raises MicrogptError where it is not one."""
     name = shown_path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MicrogptError(f"there is no plan {name}") from None
-    except OSError as error:
-        raise MicrogptError(f"cannot read the plan {name}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise MicrogptError(f"{name} is not valid TOML: {str(error).splitlines()[0][:200]}") from None
+    values = toml_values(path, "the plan", "plan")
     try:
         return plan_of(values, name)
     except MicrogptError as error:

@@ -77,9 +77,11 @@ class Race:
 
     def count(self) -> list[Run]:
         """The runs that are due; counts the others, and the seconds of one core that are left, about."""
-        runs, bits = self.due(), self.results.bits
+        bits = self.results.bits
+        known = {run.key: run for run in known_runs(self.entries, bits, self.seconds)}
+        runs = [run for key, run in known.items() if key not in bits]
         unknown = not_known_yet(self.entries, bits)
-        self.runs_done = len({run.key for run in known_runs(self.entries, bits, self.seconds)}) - len(runs)
+        self.runs_done = len(known) - len(runs)
         each = sum(self.seconds_of(_any_run(entry)) for entry in self.entries) / len(self.entries)
         self.runs_left = len(runs) + unknown
         self.seconds_left = sum(map(self.seconds_of, runs)) + unknown * each

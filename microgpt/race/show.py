@@ -43,7 +43,7 @@ class Scoreboard:
         self._begun = time.monotonic()
         self._shown_at = 0.0
         self._line_at = self._begun
-        self._n_done, self._work_done = 0, 0.0
+        self._work_done = 0.0
         self._condition = ""
 
     def note(self, text: str) -> None:
@@ -69,7 +69,6 @@ class Scoreboard:
             self.note(line)
 
     def finished_a_run(self, race: Race, row: dict[str, Any]) -> None:
-        self._n_done += 1
         self._condition = row["condition"]
         self._work_done += race.typical_seconds(row["condition"], row["entrant"], row["steps"])
         if self._as_json:

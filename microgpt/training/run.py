@@ -34,7 +34,7 @@ from microgpt.training.reporter import Mixture, Reporter, Result, Summary
 from microgpt.training.resuming import check_resumable
 from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 from microgpt.training.warm_start import starting_weights
-from microgpt.use.evaluate import Evaluator, FittedScore, Score
+from microgpt.use.evaluate import Evaluator, FittedScore, Progress, Score
 from microgpt.use.generate import Generator, Sampling, encode_prompt
 
 # Compiled code runs for about this long; then Python notices Ctrl-C, moves the progress bar, and evaluates,
@@ -264,10 +264,17 @@ class Run:
     def held_out_score(self) -> Score:
         """That of the held-out text, by the weights as they are; n-grams get their best weight for it."""
         assert self.evaluator is not None
-        has_ngrams = self.placed.ngrams is not None
-        score = self.evaluator.fit(None, lambda: False) if has_ngrams else self.evaluator.score()
+        score = self._evaluated(self.evaluator, None, lambda: False)
         assert score is not None
         return score
+
+    def _evaluated(
+        self, evaluator: Evaluator, progress: Progress | None, stop: Callable[[], bool]
+    ) -> Score | None:
+        """The same with another evaluator; None if `stop` ends it before."""
+        if self.placed.ngrams is not None:
+            return evaluator.fit(progress, stop)
+        return evaluator.score(progress, stop=stop)
 
     def _score(self, evaluator: Evaluator, stop: Callable[[], bool]) -> Score:
         """The score of the held-out text; with n-grams, with the weight that is best for it. Raises
@@ -279,8 +286,7 @@ class Run:
             if time.perf_counter() - begin > 1:
                 self.reporter.working("evaluating on the held-out text", f"{n_done / n_characters:.0%}")
 
-        has_ngrams = self.placed.ngrams is not None
-        score = evaluator.fit(show, stop) if has_ngrams else evaluator.score(show, stop=stop)
+        score = self._evaluated(evaluator, show, stop)
         self.reporter.idle()
         self._elapsed += time.perf_counter() - begin
         if score is None:
