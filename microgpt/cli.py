@@ -496,7 +496,7 @@ def corpus(
     name: Annotated[
         str,
         typer.Argument(
-            help="tales; the puzzles nearest, retrieval or mixed; or shakespeare, which is downloaded."
+            help="tales; shakespeare, which is downloaded; or nearest, retrieval, mixed, mixed-2 or mixed-3."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Where to write it.")] = Path("data/input.txt"),

@@ -21,6 +21,8 @@ PUZZLES_SHA256 = {
     "nearest": "5f3b7bc1c2acdb52b2aff7083f20af16334d0cde8020e8acd1376de9fd5adc46",
     "retrieval": "3aa3d940b548fb07c08f8534e8d723eb608eb5240634ab1781b04e5af6511954",
     "mixed": "1470225d71bd4e6beba8322c1686ac874cbc2dc5bf7632ecb563134c20486a02",
+    "mixed-2": "18e5c0c79ccc6b204633d1297a4d50369d6aaeea45bec11cca0b8b513d39e1d6",
+    "mixed-3": "f1102c24942678c1c9ced93f9b1823448cda4addb6d5bf524453aeb4e1d98a9e",
 }
 
 SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"

@@ -25,6 +25,7 @@ import string
 from collections.abc import Callable, Sequence
 from functools import cache
 from statistics import NormalDist
+from typing import NamedTuple
 
 SYMBOLS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
 RECALL = "?"  # the question of `retrieval`
@@ -33,46 +34,67 @@ CANDIDATES = 5  # symbols in a line before its question
 LINE = CANDIDATES + 3
 DIMENSIONS = 32  # of the unit vectors of `nearest`
 BITS = 4  # of an answer of `retrieval`
-VECTORS_SEED, RANKINGS_SEED = 2, 3  # of what is hidden
 
-# The kinds of a text's lines; each line is of one of them at random, and its question tells of which.
-KINDS = {"nearest": ("nearest",), "retrieval": ("retrieval",), "mixed": ("nearest", "retrieval")}
+
+class Hidden(NamedTuple):
+    """What a text keeps to itself, by the seeds from which it is drawn."""
+
+    vectors_seed: int = 2
+    rankings_seed: int = 3
+
+
+class Puzzles(NamedTuple):
+    """A text: each line is of one of its kinds at random, and the question tells of which."""
+
+    kinds: tuple[str, ...]
+    hidden: Hidden = Hidden()
+
+
+# A layout may happen to suit what is hidden, so the mixed text exists three times.
+TEXTS = {
+    "nearest": Puzzles(("nearest",)),
+    "retrieval": Puzzles(("retrieval",)),
+    "mixed": Puzzles(("nearest", "retrieval")),
+    "mixed-2": Puzzles(("nearest", "retrieval"), Hidden(4, 5)),
+    "mixed-3": Puzzles(("nearest", "retrieval"), Hidden(6, 7)),
+}
 
 
 def write(name: str, n_lines: int, seed: int) -> str:
-    """One of the texts in KINDS, of n_lines lines."""
+    """One of TEXTS, of n_lines lines."""
+    kinds, hidden = TEXTS[name]
     # of all generators in `random`, only random() promises the same numbers in each version of Python
     draw = random.Random(seed).random
-    return "".join(_line(_one_of(KINDS[name], draw), draw) for _ in range(n_lines))
+    return "".join(_line(_one_of(kinds, draw), hidden, draw) for _ in range(n_lines))
 
 
 def entropy_rate(name: str) -> float:
-    """The entropy of one of the texts in KINDS in nats per character, if all that is hidden is known."""
-    kinds = KINDS[name]
+    """The entropy of one of TEXTS in nats per character, if all that is hidden is known."""
+    kinds = TEXTS[name].kinds
     symbols = CANDIDATES + kinds.count("nearest") / len(kinds)  # that are drawn for a line, on the average
     return (math.log(len(kinds)) + symbols * math.log(len(SYMBOLS))) / LINE
 
 
-def nearest(candidates: Sequence[str], symbol: str) -> str:
+def nearest(candidates: Sequence[str], symbol: str, hidden: Hidden) -> str:
     """The candidate whose vector has the largest inner product with that of `symbol`."""
-    return max(candidates, key=_similarities()[symbol].__getitem__)
+    return max(candidates, key=_similarities(hidden.vectors_seed)[symbol].__getitem__)
 
 
-def retrieved(candidates: Sequence[str]) -> str:
+def retrieved(candidates: Sequence[str], hidden: Hidden) -> str:
     """The symbol whose number has in bit i the bit of the candidate that ranks highest by ranking i."""
     number = 0
-    for i, (ranks, bits) in enumerate(_rankings()):
+    for i, (ranks, bits) in enumerate(_rankings(hidden.rankings_seed)):
         number |= bits[max(candidates, key=ranks.__getitem__)] << i
     return SYMBOLS[number]
 
 
-def _line(kind: str, draw: Callable[[], float]) -> str:
+def _line(kind: str, hidden: Hidden, draw: Callable[[], float]) -> str:
     candidates = [_one_of(SYMBOLS, draw) for _ in range(CANDIDATES)]
     if kind == "retrieval":
-        question, answer = RECALL, retrieved(candidates)
+        question, answer = RECALL, retrieved(candidates, hidden)
     else:
         question = _one_of(SYMBOLS, draw)
-        answer = nearest(candidates, question)
+        answer = nearest(candidates, question, hidden)
     return f"{''.join(candidates)}{question}{answer}\n"
 
 
@@ -81,9 +103,9 @@ def _one_of(choices: Sequence[str], draw: Callable[[], float]) -> str:
 
 
 @cache
-def _similarities() -> dict[str, dict[str, float]]:
+def _similarities(seed: int) -> dict[str, dict[str, float]]:
     """The inner product of the vectors of any two symbols: a random direction has normal coordinates."""
-    draw, normal = random.Random(VECTORS_SEED).random, NormalDist()
+    draw, normal = random.Random(seed).random, NormalDist()
     vectors = {}
     for symbol in SYMBOLS:
         coordinates = [normal.inv_cdf(draw()) for _ in range(DIMENSIONS)]
@@ -97,9 +119,9 @@ def _inner(u: Sequence[float], v: Sequence[float]) -> float:
 
 
 @cache
-def _rankings() -> list[tuple[dict[str, float], dict[str, int]]]:
+def _rankings(seed: int) -> list[tuple[dict[str, float], dict[str, int]]]:
     """For each ranking, how high each symbol ranks, from 0 to 1, and its bit."""
-    draw = random.Random(RANKINGS_SEED).random
+    draw = random.Random(seed).random
     return [
         ({symbol: draw() for symbol in SYMBOLS}, {symbol: int(2 * draw()) for symbol in SYMBOLS})
         for _ in range(BITS)

@@ -91,7 +91,7 @@ def test_write_tales(tmp_path):
 
 
 def test_write_puzzles(tmp_path):
-    assert corpus.PUZZLES_SHA256.keys() == puzzles.KINDS.keys()
+    assert corpus.PUZZLES_SHA256.keys() == puzzles.TEXTS.keys()
     for name, sha256 in corpus.PUZZLES_SHA256.items():
         path = tmp_path / name
         size = corpus.write_puzzles(name, path)

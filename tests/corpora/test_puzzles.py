@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from microgpt.corpora import puzzles
-from microgpt.corpora.puzzles import CANDIDATES, KINDS, LINE, RECALL, SYMBOLS
+from microgpt.corpora.puzzles import CANDIDATES, LINE, RECALL, SYMBOLS, TEXTS, Hidden
+
+HIDDEN = Hidden(11, 12)
 
 
 def lines_of(name, n_lines=3000):
@@ -24,9 +26,9 @@ def small(monkeypatch):
     puzzles._rankings.cache_clear()
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", TEXTS)
 def test_lines_of_one_length_that_hold_their_answer(name):
-    kinds = Counter()
+    kinds, hidden = Counter(), TEXTS[name].hidden
     for line in lines_of(name):
         assert len(line) + 1 == LINE
         candidates, question, answer = line[:CANDIDATES], line[-2], line[-1]
@@ -34,46 +36,49 @@ def test_lines_of_one_length_that_hold_their_answer(name):
         kind = "retrieval" if question == RECALL else "nearest"
         kinds[kind] += 1
         if kind == "retrieval":
-            assert answer == puzzles.retrieved(candidates)
+            assert answer == puzzles.retrieved(candidates, hidden)
         else:
-            assert answer == puzzles.nearest(candidates, question)
+            assert answer == puzzles.nearest(candidates, question, hidden)
             assert answer in candidates
-    assert kinds.keys() == set(KINDS[name])
-    if name == "mixed":
+    assert kinds.keys() == set(TEXTS[name].kinds)
+    if name.startswith("mixed"):
         assert kinds["nearest"] == pytest.approx(1500, abs=5 * math.sqrt(3000 / 4))
 
 
 def test_the_vectors_have_length_1_and_as_many_dimensions_as_they_say():
-    similarities = np.array([[puzzles._similarities()[a][b] for b in SYMBOLS] for a in SYMBOLS])
+    table = puzzles._similarities(HIDDEN.vectors_seed)
+    similarities = np.array([[table[a][b] for b in SYMBOLS] for a in SYMBOLS])
     assert np.diag(similarities) == pytest.approx(1)
     assert np.array_equal(similarities, similarities.T)
     assert np.linalg.matrix_rank(similarities) == puzzles.DIMENSIONS
 
 
 def test_a_symbol_is_nearest_to_itself_and_then_to_the_most_similar():
-    assert all(puzzles.nearest(SYMBOLS, symbol) == symbol for symbol in SYMBOLS)
-    others = sorted(SYMBOLS[1:], key=lambda other: puzzles._similarities()[SYMBOLS[0]][other])
-    assert puzzles.nearest(others, SYMBOLS[0]) == others[-1]
-    assert puzzles.nearest(others[:-1], SYMBOLS[0]) == others[-2]
+    assert all(puzzles.nearest(SYMBOLS, symbol, HIDDEN) == symbol for symbol in SYMBOLS)
+    similarities = puzzles._similarities(HIDDEN.vectors_seed)[SYMBOLS[0]]
+    others = sorted(SYMBOLS[1:], key=similarities.__getitem__)
+    assert puzzles.nearest(others, SYMBOLS[0], HIDDEN) == others[-1]
+    assert puzzles.nearest(others[:-1], SYMBOLS[0], HIDDEN) == others[-2]
 
 
 def test_each_bit_is_that_of_the_highest_candidate_alone():
-    rankings = puzzles._rankings()
+    rankings = puzzles._rankings(HIDDEN.rankings_seed)
     assert len(rankings) == puzzles.BITS
     orders = ["".join(sorted(SYMBOLS, key=ranks.__getitem__)) for ranks, _ in rankings]
     assert len(set(orders)) == len(rankings)
     for i, (order, (_, bits)) in enumerate(zip(orders, rankings, strict=True)):
         for highest in range(1, len(order)):
-            number = SYMBOLS.index(puzzles.retrieved(order[: highest + 1]))
+            number = SYMBOLS.index(puzzles.retrieved(order[: highest + 1], HIDDEN))
             assert number >> i & 1 == bits[order[highest]]
         assert 0.2 < sum(bits.values()) / len(SYMBOLS) < 0.8
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", TEXTS)
 def test_entropy_by_counting_the_lines_of_small_puzzles(name, small):
     n = 40_000
     counts = Counter(puzzles.write(name, n, seed=3).splitlines())
-    assert len(counts) == {"nearest": 64, "retrieval": 16, "mixed": 80}[name]
+    lines = {"nearest": 64, "retrieval": 16}
+    assert len(counts) == sum(lines[kind] for kind in TEXTS[name].kinds)
     nats = -math.fsum(count / n * math.log(count / n) for count in counts.values())
     assert nats / puzzles.LINE == pytest.approx(puzzles.entropy_rate(name), abs=0.002)
 
