@@ -18,6 +18,7 @@ from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import checked
 from microgpt.model.architecture import ACTIVATIONS, ATTENTION_SCALES, DTYPES, INITS, POSITIONS, Architecture
 from microgpt.model.heads import format_layout, parse_layout
+from microgpt.model.shards import number_of_shards
 from microgpt.recipes import FOLLOWING_SIZES, Rates, rates
 
 ORDERS = ("sequential", "shuffled")
@@ -175,11 +176,8 @@ class TrainConfig:
         return Path("runs") / (name.strip(".") or "text")
 
     def n_shards(self, most: int) -> int:
-        """The number of shards into which a backend that allows `most` shards cuts the batch.
-
-        Nothing else decides it, so that one seed gives one loss curve whatever the number of threads.
-        """
-        return min(self.batch_size, most)
+        """The number of shards into which a backend that allows `most` shards cuts the batch."""
+        return number_of_shards(self.batch_size, self.seq_len, most)
 
     @property
     def memory_cap_bytes(self) -> int | None:

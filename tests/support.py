@@ -69,7 +69,10 @@ SCALARS = {
     "stride": lambda case: case.T,
     "n_sequences": lambda case: case.B,
     "start": lambda case: 2,
-    "part": lambda case: case.S - 1,
+    "into": lambda case: 0,
+    "other": lambda case: case.S - 1,
+    "every": lambda case: 1,
+    "part": lambda case: -(-case.S // case.scalar("every")) - 1,  # the last one
     "beta1": lambda case: 0.9,
     "beta2": lambda case: 0.999,
     "eps": lambda case: 1e-8,
@@ -92,11 +95,11 @@ CASES = {
         scalars={"top_p": 0.7, "eps": 0.1, "stride": 3},
     ),
     "forty-one": Case(
-        B=2, T=41, widths=(1, 1, 2, 5, 13, 19), V=7, F=3, M=41, P=1000, S=4, J=3, R=2, X=1000, ordered=True,
-        scalars={"top_k": 4, "top_p": 0.6, "clip": 1e6, "start": 40},
+        B=2, T=41, widths=(1, 1, 2, 5, 13, 19), V=7, F=3, M=41, P=1000, S=22, J=3, R=2, X=1000, ordered=True,
+        scalars={"top_k": 4, "top_p": 0.6, "clip": 1e6, "start": 40, "every": 3},
     ),
     "usual": Case(
-        B=1, T=32, widths=(16,) * 4, V=65, F=64, M=192, P=4096, S=2, J=18, R=64, X=2000,
+        B=1, T=32, widths=(16,) * 4, V=65, F=64, M=192, P=4096, S=4, J=18, R=64, X=2000,
         full=True, scalars={"clip": 1.0},
     ),
     "ones": Case(B=2, T=32, widths=(1,) * 64, V=65, F=64, M=64, P=64, X=99, scalars={"temperature": 2.0}),
@@ -279,7 +282,7 @@ def judge(kernel, k, case, dtype, share=None, seed=0):
         assert placed[name].guards_hold(), f"{where}: written outside of the array"
         if mode == "read":
             assert (share and name in share) or placed[name].bytes() == before[name], f"{where} was changed"
-        elif mode in ("scratch", "saved"):
+        elif mode in ("scratch", "saved", "consumed"):
             continue
         elif argument.kind in INTEGERS:
             assert np.array_equal(placed[name].array, expected[name]), f"{where} is wrong"

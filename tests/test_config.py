@@ -119,12 +119,6 @@ def test_resolved_writes_every_dependent_default_out():
     ).architecture(7)
 
 
-def test_shards_depend_on_the_batch_alone():
-    sizes = (1, 2, 3, 4, 5, 64)
-    assert [TrainConfig(file="x", batch_size=B).n_shards(4) for B in sizes] == [1, 2, 3, 4, 4, 4]
-    assert {TrainConfig(file="x", batch_size=8, threads=t).n_shards(4) for t in (1, 2, 7)} == {4}
-
-
 # --- TOML
 
 

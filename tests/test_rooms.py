@@ -186,11 +186,12 @@ def test_kernels_know_nothing_of_the_program():
     assert [found for found in the_imports(KERNELS) if found.module.split(".")[0] == "microgpt"] == []
 
 
-def test_the_configuration_needs_the_architecture_and_the_heads_of_the_model_only():
+def test_the_configuration_needs_only_the_architecture_the_heads_and_the_shards_of_the_model():
     modules = {found.module for found in imports(PACKAGE / "config.py", PACKAGE)}
     assert {name for name in modules if place(name) == "model"} == {
         "microgpt.model.architecture",
         "microgpt.model.heads",
+        "microgpt.model.shards",
     }
 
 

@@ -13,13 +13,14 @@ An argument's mode says what a kernel does with it:
     saved        written by a forward kernel, and read only by the backward kernel of the same backend. Each
                  backend chooses the layout, and the backward kernel may overwrite it. The tests check the two
                  kernels together, by the gradients that they compute
+    consumed     read, and perhaps overwritten: its contents mean nothing after the call
     read         not touched
 
 Arguments are in this order: those written, those that a forward kernel saves, those accumulated or updated,
-scratch, those that a backward kernel finds saved, those read (`dout` first), then scalars. A kernel takes all
-sizes from the shapes of its arrays, and B as the scalar `n_sequences` where none of them has it. Gradients
-are written, not added to: the model uses each parameter once, and each shard of the batch has separate
-gradients. Two arguments may share memory only where `may_share` says so.
+scratch, those consumed, those that a backward kernel finds saved, those read (`dout` first), then scalars. A
+kernel takes all sizes from the shapes of its arrays, and B as the scalar `n_sequences` where none of them has
+it. Gradients are written, not added to: the model uses each parameter once, and each shard of the batch has
+separate gradients. Two arguments may share memory only where `may_share` says so.
 
 A shape may begin with the type of its numbers. Without one the numbers are real: float32 or float64, the same
 in all arguments of a call. `int32` is for ids of characters and for indices, `int64` for counters, and
@@ -54,7 +55,7 @@ LETTERS = {
     "K": "what goes into a linear map",
     "M": "what comes out of a linear map",
     "P": "numbers in all parameters",
-    "S": "shards of the batch",
+    "S": "slots for the gradients of shards",
     "J": "tensors of parameters",
     "Q": "chunks of the text",
     "R": "slots of a log",
@@ -68,7 +69,7 @@ LETTERS = {
 }
 
 # How often an array of each mode is moved to or from memory.
-PASSES = {"written": 1, "accumulated": 2, "updated": 2, "scratch": 0, "saved": 1, "read": 1}
+PASSES = {"written": 1, "accumulated": 2, "updated": 2, "scratch": 0, "saved": 1, "consumed": 1, "read": 1}
 
 # Added to the variance in layer normalisation, so that a row of equal numbers is not divided by 0.
 LAYERNORM_EPS = 1e-5
@@ -122,6 +123,7 @@ accumulated = _arguments("accumulated")
 updated = _arguments("updated")
 scratch = _arguments("scratch")
 saved = _arguments("saved")
+consumed = _arguments("consumed")
 read = _arguments("read")
 
 
@@ -263,10 +265,20 @@ KERNELS = (
         may_share=(("dlogits", "probs"),),
     ),
     # --- the optimizer ----------------------------------------------------------------------------
-    # The gradients of the shards are stored tensor by tensor, with the S copies of a tensor one after the
-    # other. Tensor j is bounds[j]:bounds[j+1] of out. Its copies are added in the order of the shards. A call
-    # writes one of S parts of each tensor, so that S threads can share the work.
-    kernel("shard_sum", written(out="P"), read(shards="S*P", bounds="int64 J+1"), scalars("part")),
+    # The gradients of shards are stored tensor by tensor, with the S copies of a tensor one after the other.
+    # Tensor j is bounds[j]:bounds[j+1] of P numbers.
+    # Copy number `into` of each tensor += copy number `other`.
+    kernel("shard_add", updated(shards="S*P"), read(bounds="int64 J+1"), scalars("into", "other")),
+    # Every `every`-th copy, from the first on, is added up as a binary tree: of n copies, the left branch
+    # adds the first m, where m is the largest power of two below n. Each tensor is cut into n parts, of
+    # which a call writes one, so that threads can share the work.
+    kernel(
+        "shard_sum",
+        written(out="P"),
+        consumed(shards="S*P"),
+        read(bounds="int64 J+1"),
+        scalars("every", "part"),
+    ),
     kernel("gradient_norm", written(norm="1"), read(grad="P")),
     # slot clock[0] mod R of the log receives loss and norm; if one is not finite, clock[1] becomes 1
     kernel(
@@ -325,7 +337,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     # numbers of state.clock, in descending order: borders of slices and arguments of kernels may be counters.
     "compile": ("step", "n_counters"),
     # --- threads.py -------------------------------------------------------------------------------
-    # a `range` over the shards of a batch; each shard may run in a separate thread
+    # a `range` over the parts of a batch; each part may run in a separate thread
     "shards": (),
     # the largest number of shards in a batch: if it depended on the machine, so would the results
     "max_shards": (),

@@ -41,7 +41,7 @@ def compile(step, n_counters=0):
 
 
 def max_shards():
-    return 4
+    return 64
 
 
 def overhead():
@@ -282,13 +282,28 @@ def cross_entropy_backward(dlogits, probs, targets, n_targets):
 # --- the optimizer --------------------------------------------------------------------------------
 
 
-def shard_sum(out, shards, bounds, part):
-    n_shards = len(shards) // len(out)
+def shard_add(shards, bounds, into, other):
+    S = len(shards) // bounds[-1]
+    for low, high in pairwise(bounds):
+        copies = shards[S * low : S * high].reshape(S, high - low)
+        copies[into] += copies[other]
+
+
+def shard_sum(out, shards, bounds, every, part):
+    S = len(shards) // len(out)
     for low, high in pairwise(bounds):
         size = high - low
-        copies = shards[n_shards * low : n_shards * high].reshape(n_shards, size)
-        piece = slice(part * size // n_shards, (part + 1) * size // n_shards)
-        out[low:high][piece] = sum(copies)[piece]
+        copies = shards[S * low : S * high].reshape(S, size)[::every]
+        piece = slice(part * size // len(copies), (part + 1) * size // len(copies))
+        out[low:high][piece] = _tree_sum(copies)[piece]
+
+
+def _tree_sum(copies):
+    n = len(copies)
+    if n == 1:
+        return copies[0]
+    left = 1 << (n - 1).bit_length() - 1  # the largest power of two below n
+    return _tree_sum(copies[:left]) + _tree_sum(copies[left:])
 
 
 def gradient_norm(norm, grad):

@@ -62,9 +62,9 @@ def _table() -> dict[str, tuple[str, ...]]:
 
 
 def shapes(
-    architecture: Architecture, *, n_sequences: int, n_shards: int = 1, training: bool = False
+    architecture: Architecture, *, n_sequences: int, n_slots: int = 1, training: bool = False
 ) -> dict[str, tuple[int, ...]]:
-    """The shape of each activation, for a batch of n_sequences sequences that is cut into n_shards shards.
+    """The shape of each activation, for a batch of n_sequences sequences, with n_slots slots for gradients.
 
     The gradients have rows only with `training`.
     """
@@ -75,7 +75,7 @@ def shapes(
         **sizes,
         "B": n_sequences,
         "N": N,
-        "S": n_shards,
+        "S": n_slots,
         "U": N if architecture.token_shift else 0,
         "G": N if training else 0,
         "Z": scratch_size(sizes, linear_maps),
@@ -84,16 +84,16 @@ def shapes(
 
 
 def activation_bytes(architecture: Architecture, *, n_sequences: int) -> int:
-    """The memory that the activations take without gradients, in one shard."""
+    """The memory that the activations take without gradients, with one slot."""
     numbers = sum(map(math.prod, shapes(architecture, n_sequences=n_sequences).values()))
     return numbers * np.dtype(architecture.dtype).itemsize
 
 
 def activations(
-    placed: PlacedModel, *, n_sequences: int, n_shards: int = 1, training: bool = False
+    placed: PlacedModel, *, n_sequences: int, n_slots: int = 1, training: bool = False
 ) -> Activations:
     """Zeroed arrays of these `shapes`. Raises MicrogptError where they exceed the budget."""
-    needed = shapes(placed.architecture, n_sequences=n_sequences, n_shards=n_shards, training=training)
+    needed = shapes(placed.architecture, n_sequences=n_sequences, n_slots=n_slots, training=training)
     remedy = "use a shorter --seq-len or a smaller --batch-size"
     arrays = {}
     for name, shape in needed.items():

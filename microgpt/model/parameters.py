@@ -106,10 +106,10 @@ def views(buffer: Array, tensors: list[Tensor]) -> Parameters:
     return Parameters(*(buffer[t.low : t.high].reshape(t.shape) for t in tensors))
 
 
-def shard_views(buffer: Array, tensors: list[Tensor], n_shards: int) -> Parameters:
-    """The tensors inside a buffer of n_shards * `count` numbers, (n_shards, *shape) each, side by side."""
+def slot_views(buffer: Array, tensors: list[Tensor], n_slots: int) -> Parameters:
+    """The tensors inside a buffer of n_slots * `count` numbers, (n_slots, *shape) each, side by side."""
     return Parameters(
-        *(buffer[n_shards * t.low : n_shards * t.high].reshape(n_shards, *t.shape) for t in tensors)
+        *(buffer[n_slots * t.low : n_slots * t.high].reshape(n_slots, *t.shape) for t in tensors)
     )
 
 

@@ -14,6 +14,7 @@ from microgpt.arrays import Array
 from microgpt.model.activations import Activations
 from microgpt.model.constants import Constants
 from microgpt.model.parameters import Parameters
+from microgpt.model.shards import Sharing
 from microgpt.model.transformer import Step, build
 
 
@@ -34,7 +35,7 @@ class Adam(NamedTuple):
     m: Array  # (P,), the moving average of the gradient
     v: Array  # (P,), and of its square
     grad: Array  # (P,), of the whole batch
-    shards: Array  # (S*P,), of each shard; with one shard the same memory as grad
+    shards: Array  # (S*P,), of single shards and of sums of several; with one shard the same memory as grad
     bounds: Array  # (J+1,) int64, where each tensor begins in a flat buffer, and where the last one ends
     norm: Array  # (1,), of the gradient
     lr: Array  # (R,), the learning rate of step i in slot i mod R
@@ -56,6 +57,7 @@ class Training(NamedTuple):
     c: Constants
     batch: Batch
     adam: Adam
+    sharing: Sharing
     stride: int
 
 
@@ -92,29 +94,33 @@ class Generation(NamedTuple):
 def build_training(k: ModuleType) -> Step:
     """train(n, state): n steps of Adam, each on the next batch of the walk."""
     forward, backward = build(k)
-    shards = k.shards
+    parts = k.shards
 
-    def gradients(p: Parameters, g: Parameters, a: Activations, c: Constants, batch: Batch) -> None:
-        """The losses and gradients of all shards; each shard is a part of the batch's sequences."""
+    def gradients(state: Training) -> None:
+        """The losses of all shards, and the sum of the gradients of each group, in the group's first slot."""
+        p, g, a, c, batch, adam, sharing, _ = state
         B, T = batch.inputs.shape
-        S = len(a.scratch)
         ids, targets = batch.inputs.reshape(B * T), batch.targets.reshape(B * T)
-        for s in shards(S):
-            low, high = s * B // S, (s + 1) * B // S
-            seqs, rows = slice(low, high), slice(low * T, high * T)
-            forward(p, a, c, ids, s, rows, rows, seqs)
-            k.cross_entropy_forward(a.losses[rows], a.probs[rows], a.logits[rows], targets[rows])
-            backward(p, g, a, c, ids, targets, batch.n_targets, s, rows, seqs)
+        for group in parts(sharing.n_groups):
+            for shard in sharing.shards(group):
+                low, high = shard * B // sharing.n_shards, (shard + 1) * B // sharing.n_shards
+                seqs, rows, s = slice(low, high), slice(low * T, high * T), sharing.slot(shard)
+                forward(p, a, c, ids, s, rows, rows, seqs)
+                k.cross_entropy_forward(a.losses[rows], a.probs[rows], a.logits[rows], targets[rows])
+                backward(p, g, a, c, ids, targets, batch.n_targets, s, rows, seqs)
+                for into, other in sharing.additions(shard):
+                    k.shard_add(adam.shards, adam.bounds, into, other)
 
-    def add_up(adam: Adam, S: int) -> None:
-        """The gradient of the whole batch, added up in S parts that threads share."""
-        for s in shards(S):
-            k.shard_sum(adam.grad, adam.shards, adam.bounds, s)
+    def add_up(adam: Adam, sharing: Sharing) -> None:
+        """The gradient of the whole batch, from the sums of the groups."""
+        for part in parts(sharing.n_groups):
+            k.shard_sum(adam.grad, adam.shards, adam.bounds, sharing.slots_per_group, part)
 
-    def update(adam: Adam, S: int) -> None:
-        """New parameters, computed in S parts as well."""
-        for s in shards(S):
-            part = slice(s * len(adam.param) // S, (s + 1) * len(adam.param) // S)
+    def update(adam: Adam, n_parts: int) -> None:
+        """New parameters. The number of parts is fixed: at their ends, adam_step may round in another way."""
+        P = len(adam.param)
+        for i in parts(n_parts):
+            part = slice(i * P // n_parts, (i + 1) * P // n_parts)
             k.adam_step(
                 adam.param[part], adam.m[part], adam.v[part],
                 adam.grad[part], adam.norm, adam.lr, adam.decay[part], adam.clock,
@@ -122,16 +128,16 @@ def build_training(k: ModuleType) -> Step:
             )  # fmt: skip
 
     def step(state: Training) -> None:
-        batch, adam, S = state.batch, state.adam, len(state.a.scratch)
+        batch, adam, sharing = state.batch, state.adam, state.sharing
         k.batch_fill(
             batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, adam.clock, state.stride
         )
-        gradients(state.p, state.g, state.a, state.c, batch)
-        if S > 1:
-            add_up(adam, S)
+        gradients(state)
+        if sharing.n_shards > 1:
+            add_up(adam, sharing)
         k.gradient_norm(adam.norm, adam.grad)
         k.step_record(adam.log, adam.clock, state.a.losses, batch.n_targets, adam.norm)
-        update(adam, S)
+        update(adam, sharing.n_shards)
         k.clock_advance(adam.clock)
 
     train: Step = k.compile(step)

@@ -2,12 +2,12 @@
 
 k     the backend, whose kernels contract.py describes
 p     parameters, as tensors by name: p.qkv_w[l] is that of layer l
-g     their gradients, separate for each shard: g.qkv_w[s, l]
+g     their gradients, in several slots: g.qkv_w[s, l]
 a     activations, and in `d...` the gradients of activations
 c     constants: where the heads begin, what their scores are multiplied by, the angles of rotary positions,
       and which rectifier the MLP has
-s     the shard of the batch that is computed; it has scratch memory and gradients of its own
-rows  which of the N rows are computed: those of the shard's sequences, or the one that generation adds
+s     which slot is used, for gradients and for scratch memory: what runs at the same time has others
+rows  which of the N rows are computed: those of a shard's sequences, or the one that generation adds
 seen  the rows that attention and the shift in time may look at: those before in the same sequences, and
       `rows` themselves
 seqs  which of the B sequences the rows belong to

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from microgpt_kernels import load
 
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
@@ -14,7 +15,7 @@ from microgpt.model.activations import activation_bytes, shapes
 from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import count, table
 from microgpt.text.walk import Walk, minimum_characters
-from microgpt.training.trainer import LOG_SLOTS
+from microgpt.training.trainer import LOG_SLOTS, shared_out
 from microgpt.use.evaluate import NGRAM_BYTES, sequences_that_fit
 from microgpt.use.generate import DRAWS
 
@@ -126,15 +127,16 @@ def fits(size: Size, n_train: int, n_val: int, ngram_bytes: int = 0) -> bool:
 
 
 def memory(size: Size, n_train: int, n_val: int, ngram_bytes: int = 0) -> int:
-    """The bytes of all arrays that a run holds on a CPU with the largest number of shards.
+    """The bytes of all arrays that a run holds on a CPU.
 
     ngram_bytes  those of the n-grams, if it has any
     """
     config, architecture = size.config, size.architecture
     T, B, L, C = architecture.seq_len, config.batch_size, architecture.n_layers, architecture.d_model
-    P, S, item = count(table(architecture.sizes)), config.n_shards(4), np.dtype(architecture.dtype).itemsize
+    P, item = count(table(architecture.sizes)), np.dtype(architecture.dtype).itemsize
+    S = shared_out(load(config.backend), architecture, config).n_slots
     numbers = P * (3 + S + (S > 1) + (config.weight_decay > 0)) + 3 * LOG_SLOTS + 2 * L * T * C
-    trained = shapes(architecture, n_sequences=B, n_shards=S, training=True)
+    trained = shapes(architecture, n_sequences=B, n_slots=S, training=True)
     numbers += sum(int(np.prod(shape)) for shape in trained.values())
     numbers += activation_bytes(architecture, n_sequences=1) // item + DRAWS  # to generate
     integers = 2 * B * T + DRAWS + T + L * (C + 1)

@@ -169,7 +169,7 @@ class Run:
             heads=format_layout(self.placed.architecture.heads),
             backend=self.config.backend,
             threads=threads,
-            shards=len(self.trainer.state.a.scratch),
+            shards=self.trainer.state.sharing.n_shards,
             memory=self.placed.budget.held,
             out=out,
             steps=self.config.steps,

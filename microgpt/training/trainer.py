@@ -20,10 +20,11 @@ from microgpt.model.parameters import (
     fill,
     initial_blocks,
     initially,
-    shard_views,
+    slot_views,
     table,
 )
 from microgpt.model.placed import PlacedModel
+from microgpt.model.shards import Sharing, sharing
 from microgpt.model.steps import Adam, Batch, Training, build_training
 from microgpt.text.opening import text_name
 from microgpt.text.walk import Walk, check_long_enough, shuffle_order
@@ -47,6 +48,11 @@ def threads_for(k: ModuleType, architecture: Architecture, config: TrainConfig) 
     return choose_threads(config.threads, flop, n_shards)
 
 
+def shared_out(k: ModuleType, architecture: Architecture, config: TrainConfig) -> Sharing:
+    """How a run's threads share its batch. Raises MicrogptError where this machine has too few cores."""
+    return sharing(config.n_shards(k.max_shards()), threads_for(k, architecture, config))
+
+
 class Trainer:
     """All arrays of a training run. Only `advance` changes them.
 
@@ -66,7 +72,8 @@ class Trainer:
         self.tensors = table(placed.architecture.sizes)
 
         k, budget, dtype = placed.k, placed.budget, placed.architecture.dtype
-        S, P = config.n_shards(k.max_shards()), count(self.tensors)
+        shared = shared_out(k, placed.architecture, config)
+        S, P = shared.n_slots, count(self.tensors)
 
         def real(shape: tuple[int, ...], what: str) -> Array:
             return budget.zeros(k, shape, dtype, what, "use a smaller --d-model, --d-ff or --n-layers")
@@ -74,7 +81,7 @@ class Trainer:
         def integers(shape: tuple[int, ...], kind: type, what: str) -> Array:
             return budget.zeros(k, shape, kind, what, "use a smaller --batch-size or --seq-len")
 
-        shards = real((S * P,), f"the gradients of {S} shards")
+        shards = real((S * P,), f"the gradients of shards in {S} slots")
         adam = Adam(
             param=placed.param,
             m=real((P,), "Adam's first moments"),
@@ -107,11 +114,12 @@ class Trainer:
         )
         self.state = Training(
             p=placed.p,
-            g=shard_views(shards, self.tensors, S),
-            a=activations(placed, n_sequences=config.batch_size, n_shards=S, training=True),
+            g=slot_views(shards, self.tensors, S),
+            a=activations(placed, n_sequences=config.batch_size, n_slots=S, training=True),
             c=placed.c,
             batch=batch,
             adam=adam,
+            sharing=shared,
             stride=stride,
         )
         self._steps = build_training(k)

@@ -28,7 +28,7 @@ def every_function(backend):
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 def test_arguments_stand_in_the_order_of_the_rules(kernel):
     # what a forward saves stands with what it writes, and what a backward was saved with what it reads
-    order = ["written", "accumulated", "updated", "scratch", "read", "scalar"]
+    order = ["written", "accumulated", "updated", "scratch", "consumed", "read", "scalar"]
     order.insert(4 if forward_of(kernel) else 1, "saved")
     modes = [argument.mode.replace("updated", "accumulated") for argument in kernel.arguments]
     assert modes == sorted(modes, key=order.index)
@@ -112,7 +112,7 @@ def test_a_wrong_argument_list_is_noticed():
     functions["shard_sum"] = lambda: None
     assert differences(SimpleNamespace(**functions)) == [
         "relu_forward(inp, out) should be relu_forward(out, inp)",
-        "shard_sum() should be shard_sum(out, shards, bounds, part)",
+        "shard_sum() should be shard_sum(out, shards, bounds, every, part)",
     ]
 
 

@@ -59,6 +59,7 @@ DAMAGE = {
     "written": (zero, scale, negate, swap_rows, spoil_one, write_beyond),
     "read": (add_to_one, write_beyond),
     "scratch": (write_beyond,),
+    "consumed": (write_beyond,),
 }
 
 

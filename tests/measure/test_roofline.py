@@ -136,7 +136,7 @@ def test_a_kernel_takes_every_turn():
 def test_json(backend):
     *kernels, all_kernels, whole = json_lines(run(*TINY, "--backend", backend, "--json").stdout)
     assert {row["backend"] for row in (*kernels, all_kernels, whole)} == {backend}
-    unused = {"rope_forward", "rope_backward", "shard_sum", "loss_sum", "interpolate", "sample"}
+    unused = {"rope_forward", "rope_backward", "shard_add", "shard_sum", "loss_sum", "interpolate", "sample"}
     unused |= {"relu_squared_forward", "relu_squared_backward", "shift_forward", "shift_backward"}
     assert {row["kernel"] for row in kernels} == BY_NAME.keys() - unused
     assert (all_kernels["kernel"], whole["kernel"]) == ("all kernels", "whole step")

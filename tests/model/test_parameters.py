@@ -7,7 +7,7 @@ from microgpt_kernels import reference
 from microgpt.arrays import BLOCK
 from microgpt.config import TrainConfig
 from microgpt.model.architecture import Architecture
-from microgpt.model.parameters import count, decay_blocks, fill, initial, initially, shard_views, table, views
+from microgpt.model.parameters import count, decay_blocks, fill, initial, initially, slot_views, table, views
 
 
 def model(**change) -> Architecture:
@@ -40,7 +40,7 @@ def test_the_views_cover_the_buffer_once():
     assert (buffer == 1).all()
     shards = np.zeros(3 * count(tensors))
     for number in range(3):
-        for view in shard_views(shards, tensors, 3):
+        for view in slot_views(shards, tensors, 3):
             view[number] += 1
     assert (shards == 1).all()
 

@@ -1,6 +1,6 @@
 """The crystal backend: every kernel is a Numba loop or uses our own register tiles; BLAS is not used."""
 
-from microgpt_kernels.crystal.adam import adam_step, gradient_norm, shard_sum
+from microgpt_kernels.crystal.adam import adam_step, gradient_norm, shard_add, shard_sum
 from microgpt_kernels.crystal.attention import attention_backward, attention_forward
 from microgpt_kernels.crystal.batch import batch_fill
 from microgpt_kernels.crystal.clock import clock_advance, step_record

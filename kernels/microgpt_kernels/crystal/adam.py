@@ -7,25 +7,65 @@ import numpy as np
 from microgpt_kernels.crystal.jit import inlined, kernel
 from microgpt_kernels.crystal.reciprocal import reciprocal
 
+BLOCK = 2048  # numbers of a tensor that shard_sum adds up at a time, so that they stay in a core's cache
+
 
 @kernel
-def shard_sum(out, shards, bounds, part):
-    """Adds up the gradients of the shards in their order, so the number of threads does not change the sum.
+def shard_add(shards, bounds, into, other):
+    """Adds the gradients in one slot to those in another.
 
-    out     (P,)           written; each tensor is cut into S parts, and only part number `part` is written
-    shards  (S*P,)         read; tensor by tensor, the S copies of a tensor one after the other
+    shards  (S*P,)         updated; tensor by tensor, the S copies of a tensor one after the other
+    bounds  (J+1,)  int64  read; tensor j is bounds[j]:bounds[j+1] of P numbers
+    into, other            which copy of each tensor is added to, and which is added
+    """
+    S = len(shards) // bounds[-1]
+    for j in range(len(bounds) - 1):
+        low, size = S * bounds[j], bounds[j + 1] - bounds[j]
+        total = shards[low + into * size : low + (into + 1) * size]
+        _add(total, total, shards[low + other * size : low + (other + 1) * size])
+
+
+@kernel
+def shard_sum(out, shards, bounds, every, part):
+    """Adds up gradients as a binary tree, so that the number of threads does not change the sum.
+
+    out     (P,)           written; each tensor is cut into n parts, and only part number `part` is written
+    shards  (S*P,)         consumed; tensor by tensor, the S copies of a tensor one after the other
     bounds  (J+1,)  int64  read; tensor j is bounds[j]:bounds[j+1] of out
+    every                  the n copies 0, every, 2*every ... of each tensor are added
     """
     S = len(shards) // len(out)
+    n = (S + every - 1) // every
     for j in range(len(bounds) - 1):
         low, size = bounds[j], bounds[j + 1] - bounds[j]
-        begin, end = part * size // S, (part + 1) * size // S
-        total = out[low + begin : low + end]
-        for s in range(S):
-            first = S * low + s * size
-            copy = shards[first + begin : first + end]
-            for i in range(len(total)):
-                total[i] = copy[i] if s == 0 else total[i] + copy[i]
+        copies = shards[S * low : S * (low + size)]
+        for begin in range(part * size // n, (part + 1) * size // n, BLOCK):
+            end = min(begin + BLOCK, (part + 1) * size // n)
+            _tree_sum(out[low + begin : low + end], copies[begin:], every * size, n)
+
+
+@inlined
+def _tree_sum(out, copies, step, n):
+    """out = the sum of the n rows of copies that begin at 0, step, 2*step ..."""
+    width, distance = len(out), 1  # from a row to the one that is added to it
+    # each loop has a single addition: where there are more, the compiler may choose their order
+    while 2 * distance < n:
+        for row in range(0, n - distance, 2 * distance):
+            left = copies[row * step : row * step + width]
+            right = copies[(row + distance) * step : (row + distance) * step + width]
+            _add(left, left, right)
+        distance *= 2
+    if n > 1:
+        _add(out, copies[:width], copies[distance * step : distance * step + width])
+    else:
+        for i in range(width):
+            out[i] = copies[i]
+
+
+@inlined
+def _add(out, left, right):
+    for i in range(len(out)):
+        out[i] = left[i] + right[i]
 
 
 @kernel

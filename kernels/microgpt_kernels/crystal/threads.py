@@ -1,4 +1,4 @@
-"""The number of threads. Each thread runs whole shards of the batch."""
+"""The number of threads. Each thread runs whole parts of the batch."""
 
 import os
 
@@ -16,7 +16,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 
 def shards(n):
-    """A range over the shards. What is done for each of them becomes a part of a step's recording."""
+    """A range over the parts of a batch. What is done for each becomes a part of a step's recording."""
     recorder = recording()
     if recorder is None:
         yield from range(n)
@@ -28,8 +28,8 @@ def shards(n):
 
 
 def max_shards():
-    """Four, the number of cores of a small machine."""
-    return 4
+    """Enough for the cores of a large machine."""
+    return 64
 
 
 def set_threads(n_threads):

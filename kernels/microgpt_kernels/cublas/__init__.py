@@ -1,6 +1,6 @@
 """The cublas backend: numba.cuda kernels, and matrix products by cuBLAS, on one NVIDIA GPU."""
 
-from microgpt_kernels.cublas.adam import adam_step, gradient_norm, shard_sum
+from microgpt_kernels.cublas.adam import adam_step, gradient_norm, shard_add, shard_sum
 from microgpt_kernels.cublas.attention import attention_backward, attention_forward
 from microgpt_kernels.cublas.batch import batch_fill
 from microgpt_kernels.cublas.clock import clock_advance, step_record

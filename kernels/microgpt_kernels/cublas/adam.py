@@ -11,27 +11,53 @@ from microgpt_kernels.cublas.jit import kernel
 BLOCK_LIMIT = 1024
 
 
-def shard_sum(out, shards, bounds, part):
-    """Adds up the shards' gradients, always in the same order.
+def shard_add(shards, bounds, into, other):
+    """Adds the gradients in one slot to those in another.
 
-    out     (P,)           written; each tensor is cut into S parts, and only part number `part` is written
-    shards  (S*P,)         read; tensor by tensor, the S copies of a tensor one after the other
-    bounds  (J+1,)  int64  read; tensor j is bounds[j]:bounds[j+1] of out
+    shards  (S*P,)         updated; tensor by tensor, the S copies of a tensor one after the other
+    bounds  (J+1,)  int64  read; tensor j is bounds[j]:bounds[j+1] of P numbers
+    into, other            which copy of each tensor is added to, and which is added
     """
-    _shard_sum_kernel.launch(len(bounds) - 1, THREADS, out, shards, bounds, part)
+    _shard_add_kernel.launch(len(bounds) - 1, THREADS, shards, bounds, into, other)
 
 
 @kernel
-def _shard_sum_kernel(out, shards, bounds, part):
-    """Each block adds up one tensor."""
-    S = len(shards) // len(out)
+def _shard_add_kernel(shards, bounds, into, other):
+    """Each block adds the copies of one tensor."""
+    S = len(shards) // bounds[len(bounds) - 1]
     low = bounds[cuda.blockIdx.x]
     size = bounds[cuda.blockIdx.x + 1] - low
-    for i in range(part * size // S + cuda.threadIdx.x, (part + 1) * size // S, THREADS):
-        total = shards[S * low + i]
-        for s in range(1, S):
-            total += shards[S * low + s * size + i]
-        out[low + i] = total
+    for i in range(S * low + cuda.threadIdx.x, S * low + size, THREADS):
+        shards[into * size + i] += shards[other * size + i]
+
+
+def shard_sum(out, shards, bounds, every, part):
+    """Adds up gradients as a binary tree, always the same.
+
+    out     (P,)           written; each tensor is cut into n parts, and only part number `part` is written
+    shards  (S*P,)         consumed; tensor by tensor, the S copies of a tensor one after the other
+    bounds  (J+1,)  int64  read; tensor j is bounds[j]:bounds[j+1] of out
+    every                  the n copies 0, every, 2*every ... of each tensor are added
+    """
+    _shard_sum_kernel.launch(len(bounds) - 1, THREADS, out, shards, bounds, every, part)
+
+
+@kernel
+def _shard_sum_kernel(out, shards, bounds, every, part):
+    """Each block adds up one tensor, and each thread a number at a time."""
+    S = len(shards) // len(out)
+    n = (S + every - 1) // every
+    low = bounds[cuda.blockIdx.x]
+    size = bounds[cuda.blockIdx.x + 1] - low
+    step = every * size
+    for i in range(part * size // n + cuda.threadIdx.x, (part + 1) * size // n, THREADS):
+        first = S * low + i
+        distance = 1  # from a copy to the one that is added to it
+        while distance < n:
+            for copy in range(0, n - distance, 2 * distance):
+                shards[first + copy * step] += shards[first + (copy + distance) * step]
+            distance *= 2
+        out[low + i] = shards[first]
 
 
 def gradient_norm(norm, grad):
