@@ -20,7 +20,7 @@ from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import table
 
-FORMAT = 6
+FORMAT = 7
 # by the beginnings of tensors' names
 BUFFERS = {"": "weights", "m.": "first moments", "v.": "second moments"}
 # by their names in safetensors: of a model's tensors, and of its n-grams

@@ -3,7 +3,8 @@
 Format 1 has another progress, and writes out the options that were left open. Before format 3 some tensors
 have other names. Before format 5 a model does not say its activation, which is relu, nor whether it shifts in
 time, which it does not; format 4 is format 3 with n-grams, whose weight is 1/2. Before format 6 it does not
-say what the scores of a head of width D are multiplied by, which is 1/sqrt(D).
+say what the scores of a head of width D are multiplied by, which is 1/sqrt(D). Before format 7 the gradients
+of a batch's shards, at most four, were added one after another.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from microgpt.fields import build
 
 # The format that first says this of a model
 SAID_SINCE = {"activation": 5, "token_shift": 5, "attention_scale": 6}
+ADDED_AS_A_TREE = 7  # the first format whose runs add the gradients of shards as a binary tree
 # before format 3; with `m.` or `v.` before it, of Adam's moments
 NAMES = {"head_w": "unembed_w", "head_b": "unembed_b"}
 

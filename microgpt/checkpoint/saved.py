@@ -30,7 +30,7 @@ import numpy as np
 
 from microgpt.arrays import Array
 from microgpt.checkpoint.file import BUFFERS, Header, StoredTensor, opened, read_header, read_tensors
-from microgpt.checkpoint.old import left_open, model_today, progress_of_format_1
+from microgpt.checkpoint.old import ADDED_AS_A_TREE, left_open, model_today, progress_of_format_1
 from microgpt.checkpoint.progress import Progress
 from microgpt.checkpoint.stored_ngrams import COUNTS, DTYPES, KEYS, check_order, check_weight, restored
 from microgpt.config import BEFORE, TrainConfig
@@ -97,12 +97,14 @@ class SavedModel:
 class SavedState(SavedModel):
     """What a file says of a run, all that is needed to go on exactly; raises MicrogptError like SavedModel.
 
-    config  as the user gave it, without `out`: a run is wherever its directory is
+    config           as the user gave it, without `out`: a run is wherever its directory is
+    added_as_a_tree  whether the run added the gradients of a batch's shards as it would today
     """
 
     config: TrainConfig
     step: int
     progress: Progress
+    added_as_a_tree: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -214,7 +216,8 @@ def _parse(header: Header, path: Path) -> SavedModel:
         config = left_open(config)
     else:
         made = build(Progress, progress, "its progress")
-    return SavedState(**fields, config=config, step=step, progress=made)
+    as_a_tree = description["format"] >= ADDED_AS_A_TREE
+    return SavedState(**fields, config=config, step=step, progress=made, added_as_a_tree=as_a_tree)
 
 
 def _weight_of_ngrams(description: Mapping[str, Any], V: int, *, is_state: bool) -> float:

@@ -51,6 +51,16 @@ def check_text_is_there(config: TrainConfig, run: Path) -> None:
         )
 
 
+def other_additions(state: SavedState, n_shards: int) -> str | None:
+    """What to say of a run of an earlier version that goes on with another order of additions; else None."""
+    if state.added_as_a_tree or n_shards < 4:  # of up to three shards both orders are the same
+        return None
+    return (
+        "this run was begun by an earlier version, which added the gradients of a batch in another order:"
+        f" from step {state.step} on, losses may differ in their last digits from what they would have been"
+    )
+
+
 def check_resumable(state: SavedState, architecture: Architecture, config: TrainConfig, text: Text) -> None:
     """Raise MicrogptError, with every difference, unless a run with these options goes on exactly, and there
     is something left to do."""

@@ -31,7 +31,7 @@ from microgpt.training.directory import claim
 from microgpt.training.logs import SAMPLE_LENGTH
 from microgpt.training.output import Output, files
 from microgpt.training.reporter import Mixture, Reporter, Result, Summary
-from microgpt.training.resuming import check_resumable
+from microgpt.training.resuming import check_resumable, other_additions
 from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
 from microgpt.training.warm_start import starting_weights
 from microgpt.use.evaluate import Evaluator, FittedScore, Progress, Score
@@ -80,6 +80,8 @@ def train(
     architecture = config.architecture(len(text.vocabulary))
     if resumed is not None:
         check_resumable(resumed, architecture, config, text)
+        if note := other_additions(resumed, config.n_shards(k.max_shards())):
+            reporter.note(note)
     threads = threads_for(k, architecture, config)
     run = Run(place(k, architecture, budget), config, text, reporter)
     if resumed is not None:

@@ -267,7 +267,7 @@ def description_of(path):
 @pytest.mark.parametrize("backend", ["reference", "crystal"])
 def test_a_run_of_formats_3_and_4_stays_as_it_was(runs, backend):
     """New runs square relu, and shift in time."""
-    assert (FORMAT, TrainConfig.activation, TrainConfig.token_shift) == (6, "relu2", True)
+    assert (FORMAT, TrainConfig.activation, TrainConfig.token_shift) == (7, "relu2", True)
     old = [description_of(runs / "relu" / name) for name in (STATE_FILE, MODEL_FILE)]
     assert [each["format"] for each in old] == [3, 4]
     assert not any(name in each["model"] for each in old for name in LATER_NAMES)
@@ -313,7 +313,7 @@ def test_a_new_run_with_old_weights_computes_what_they_have_learned_with(runs, o
 
 
 def test_a_run_of_format_5_has_scores_that_follow_from_the_root_of_the_width(tmp_path):
-    """It is format 6, but that neither the model nor its training options name the scale."""
+    """It is like format 6, but that neither the model nor its training options name the scale."""
 
     def older(tensors, described):
         described["format"] = 5
@@ -323,8 +323,33 @@ def test_a_run_of_format_5_has_scores_that_follow_from_the_root_of_the_width(tmp
 
     state, arrays = save(tmp_path, activation="relu2", token_shift=True)
     for name in (STATE_FILE, MODEL_FILE):
-        assert description_of(tmp_path / name)["format"] == 6
+        assert description_of(tmp_path / name)["format"] == FORMAT
         forge(tmp_path / name, older)
     assert state.architecture.attention_scale == "sqrt"
     assert same_state(load_state(tmp_path), state, arrays)
     assert same_model(load_model(tmp_path / MODEL_FILE), state, arrays[0])
+
+
+# --- format 6 -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("batch_size", "says_so"), [(3, False), (4, True)])
+def test_a_run_of_format_6_goes_on_with_another_order_of_additions_and_says_so(
+    tmp_path, monkeypatch, batch_size, says_so
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text(TEXT)
+    tiny = ("--d-model", "4", "--heads", "1+3", "--n-layers", "1", "--seq-len", "4", "--schedule", "constant")
+    backend = ("--backend", "reference")
+    run = ("train", "text.txt", *tiny, *backend, "--batch-size", str(batch_size), "--out", "run")
+    assert CliRunner().invoke(app, [*run, "--steps", "2"]).exit_code == 0
+
+    def older(tensors, described):
+        described["format"] = 6
+
+    for steps, expected in (("3", False), ("4", says_so)):
+        result = CliRunner().invoke(app, ["train", "--resume", "run", *backend, "--steps", steps])
+        assert result.exit_code == 0
+        message = "begun by an earlier version, which added the gradients of a batch in another order"
+        assert (message in " ".join(result.stderr.split())) == expected
+        forge(tmp_path / "run" / STATE_FILE, older)
