@@ -223,7 +223,7 @@ def train(
     threads: Annotated[
         int | None,
         typer.Option(
-            help="Threads, at most one for each of a batch's 4 shards.",
+            help="Threads, at most one for each of a batch's shards.",
             show_default="all cores; 1 for small steps",
         ),
     ] = None,
@@ -273,6 +273,13 @@ def train(
     if minutes is not None:
         options.pop("steps", None)  # of a file: the command line wins
 
+    from microgpt.machine.team import joined
+
+    team = joined()
+    if team is not None and not team.leads:
+        from microgpt.training.together import follow
+
+        raise typer.Exit(follow(team))
     from microgpt.console import Display
     from microgpt.training.start import start
 
@@ -285,9 +292,12 @@ def train(
             recipe=recipe,
             resume=resume,
             extend_vocabulary=extend_vocabulary,
+            team=team,
         )
     finally:
         display.close()
+        if team is not None:
+            team.dismiss()
     display.finished(result)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)

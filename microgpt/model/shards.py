@@ -30,15 +30,25 @@ def number_of_shards(batch_size: int, seq_len: int, most: int) -> int:
     return min(batch_size, most, max(FEW, batch_size * seq_len // LEAST_ROWS))
 
 
-class Sharing(NamedTuple):
-    """Shards in groups. Each group has slots for the gradients of one shard and for the sums that wait."""
+def of_rank(n_shards: int, rank: int, n_ranks: int) -> range:
+    """The shards of one of several processes: a branch of the tree, or none if there are fewer branches."""
+    size = 1
+    while -(-n_shards // size) > n_ranks:
+        size *= 2
+    return range(n_shards)[rank * size : (rank + 1) * size]
 
-    n_shards: int
+
+class Sharing(NamedTuple):
+    """A process's shards in groups. Each group has slots for gradients of a shard and for sums that wait."""
+
+    n_shards: int  # of the whole batch
+    first: int  # of this process
+    stop: int
     shards_per_group: int  # a power of two; the last group may have fewer
 
     @property
     def n_groups(self) -> int:
-        return -(-self.n_shards // self.shards_per_group)
+        return -(-(self.stop - self.first) // self.shards_per_group)
 
     @property
     def slots_per_group(self) -> int:
@@ -50,31 +60,36 @@ class Sharing(NamedTuple):
 
     def shards(self, group: int) -> range:
         """The shards of a group, in their order."""
-        first = group * self.shards_per_group
-        return range(first, min(first + self.shards_per_group, self.n_shards))
+        return range(self.first, self.stop)[group * self.shards_per_group :][: self.shards_per_group]
+
+    def sequences(self, shard: int, batch_size: int) -> tuple[int, int]:
+        """The first of the batch's sequences that is in a shard, and the first one after it."""
+        return shard * batch_size // self.n_shards, (shard + 1) * batch_size // self.n_shards
+
+    def own_sequences(self, batch_size: int) -> tuple[int, int]:
+        """The same of all shards of this process."""
+        return self.first * batch_size // self.n_shards, self.stop * batch_size // self.n_shards
 
     def slot(self, shard: int) -> int:
         """Where the gradients of a shard are computed: after the sums that wait for it."""
-        group, place = divmod(shard, self.shards_per_group)
-        # one sum waits for each of the branches of which the shards before consist: one for each binary 1
+        group, place = divmod(shard - self.first, self.shards_per_group)
+        # the shards before it consist of branches, one for each binary 1, and the sum of each branch waits
         return group * self.slots_per_group + place.bit_count()
 
     def additions(self, shard: int) -> Iterator[tuple[int, int]]:
         """Which slots are to be added once a shard is done: pairs (into, other)."""
-        group, place = divmod(shard, self.shards_per_group)
+        group, place = divmod(shard - self.first, self.shards_per_group)
         is_last = shard == self.shards(group)[-1]
-        slot = self.slot(shard)
-        first = group * self.slots_per_group
+        first, slot = group * self.slots_per_group, self.slot(shard)
         while slot > first and (is_last or place % 2):
             yield slot - 1, slot
             slot, place = slot - 1, place // 2
 
 
-def sharing(n_shards: int, n_threads: int) -> Sharing:
-    """The largest groups with which all threads are busy; FEW shards are not grouped."""
-    if n_shards <= FEW:
-        return Sharing(n_shards, 1)
-    most = -(-n_shards // n_threads) * (1 + MOST_WAITING)  # shards of a thread
-    sizes = (1 << i for i in range(n_shards.bit_length() + 1))
-    shared = (Sharing(n_shards, size) for size in sizes)
+def sharing(n_shards: int, own: range, n_threads: int) -> Sharing:
+    """The largest groups of a process's own shards that keep all its threads busy; FEW are not grouped."""
+    n = len(own)
+    most = -(-n // n_threads) * (1 + MOST_WAITING)  # shards of a thread
+    sizes = [1 << i for i in range(n.bit_length() + 1)] if n > FEW else [1]
+    shared = (Sharing(n_shards, own.start, own.stop, size) for size in sizes)
     return max(s for s in shared if -(-s.n_groups // n_threads) * s.shards_per_group <= most)

@@ -7,6 +7,7 @@ the place in the text, follows from counters in the array `clock`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
@@ -37,6 +38,7 @@ class Adam(NamedTuple):
     grad: Array  # (P,), of the whole batch
     shards: Array  # (S*P,), of single shards and of sums of several; with one shard the same memory as grad
     bounds: Array  # (J+1,) int64, where each tensor begins in a flat buffer, and where the last one ends
+    losses: Array  # (N,), of the whole batch; in a single process the same memory as those in Activations
     norm: Array  # (1,), of the gradient
     lr: Array  # (R,), the learning rate of step i in slot i mod R
     log: Array  # (R, 2), the loss and the gradient's norm of step i in the same slot
@@ -59,6 +61,14 @@ class Training(NamedTuple):
     adam: Adam
     sharing: Sharing
     stride: int
+
+
+class Exchange(NamedTuple):
+    """One process's part of the whole gradient, and what all processes have computed of it."""
+
+    out: Array  # (P',), a part of the gradient
+    received: Array  # (n*P',), of each process
+    bounds: Array  # (2,) int64: 0 and P'
 
 
 class Evaluation(NamedTuple):
@@ -93,32 +103,73 @@ class Generation(NamedTuple):
 
 def build_training(k: ModuleType) -> Step:
     """train(n, state): n steps of Adam, each on the next batch of the walk."""
+    differentiate, update = _halves(k)
+
+    def step(state: Training) -> None:
+        differentiate(state)
+        update(state)
+
+    train: Step = k.compile(step)
+    return train
+
+
+def build_shared_training(k: ModuleType) -> tuple[Step, Step, Step]:
+    """The same in three steps, for processes that share a batch.
+
+    differentiate(n, state)  the losses and the gradient of this process's own shards
+    add_up(n, exchange)      a part of the whole gradient, from what all processes have sent
+    update(n, state)         with the whole gradient and all losses: Adam's step
+    """
+    differentiate, update = _halves(k)
+
+    def add_up(exchange: Exchange) -> None:
+        n = len(exchange.received) // max(1, len(exchange.out))
+        for part in k.shards(n):
+            k.shard_sum(exchange.out, exchange.received, exchange.bounds, 1, part)
+
+    steps: tuple[Step, Step, Step] = (k.compile(differentiate), k.compile(add_up), k.compile(update))
+    return steps
+
+
+def _halves(k: ModuleType) -> tuple[Callable[[Training], None], Callable[[Training], None]]:
+    """A training step up to the gradient, and what follows."""
     forward, backward = build(k)
     parts = k.shards
+
+    def differentiate(state: Training) -> None:
+        """The losses and the gradient of the next batch, or of this process's shards of it."""
+        batch, adam, sharing = state.batch, state.adam, state.sharing
+        k.batch_fill(
+            batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, adam.clock, state.stride
+        )
+        gradients(state)
+        if sharing.n_slots > 1:
+            for part in parts(sharing.n_groups):
+                k.shard_sum(adam.grad, adam.shards, adam.bounds, sharing.slots_per_group, part)
 
     def gradients(state: Training) -> None:
         """The losses of all shards, and the sum of the gradients of each group, in the group's first slot."""
         p, g, a, c, batch, adam, sharing, _ = state
         B, T = batch.inputs.shape
-        ids, targets = batch.inputs.reshape(B * T), batch.targets.reshape(B * T)
+        first, stop = sharing.own_sequences(B)
+        n = (stop - first) * T
+        ids, targets = batch.inputs[first:stop].reshape(n), batch.targets[first:stop].reshape(n)
         for group in parts(sharing.n_groups):
             for shard in sharing.shards(group):
-                low, high = shard * B // sharing.n_shards, (shard + 1) * B // sharing.n_shards
-                seqs, rows, s = slice(low, high), slice(low * T, high * T), sharing.slot(shard)
+                low, high = sharing.sequences(shard, B)
+                seqs, rows = slice(low - first, high - first), slice((low - first) * T, (high - first) * T)
+                s = sharing.slot(shard)
                 forward(p, a, c, ids, s, rows, rows, seqs)
                 k.cross_entropy_forward(a.losses[rows], a.probs[rows], a.logits[rows], targets[rows])
                 backward(p, g, a, c, ids, targets, batch.n_targets, s, rows, seqs)
                 for into, other in sharing.additions(shard):
                     k.shard_add(adam.shards, adam.bounds, into, other)
 
-    def add_up(adam: Adam, sharing: Sharing) -> None:
-        """The gradient of the whole batch, from the sums of the groups."""
-        for part in parts(sharing.n_groups):
-            k.shard_sum(adam.grad, adam.shards, adam.bounds, sharing.slots_per_group, part)
-
-    def update(adam: Adam, n_parts: int) -> None:
+    def update(state: Training) -> None:
         """New parameters. The number of parts is fixed: at their ends, adam_step may round in another way."""
-        P = len(adam.param)
+        adam, P, n_parts = state.adam, len(state.adam.param), state.sharing.n_shards
+        k.gradient_norm(adam.norm, adam.grad)
+        k.step_record(adam.log, adam.clock, adam.losses, state.batch.n_targets, adam.norm)
         for i in parts(n_parts):
             part = slice(i * P // n_parts, (i + 1) * P // n_parts)
             k.adam_step(
@@ -126,22 +177,9 @@ def build_training(k: ModuleType) -> Step:
                 adam.grad[part], adam.norm, adam.lr, adam.decay[part], adam.clock,
                 adam.beta1, adam.beta2, adam.eps, adam.clip,
             )  # fmt: skip
-
-    def step(state: Training) -> None:
-        batch, adam, sharing = state.batch, state.adam, state.sharing
-        k.batch_fill(
-            batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, adam.clock, state.stride
-        )
-        gradients(state)
-        if sharing.n_shards > 1:
-            add_up(adam, sharing)
-        k.gradient_norm(adam.norm, adam.grad)
-        k.step_record(adam.log, adam.clock, state.a.losses, batch.n_targets, adam.norm)
-        update(adam, sharing.n_shards)
         k.clock_advance(adam.clock)
 
-    train: Step = k.compile(step)
-    return train
+    return differentiate, update
 
 
 def build_evaluation(k: ModuleType) -> Step:

@@ -13,6 +13,7 @@ from typing import Any
 
 from microgpt.errors import MicrogptError, UsageError, shown_path
 from microgpt.files import write_atomically
+from microgpt.machine.team import ranks
 from microgpt.race import show
 from microgpt.race.plan import Plan, differences, read, to_toml
 from microgpt.race.race import PLAN_FILE, Race, load_speeds, save_speeds, settled, timed
@@ -20,7 +21,7 @@ from microgpt.race.results import RESULTS_FILE, Results
 from microgpt.race.runs import entries
 from microgpt.race.show import Scoreboard
 from microgpt.race.words import plan_from, texts_and_options
-from microgpt.race.workers import Workers, mpi_ranks, processes, ranks
+from microgpt.race.workers import Workers, mpi_ranks, processes
 from microgpt.training.directory import LOCK_FILE, RunDirectory, claim, reopen
 
 # turns in which the entrants are timed; fewer where only an estimate is wanted

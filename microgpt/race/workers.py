@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import sys
 import time
@@ -16,12 +15,11 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.machine.cores import available_cores
+from microgpt.machine.team import ranks
 from microgpt.terminal import interruption
 
 T = TypeVar("T")
 
-# The variables by which a process learns from its mpiexec how many there are: MPICH and Intel MPI, Open MPI
-RANKS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 # A process that the system ends, as when the memory is used up, is started again; but not for ever.
 MOST_LOSSES = 8
 LOOK_SECONDS = 0.1
@@ -178,11 +176,6 @@ def mpi_ranks() -> Iterator[Workers | None]:
             sys.stderr.flush()
             time.sleep(PASSING_ON_SECONDS)
             MPI.COMM_WORLD.Abort(code)
-
-
-def ranks() -> int:
-    """How many processes mpiexec has started, or 1 without one."""
-    return max((int(os.environ[name]) for name in RANKS if os.environ.get(name, "").isdecimal()), default=1)
 
 
 @contextlib.contextmanager

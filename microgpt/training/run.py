@@ -19,6 +19,7 @@ from microgpt.corpora import corpus
 from microgpt.errors import NotFiniteError
 from microgpt.machine.backends import StoppedError, compiled, load_backend
 from microgpt.machine.budget import Budget
+from microgpt.machine.team import Team
 from microgpt.model.heads import format_layout
 from microgpt.model.placed import PlacedModel, place
 from microgpt.terminal.interruption import finishing_the_step
@@ -32,7 +33,8 @@ from microgpt.training.logs import SAMPLE_LENGTH
 from microgpt.training.output import Output, files
 from microgpt.training.reporter import Mixture, Reporter, Result, Summary
 from microgpt.training.resuming import check_resumable, other_additions
-from microgpt.training.trainer import LOG_SLOTS, Trainer, threads_for
+from microgpt.training.together import COMPILED, lead, shared_by
+from microgpt.training.trainer import LOG_SLOTS, Trainer
 from microgpt.training.warm_start import starting_weights
 from microgpt.use.evaluate import Evaluator, FittedScore, Progress, Score
 from microgpt.use.generate import Generator, Sampling, encode_prompt
@@ -54,6 +56,7 @@ def train(
     weights: SavedModel | None = None,
     extend_vocabulary: bool = False,
     output: Output | None = None,
+    team: Team | None = None,
 ) -> Result:
     """Train until config.steps are done, or until Ctrl-C.
 
@@ -63,6 +66,7 @@ def train(
     weights            what a new run begins with, instead of initial values
     extend_vocabulary  add the text's characters that `weights` does not know to its vocabulary
     output             where the results go; None for files in a new directory
+    team               the processes that share each batch, of which this one leads; None for this one alone
 
     In the main thread Ctrl-C ends the run after its step, and a second one ends it at once. In other threads
     signals stay what they are.
@@ -82,8 +86,8 @@ def train(
         check_resumable(resumed, architecture, config, text)
         if note := other_additions(resumed, config.n_shards(k.max_shards())):
             reporter.note(note)
-    threads = threads_for(k, architecture, config)
-    run = Run(place(k, architecture, budget), config, text, reporter)
+    run = Run(place(k, architecture, budget), config, text, reporter, team)
+    threads = run.trainer.n_threads
     if resumed is not None:
         run.restore(resumed)
     elif weights is not None:
@@ -96,7 +100,12 @@ def train(
             output = stack.enter_context(files(claim(config.out, config.default_out), reporter.note))
         reporter.started(run.summary(threads, output.out))
         k.set_threads(threads)
+        if team is not None:
+            lead(team, run.trainer, config, text)
         compiled(reporter, run.trainer.compile)
+        if team is not None:
+            team.order(COMPILED)
+            reporter.note(shared_by(team, config.batch_size, config.n_shards(k.max_shards())))
         return run.go(output)
 
 
@@ -134,13 +143,20 @@ def _read(
 class Run:
     """The arrays of a run, where it is, and the loop that takes it to its end."""
 
-    def __init__(self, placed: PlacedModel, config: TrainConfig, text: Text, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        placed: PlacedModel,
+        config: TrainConfig,
+        text: Text,
+        reporter: Reporter,
+        team: Team | None = None,
+    ) -> None:
         begin = time.perf_counter()
         self.config, self.text, self.reporter = config, text, reporter
         self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
         ngrams = _counted(self.train_ids, len(text.vocabulary), config.ngrams, placed.budget)
         self.placed = placed = dataclasses.replace(placed, ngrams=ngrams)
-        self.trainer = Trainer(placed, config, self.train_ids)
+        self.trainer = Trainer(placed, config, self.train_ids, team)
         self.evaluator = Evaluator(placed, self.val_ids, self.train_ids) if config.val_fraction > 0 else None
         self.generator = Generator(placed)
         self.progress = BEGINNING

@@ -17,6 +17,7 @@ MOST_MINUTES = 1_000_000
 
 if TYPE_CHECKING:  # what is wrong with the options is said before anything heavy is imported
     from microgpt.checkpoint.saved import SavedModel
+    from microgpt.machine.team import Team
     from microgpt.text.reading import Text
     from microgpt.training.output import Output
     from microgpt.training.reporter import Reporter, Result
@@ -32,6 +33,7 @@ def start(
     extend_vocabulary: bool = False,
     content: bytes | None = None,
     output: Output | None = None,
+    team: Team | None = None,
 ) -> Result:
     """Start a run with those options of TrainConfig that the user has given.
 
@@ -41,6 +43,7 @@ def start(
                        given stay what they were
     extend_vocabulary  with `weights` among the options: add the text's new characters to those they know
     content, output    for a new run, as `run.train` has them
+    team               as `run.train` has it
 
     Raises UsageError for options that make no sense together, and MicrogptError like `run.train`.
     """
@@ -53,8 +56,10 @@ def start(
         raise UsageError("--extend-vocabulary is for a run with the weights of another one: add --from RUN")
     if minutes is not None:
         _check_minutes(minutes, options, resume)
+        if team is not None:
+            raise UsageError("--minutes measures a single process: with mpiexec, give --steps")
     if resume is not None:
-        return _resume(resume, options, reporter)
+        return _resume(resume, options, reporter, team)
     if "weights" in options:
         return _begin_with_weights(
             options,
@@ -64,6 +69,7 @@ def start(
             extend_vocabulary=extend_vocabulary,
             content=content,
             output=output,
+            team=team,
         )
     if "file" not in options:
         raise UsageError("which text? microgpt train FILE")
@@ -72,7 +78,7 @@ def start(
     from microgpt.training import run
 
     if minutes is None:
-        return run.train(config, reporter, content=content, output=output)
+        return run.train(config, reporter, content=content, output=output, team=team)
     text = run.read_for(config, content)
     return _train_for(minutes, text, config, options, reporter, output)
 
@@ -126,7 +132,7 @@ def _train_for(
         return run.train(plan.config, reporter, text=text, weights=weights, output=output)
 
 
-def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Result:
+def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter, team: Team | None) -> Result:
     for name, option in (("out", "--out"), ("weights", "--from")):
         if name in options:
             raise UsageError(f"--resume goes on in the directory of the run: leave {option} away")
@@ -149,7 +155,7 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter) -> Res
         before = dataclasses.asdict(saved.config)
         config = _checked(options, before, "a resumed run keeps the sizes that it began with")
         check_text_is_there(config, directory)
-        return run.train(config, reporter, resumed=saved, output=output)
+        return run.train(config, reporter, resumed=saved, output=output, team=team)
 
 
 def _begin_with_weights(
@@ -161,6 +167,7 @@ def _begin_with_weights(
     extend_vocabulary: bool,
     content: bytes | None,
     output: Output | None,
+    team: Team | None,
 ) -> Result:
     if "file" not in options:
         raise UsageError("which text? microgpt train FILE --from RUN")
@@ -179,7 +186,13 @@ def _begin_with_weights(
         text = run.read_for(config, content, weights, extend_vocabulary=extend_vocabulary)
         return _train_for(minutes, text, config, {**before, **options}, reporter, output, weights)
     return run.train(
-        config, reporter, content=content, weights=weights, extend_vocabulary=extend_vocabulary, output=output
+        config,
+        reporter,
+        content=content,
+        weights=weights,
+        extend_vocabulary=extend_vocabulary,
+        output=output,
+        team=team,
     )
 
 

@@ -12,6 +12,7 @@ from microgpt.arrays import Array, IdArray, all_finite
 from microgpt.config import TrainConfig
 from microgpt.errors import NotFiniteError
 from microgpt.machine.cores import choose_threads
+from microgpt.machine.team import Team
 from microgpt.model.activations import activations, in_order
 from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import (
@@ -24,10 +25,12 @@ from microgpt.model.parameters import (
     table,
 )
 from microgpt.model.placed import PlacedModel
-from microgpt.model.shards import Sharing, sharing
-from microgpt.model.steps import Adam, Batch, Training, build_training
+from microgpt.model.shards import Sharing, of_rank, sharing
+from microgpt.model.steps import Adam, Batch, Training, build_shared_training, build_training
+from microgpt.model.transformer import Step
 from microgpt.text.opening import text_name
 from microgpt.text.walk import Walk, check_long_enough, shuffle_order
+from microgpt.training.exchange import Exchanger
 
 BETA1, EPS = 0.9, 1e-8
 # how many steps fit into the log; then Python must read it
@@ -48,9 +51,16 @@ def threads_for(k: ModuleType, architecture: Architecture, config: TrainConfig) 
     return choose_threads(config.threads, flop, n_shards)
 
 
-def shared_out(k: ModuleType, architecture: Architecture, config: TrainConfig) -> Sharing:
-    """How a run's threads share its batch. Raises MicrogptError where this machine has too few cores."""
-    return sharing(config.n_shards(k.max_shards()), threads_for(k, architecture, config))
+def shared_out(
+    k: ModuleType, architecture: Architecture, config: TrainConfig, team: Team | None = None
+) -> Sharing:
+    """How a run's threads, in each of its processes, share its batch.
+
+    Raises MicrogptError where this machine has too few cores.
+    """
+    n_shards = config.n_shards(k.max_shards())
+    own = range(n_shards) if team is None else of_rank(n_shards, team.rank, team.size)
+    return sharing(n_shards, own, threads_for(k, architecture, config))
 
 
 class Trainer:
@@ -59,21 +69,29 @@ class Trainer:
     placed  the model to train, whose parameters become the initial ones: the seed in `config` decides them,
             and the order of the chunks
     ids     (X,), the text in unsigned integers; the caller has booked it
+    team    the processes that share each batch; None for this one alone
 
     Raises MicrogptError where the text is too short or the arrays exceed the budget.
     """
 
-    def __init__(self, placed: PlacedModel, config: TrainConfig, ids: IdArray) -> None:
+    def __init__(
+        self, placed: PlacedModel, config: TrainConfig, ids: IdArray, team: Team | None = None
+    ) -> None:
         stride = config.stride or config.seq_len
         name = text_name(config.file)
         check_long_enough(len(ids), config.seq_len, stride, config.batch_size, name, config.val_fraction)
-        self.placed, self.k, self.config = placed, placed.k, config
+        self.placed, self.k, self.config, self._team = placed, placed.k, config, team
+        self.n_threads = threads_for(placed.k, placed.architecture, config)
         self.walk = Walk(len(ids), config.seq_len, stride, config.batch_size)
         self.tensors = table(placed.architecture.sizes)
 
         k, budget, dtype = placed.k, placed.budget, placed.architecture.dtype
-        shared = shared_out(k, placed.architecture, config)
+        shared = shared_out(k, placed.architecture, config, team)
+        first, stop = shared.own_sequences(config.batch_size)
+        a = activations(placed, n_sequences=stop - first, n_slots=shared.n_slots, training=True)
         S, P = shared.n_slots, count(self.tensors)
+
+        shape = (config.batch_size, config.seq_len)
 
         def real(shape: tuple[int, ...], what: str) -> Array:
             return budget.zeros(k, shape, dtype, what, "use a smaller --d-model, --d-ff or --n-layers")
@@ -88,6 +106,7 @@ class Trainer:
             v=real((P,), "Adam's second moments"),
             grad=shards if S == 1 else real((P,), "the gradient"),
             shards=shards,
+            losses=a.losses if team is None else real((math.prod(shape),), "the losses"),
             bounds=k.to_device(np.array([t.low for t in self.tensors] + [P])),
             norm=real((1,), "the norm of the gradient"),
             lr=real((LOG_SLOTS,), "the learning rates"),
@@ -104,7 +123,6 @@ class Trainer:
         budget.book(8 * n_chunks, "the order of the chunks", "use a longer --stride, or --order sequential")
         self._order = np.zeros(n_chunks, np.int64)  # permuted anew for each epoch
         self._epoch = -1
-        shape = (config.batch_size, config.seq_len)
         batch = Batch(
             inputs=integers(shape, np.int32, "the batch"),
             targets=integers(shape, np.int32, "the batch's targets"),
@@ -115,14 +133,18 @@ class Trainer:
         self.state = Training(
             p=placed.p,
             g=slot_views(shards, self.tensors, S),
-            a=activations(placed, n_sequences=config.batch_size, n_slots=S, training=True),
+            a=a,
             c=placed.c,
             batch=batch,
             adam=adam,
             sharing=shared,
             stride=stride,
         )
-        self._steps = build_training(k)
+        if team is None:
+            self._steps = build_training(k)
+        else:
+            self._exchanger = Exchanger(team, k, config, adam, budget)
+            self._steps = self._together(build_shared_training(k))
         self._rates = np.zeros(LOG_SLOTS, dtype)
         # last: an array that does not fit has been refused before this memory is written to
         fill(k, placed.param, initial_blocks(initially(self.tensors, config.init), config.seed, dtype))
@@ -132,6 +154,24 @@ class Trainer:
     def compile(self) -> None:
         """Compile the step, or load it from the cache: no step is taken."""
         self._steps(0, self.state)
+
+    def _together(self, steps: tuple[Step, Step, Step]) -> Step:
+        """train(n, state) of several processes."""
+        exchanger = self._exchanger
+        differentiate, add_up, update = steps
+
+        def train(n: int, state: Training) -> None:
+            if n == 0:
+                for step, of_step in zip(steps, (state, exchanger.state, state), strict=True):
+                    step(0, of_step)
+            for _ in range(n):
+                differentiate(1, state)
+                exchanger.send()
+                add_up(1, exchanger.state)
+                exchanger.complete(state.a)
+                update(1, state)
+
+        return train
 
     @property
     def step(self) -> int:
@@ -149,6 +189,8 @@ class Trainer:
 
     def advance(self, n: int) -> Losses:
         """n more steps, LOG_SLOTS at the most. Raises NotFiniteError: the last finite state is kept."""
+        if self._team is not None and self._team.leads:
+            self._team.order(n)
         done = 0
         losses, norms = [], []
         while done < n:

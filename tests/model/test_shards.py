@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from microgpt.model.shards import FEW, LEAST_ROWS, number_of_shards, sharing
+from microgpt.model.shards import FEW, LEAST_ROWS, number_of_shards, of_rank
+from microgpt.model.shards import sharing as shared_by
+
+
+def sharing(n_shards, n_threads):
+    return shared_by(n_shards, range(n_shards), n_threads)
 
 
 def tree(n):
@@ -22,12 +27,9 @@ def test_shards_depend_on_the_batch_alone():
     assert number_of_shards(64, LEAST_ROWS, 1) == 1
 
 
-@pytest.mark.parametrize("n_threads", [1, 2, 3, 4, 7, 64])
-@pytest.mark.parametrize("n_shards", [1, 2, 3, 4, 5, 7, 8, 12, 33, 63, 64])
-def test_any_sharing_adds_up_the_same_tree(n_shards, n_threads):
-    shared = sharing(n_shards, n_threads)
-    slots = [None] * shared.n_slots
-    done = []
+def added_up(shared):
+    """The sums of the groups as nested pairs, in the order of the groups."""
+    slots, done = [None] * shared.n_slots, []
     for group in range(shared.n_groups):
         for shard in shared.shards(group):
             assert slots[shared.slot(shard)] is None
@@ -35,15 +37,35 @@ def test_any_sharing_adds_up_the_same_tree(n_shards, n_threads):
             done.append(shard)
             for into, other in shared.additions(shard):
                 slots[into], slots[other] = (slots[into], slots[other]), None
-    assert done == list(range(n_shards))
+    assert done == list(range(shared.first, shared.stop))
     sums = slots[:: shared.slots_per_group]
-    assert len(sums) == shared.n_groups
     assert [slot for slot in slots if slot is not None] == sums
+    return sums
 
-    def joined(places):
-        return sums[places] if isinstance(places, int) else tuple(map(joined, places))
 
-    assert joined(tree(shared.n_groups)) == tree(n_shards)
+def joined(sums):
+    """The tree over these sums."""
+
+    def filled(places):
+        return sums[places] if isinstance(places, int) else tuple(map(filled, places))
+
+    return filled(tree(len(sums)))
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("n_shards", [1, 2, 3, 4, 5, 7, 8, 12, 33, 63, 64])
+def test_any_sharing_adds_up_the_same_tree(n_shards, n_ranks):
+    for n_threads in (1, 2, 3, 7, 64):
+        own = [of_rank(n_shards, rank, n_ranks) for rank in range(n_ranks)]
+        assert [shard for shards in own for shard in shards] == list(range(n_shards))
+        of_ranks = [joined(added_up(shared_by(n_shards, shards, n_threads))) for shards in own if shards]
+        assert joined(of_ranks) == tree(n_shards)
+
+
+def test_sequences_of_a_batch():
+    shared = shared_by(4, of_rank(4, 1, 2), 1)
+    assert [shared.sequences(shard, 7) for shard in range(4)] == [(0, 1), (1, 3), (3, 5), (5, 7)]
+    assert shared.own_sequences(7) == (3, 7)
 
 
 def test_groups_keep_threads_busy_with_little_memory():

@@ -1,0 +1,121 @@
+"""The processes that mpiexec starts for one run, on this machine or on several: what they tell each other."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microgpt.arrays import Array
+from microgpt.errors import MicrogptError
+from microgpt.machine.cores import available_cores
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+# The variables by which a process learns from its mpiexec how many there are: MPICH and Intel MPI, Open MPI
+RANKS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+# How often a process that has nothing to do looks for an order: without a pause it would keep a core busy.
+LOOK_SECONDS = 0.0005
+END = 0  # the order that ends a process
+
+
+def ranks() -> int:
+    """How many processes mpiexec has started, or 1 without one."""
+    return max((int(os.environ[name]) for name in RANKS if os.environ.get(name, "").isdecimal()), default=1)
+
+
+class Team:
+    """These processes, numbered by `rank`. The first one leads: it alone reads options, writes and prints.
+
+    The others hear of the run, and then wait for orders: a number of steps to take, or END.
+    """
+
+    def __init__(self, comm: MPI.Comm) -> None:
+        self._comm = comm
+        self.rank, self.size = comm.Get_rank(), comm.Get_size()
+        self._told = self._left = False  # whether the others know of the run; whether they have left it
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def tell(self, what: Any = None) -> Any:
+        """What the first process tells the others of the run, on all of them; None if there is no run."""
+        self._told = True
+        return self._comm.bcast(what)
+
+    def agree(self, problem: str | None) -> None:
+        """Raise MicrogptError on all processes if one of them has a problem."""
+        problems = self._comm.allgather(problem)
+        found = [(rank, what) for rank, what in enumerate(problems) if what is not None]
+        if found:
+            self._left = True
+            rank, what = found[0]
+            raise MicrogptError(f"process {rank} of {self.size} cannot take part: {what}")
+
+    def share(self, array: Array) -> None:
+        """Give all processes the values that the first one has in an array."""
+        self._comm.Bcast(array)
+
+    def order(self, n_steps: int) -> None:
+        """Give the other processes an order."""
+        self._comm.Ibcast(np.array([n_steps])).Wait()
+
+    def next_order(self) -> int:
+        """Wait for the next order."""
+        order = np.empty(1, np.int64)
+        request = self._comm.Ibcast(order)
+        while not request.Test():
+            time.sleep(LOOK_SECONDS)
+        return int(order[0])
+
+    def exchange_parts(
+        self, sent: Array, counts: Sequence[int], received: Array, received_counts: Sequence[int]
+    ) -> None:
+        """Send each process its part of an array: counts[i] numbers to process i, part after part."""
+        self._comm.Alltoallv([sent, counts], [received, received_counts])
+
+    def gather(self, array: Array, counts: Sequence[int]) -> None:
+        """Complete an array of which each process has a part, in their order."""
+        from mpi4py import MPI
+
+        self._comm.Allgatherv(MPI.IN_PLACE, [array, counts])
+
+    def dismiss(self) -> None:
+        """Let the other processes end, whatever they wait for."""
+        if not self._told:
+            self.tell(None)
+        elif not self._left:
+            self.order(END)
+        self._left = True
+
+    def abort(self, code: int) -> None:
+        """End all processes at once."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._comm.Abort(code)
+
+
+def joined() -> Team | None:
+    """The team of this process, whose share of the machine's cores it then uses; None without mpiexec.
+
+    Raises MicrogptError where mpi4py is missing.
+    """
+    if ranks() == 1:
+        return None
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise MicrogptError(
+            f"mpiexec has started {ranks()} processes, but mpi4py cannot be imported ({error}): "
+            "pip install 'microgpt-numba[mpi]'"
+        ) from None
+    comm = MPI.COMM_WORLD
+    here = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(max(1, available_cores() // here.Get_size())))
+    return Team(comm)

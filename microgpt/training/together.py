@@ -1,0 +1,118 @@
+"""A run in several processes: the first one leads it, and the others take the same steps when it says so."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from microgpt import __version__
+from microgpt.config import TrainConfig
+from microgpt.errors import MicrogptError, NotFiniteError
+from microgpt.machine.backends import load_backend
+from microgpt.machine.budget import Budget
+from microgpt.machine.team import END, Team
+from microgpt.model.placed import place
+from microgpt.model.shards import of_rank
+from microgpt.terminal import interruption
+from microgpt.text.opening import IN_MEMORY, STANDARD_INPUT, text_name
+from microgpt.text.reading import Text, encode_file
+from microgpt.text.vocabulary import Vocabulary
+from microgpt.text.walk import split
+from microgpt.training.trainer import Trainer
+
+# What the first process holds of a run, and the others get from it: parameters and Adam's moments.
+BUFFERS = ("param", "m", "v")
+COMPILED = -1  # the first order: this process has compiled the step
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the first process tells the others of a run."""
+
+    config: TrainConfig
+    vocabulary: str
+    sha256: str  # of the text
+    versions: str
+    step: int
+
+
+def lead(team: Team, trainer: Trainer, config: TrainConfig, text: Text) -> None:
+    """Let the other processes begin with what the trainer of this one holds.
+
+    Raises MicrogptError, on all of them, where one has another text or other versions, or too little memory.
+    """
+    if Path(config.file) in (STANDARD_INPUT, IN_MEMORY):
+        raise MicrogptError("every process reads the text itself: name a file that all of them have")
+    versions_here = versions(trainer.k)
+    team.tell(Setup(config, text.vocabulary.characters, text.sha256, versions_here, trainer.step))
+    team.agree(None)
+    for name in BUFFERS:
+        team.share(trainer.host(name))
+
+
+def follow(team: Team) -> int:
+    """Take part until the first process ends the run; returns the exit code."""
+    interruption.ignore()  # mpiexec tells all processes of Ctrl-C, and the first one ends the others
+    setup = team.tell()
+    if setup is None:
+        return 0
+    try:
+        trainer = _prepared(team, setup)
+    except MicrogptError:
+        return 1  # the first process says why
+    for name in BUFFERS:
+        team.share(trainer.host(name))
+    trainer.continue_from(setup.step)
+    team.next_order()  # the first process has compiled, and what it has compiled is in the cache
+    trainer.compile()
+    while (n := team.next_order()) != END:
+        with contextlib.suppress(NotFiniteError):  # the first process has found the same, and ends the run
+            trainer.advance(n)
+    return 0
+
+
+def shared_by(team: Team, batch_size: int, n_shards: int) -> str:
+    """How many processes share the batch, and why not all of them."""
+    n = sum(bool(of_rank(n_shards, rank, team.size)) for rank in range(team.size))
+    if n == team.size:
+        return f"{team.size} processes share each batch"
+    why = f"of its {n_shards} parts each has a power of two" if n_shards > 1 else "it has a single part"
+    return f"{n} of {team.size} processes share each batch: {why}; a larger --batch-size helps"
+
+
+def versions(k: ModuleType) -> str:
+    """All that decides the last digits of a step, apart from its options."""
+    backend = re.sub(r", \d+ threads$", "", k.describe())
+    return f"microgpt {__version__}, NumPy {np.__version__}, {backend}"
+
+
+def _prepared(team: Team, setup: Setup) -> Trainer:
+    """The trainer of this process, once all agree. Raises MicrogptError."""
+    problem, trainer = None, None
+    try:
+        trainer = _trainer(team, setup)
+    except MicrogptError as error:
+        problem = str(error)
+    team.agree(problem)
+    assert trainer is not None
+    return trainer
+
+
+def _trainer(team: Team, setup: Setup) -> Trainer:
+    config = setup.config
+    k = load_backend(config.backend)
+    if (here := versions(k)) != setup.versions:
+        raise MicrogptError(f"it has {here}, and the first process {setup.versions}")
+    budget = Budget(config.memory_cap_bytes)
+    text = encode_file(Path(config.file), Vocabulary(setup.vocabulary), budget, skip_unknown=True)
+    if text.sha256 != setup.sha256:
+        raise MicrogptError(f"it reads another text in {text_name(config.file)}")
+    ids, _ = split(text.ids, config.val_fraction)
+    trainer = Trainer(place(k, config.architecture(len(text.vocabulary)), budget), config, ids, team)
+    k.set_threads(trainer.n_threads)
+    return trainer
