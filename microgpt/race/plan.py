@@ -40,6 +40,9 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "smallest_difference": (1e-6, 1e12),
 }
 
+# The options of an entrant in a condition, and whether its rate is looked for
+_Raced = tuple[TrainConfig, bool]
+
 
 class Condition(NamedTuple):
     """All entrants race against each other once in each condition: on each text, with each set of options."""
@@ -108,17 +111,22 @@ class Plan:
         for name in names:
             if names.count(name) > 1:
                 raise MicrogptError(f"two conditions would be called {shown(name)}: give one another name")
+        held: dict[tuple[_Raced, ...], str] = {}
         for condition in self.places():
-            self._check(condition)
+            what = self._checked(condition)
+            if what in held:
+                raise MicrogptError(f"the conditions {held[what]} and {condition.name} are the same")
+            held[what] = condition.name
 
-    def _check(self, condition: Condition) -> None:
-        """Raises MicrogptError where the entrants cannot race against each other in this condition."""
+    def _checked(self, condition: Condition) -> tuple[_Raced, ...]:
+        """What races in this condition. Raises MicrogptError where the entrants cannot race against each
+        other."""
         configs = {entrant: self.config(condition, entrant) for entrant in self.entrants}
         if len({config.val_fraction for config in configs.values()}) > 1:
             raise MicrogptError(
                 "entrants are judged by the same text, so --val-fraction must be the same for all of them"
             )
-        alike: dict[tuple[TrainConfig, bool], str] = {}
+        alike: dict[_Raced, str] = {}
         for entrant, config in configs.items():
             for name in condition.options.keys() & self.entrants[entrant].keys():
                 raise MicrogptError(
@@ -135,6 +143,7 @@ class Plan:
             if what in alike:
                 raise MicrogptError(f"the entrants {alike[what]} and {entrant} are the same")
             alike[what] = entrant
+        return tuple(alike)
 
     @property
     def first(self) -> str:

@@ -205,6 +205,8 @@ WRONG = [
         "f: the entrants a and b are the same",
     ),
     ({"entrants": {"a": {}, "b": {"val_fraction": 0.2}}}, UNEQUAL),
+    # conditions
+    ({"conditions": {"a": {}, "b": {"d_model": 64}}}, "f: the conditions a and b are the same"),
     (
         {"conditions": {"prime heads": {"heads": "prime"}}},
         "f: heads is an option of the condition prime heads and of the entrant one: leave one of them away",
@@ -318,7 +320,7 @@ def test_steps_that_are_given_are_kept():
         (("a/poem.txt",), {"x": {}}, ["x"]),
         (("a/poem.txt", "prose"), {}, ["poem", "prose"]),
         (("a/poem.txt", "b/poem.txt"), {}, ["a/poem.txt", "b/poem.txt"]),
-        (("poem.txt", "prose"), {"x": {}, "y": {}}, ["poem, x", "poem, y", "prose, x", "prose, y"]),
+        (("poem.txt", "prose"), {"x": {}, "y": {"d_ff": 7}}, ["poem, x", "poem, y", "prose, x", "prose, y"]),
     ],
 )
 def test_conditions_are_named_by_what_tells_them_apart(texts, conditions, names):
