@@ -193,6 +193,14 @@ class Plan:
         options = {**self.options, **condition.options, **self.entrants[entrant]}
         return self.tuning_seeds > 0 and options.get("lr") is None
 
+    @property
+    def with_given_rates(self) -> list[str]:
+        """The entrants that race at a given rate while others have their best one; the same ones in each
+        condition, since an option of a condition is none of an entrant."""
+        condition = self.places()[0]
+        given = [entrant for entrant in self.entrants if not self.is_tuned(condition, entrant)]
+        return given if len(given) < len(self.entrants) else []
+
     @cached_property
     def digest(self) -> str:
         """What tells this plan from any other one; of the order of the entrants, the first one counts."""

@@ -154,6 +154,11 @@ def warnings(plan: Plan) -> Iterator[str]:
             f"the rate of {', '.join(high)} does not go to 0, and differences at such an end often vanish "
             "with the rate: --schedule linear lowers it to 0"
         )
+    if plan.with_given_rates:
+        yield (
+            f"the rate of {', '.join(plan.with_given_rates)} is given, and the others have the best one that "
+            "is found, so a difference may be that of the rates: leave --lr away, or give it for every entrant"
+        )
 
 
 def _ends_above_0(config: TrainConfig) -> bool:

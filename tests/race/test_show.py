@@ -276,6 +276,13 @@ def test_only_entrants_with_such_a_rate_are_named():
     assert line.startswith("the rate of cosine does not go to 0")
 
 
+def test_a_rate_that_only_some_entrants_are_given_is_warned_of():
+    (line,) = warnings(small_plan(seeds=20, entrants={"given": {"lr": 0.01}, "best": {}}))
+    assert line.startswith("the rate of given is given, and the others have the best one that is found")
+    for entrants in ({"a": {"lr": 0.01}, "b": {"lr": 0.02}}, ENTRANTS):
+        assert list(warnings(small_plan(seeds=20, entrants=entrants))) == []
+
+
 def test_the_estimate_counts_runs_seconds_and_memory(tmp_path, capsys):
     plan = small_plan(seeds=8, tuning_seeds=2, rates=3)
     timings = {"poem": {"uniform": Timing(0.1, 0, 1.0, 2**20), "ones": Timing(0.2, 0, 3.0, 2**21)}}
