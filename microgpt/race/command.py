@@ -50,7 +50,8 @@ def race(
             plan = settled(plan)
             path = _begun(plan, out or directory)
             timings = timed(plan, workers, board, DRY_TURNS, load_speeds(path, plan))
-            show.estimate(Race(path, plan, Results(path), timings, entries(plan)), workers.number)
+            race = Race(path, plan, Results(path), timings, entries(plan))
+            show.estimate(race, workers.number, as_json=as_json)
             return True
         return _hold(plan, out or directory, workers, board)
 

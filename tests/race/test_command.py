@@ -108,6 +108,7 @@ def test_a_dry_run_writes_nothing(here):
     result = race("text.txt", *WORDS, "--dry-run")
     assert re.match(r"24 runs, and 2 more for each further rate", result.stdout)
     assert re.search(r"about .* of memory for 1 processes", result.stdout)
+    assert json.loads(race("text.txt", *WORDS, "--dry-run", "--json").stdout)["runs"] == 24
     assert sorted(here.rglob("*")) == before
 
 
