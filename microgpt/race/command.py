@@ -21,6 +21,8 @@ from microgpt.race.runs import entries
 from microgpt.race.show import Scoreboard
 from microgpt.race.words import plan_from, texts_and_options
 from microgpt.race.workers import Workers, mpi_ranks, processes, ranks
+from microgpt.terminal.interruption import going_on_by
+from microgpt.terminal.invocation import pasteable
 from microgpt.training.directory import LOCK_FILE, RunDirectory, claim, reopen
 
 # turns in which the entrants are timed; fewer where only an estimate is wanted
@@ -60,23 +62,27 @@ def _hold(plan: Plan, out: Path | None, workers: Workers, board: Scoreboard) -> 
     directory, plan = _directory(plan, out)
     try:
         _keep(directory.path, plan)
-        results = Results(directory.path)
-        race = Race(directory.path, plan, results, load_speeds(directory.path, plan), entries(plan))
-        if not race.is_timed or race.due():
-            settled(plan)  # every text is there, and the one of the plan
-            race.timings = timed(plan, workers, board, TURNS, race.timings)
-            save_speeds(directory.path, plan, race.timings)
-        else:
-            for name in _changed(plan):
-                board.note(f"{name} has changed since: these are the results of the text that it was")
-        board.started(race)
-        done = race.go(workers, board)
-        board.finished(race, earlier_plans(directory.path), done=done)
-        return done
+        with going_on_by(pasteable("race", directory.path)):
+            return _go(plan, directory.path, workers, board)
     finally:
         board.close()
         directory.discard()  # only where not even the plan is in it
         directory.release()
+
+
+def _go(plan: Plan, directory: Path, workers: Workers, board: Scoreboard) -> bool:
+    race = Race(directory, plan, Results(directory), load_speeds(directory, plan), entries(plan))
+    if not race.is_timed or race.due():
+        settled(plan)  # every text is there, and the one of the plan
+        race.timings = timed(plan, workers, board, TURNS, race.timings)
+        save_speeds(directory, plan, race.timings)
+    else:
+        for name in _changed(plan):
+            board.note(f"{name} has changed since: these are the results of the text that it was")
+    board.started(race)
+    done = race.go(workers, board)
+    board.finished(race, earlier_plans(directory), done=done)
+    return done
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 
 from microgpt.cli import app
 from microgpt.race import command
-from microgpt.race.race import PLAN_FILE, SPEEDS_FILE
+from microgpt.race.race import PLAN_FILE, SPEEDS_FILE, TIMING
 from microgpt.race.results import RESULTS_FILE
 from microgpt.race.runs import entries, known_runs
 from microgpt.training.directory import LOCK_FILE
@@ -286,6 +286,17 @@ def test_a_race_that_is_stopped_shows_what_it_has_and_goes_on(here, monkeypatch)
     for directory in ("stopped", "whole"):
         race(directory)
     assert found("stopped") == found("whole")
+
+
+@unix
+@pytest.mark.usefixtures("signals")
+def test_a_race_that_is_stopped_while_its_entrants_are_timed_says_how_to_go_on(here):
+    with started("text.txt", *WORDS) as process:
+        assert process.stderr.readline() == f"{TIMING} ...\n"
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert re.fullmatch(r"microgpt: interrupted; to go on: .* -m microgpt race races/text\n", said)
 
 
 @unix
