@@ -1,5 +1,6 @@
 """`microgpt race` from the command line: what it says, writes and refuses; stopped, it goes on."""
 
+import hashlib
 import json
 import os
 import re
@@ -140,6 +141,38 @@ def test_a_plan_that_is_changed_is_noted(here):
     assert said in " ".join(result.stdout.split())
     report = json.loads((here / "race" / "report.json").read_text())
     assert said in report["notes"]
+
+
+BY_HAND = """\
+texts = ["text.txt"]  # a cat and a dog
+seeds = 6
+tuning_seeds = 0
+equal_seconds = false
+options = {backend = "reference", seq_len = 10, d_model = 6, n_layers = 1, steps = 3}
+entrants = {mixed = {heads = "1+2+3"}, equal = {heads = "2+2+2"}}
+"""
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_plan_that_was_written_by_hand_stays_as_it_is(here):
+    """And its copy knows the text."""
+    (here / "race").mkdir()
+    file = here / "race" / PLAN_FILE
+    file.write_text(BY_HAND)
+    race("race", "--dry-run")
+    race("race")
+    assert file.read_text() == BY_HAND
+    (copy,) = command.earlier_plans(here / "race").values()
+    assert copy.sha256 == (hashlib.sha256(TEXT.encode()).hexdigest(),)
+    assert len(found("race")) == 12
+    assert "another plan" not in race("race").stdout
+    file.write_text(BY_HAND.replace("seeds = 6", "seeds = 8"))
+    (here / "text.txt").write_text(TEXT[1:])
+    assert "is not the text that the race was planned with" in refused("race")
+    (here / "text.txt").write_text(TEXT)
+    said = "12 of the runs were made with another plan: seeds 6 there, 8 here."
+    assert said in " ".join(race("race").stdout.split())
+    assert len(found("race")) == 16
 
 
 @pytest.mark.usefixtures("threads")
