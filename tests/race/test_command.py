@@ -40,13 +40,6 @@ LONG = {"seeds": 3, "options": {"steps": 20}}
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.txt").write_text(TEXT)
-    return tmp_path
-
-
-@pytest.fixture
 def threads(monkeypatch):
     """Runs in threads of this process, entrants that are timed in one turn, and no figures."""
     monkeypatch.setattr(command, "_workers", in_threads)
