@@ -40,6 +40,11 @@ class Side:
     done: int  # judging runs that have come to an end
     failed: int  # of these, those that stopped being finite
 
+    @property
+    def rates_are_done(self) -> bool:
+        """Whether no tuning run is left."""
+        return all(rate.done for rate in self.rates)
+
 
 @dataclass(frozen=True)
 class Judgement:

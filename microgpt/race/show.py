@@ -322,18 +322,16 @@ def _verdict(judgement: Judgement) -> str:
 
 def _pair(pair: Pair) -> list[str]:
     """A pair, the one with the lower mean first."""
-    names, difference, interval = [pair.first, pair.second], pair.difference, pair.interval
-    if difference > 0:
-        names, difference = names[::-1], -difference
-        interval = None if interval is None else Interval(-interval.high, -interval.low)
+    if pair.difference > 0:
+        pair = pair.turned()
     if pair.winner is not None:
         result = "first is better"
     else:
         result = "too few seeds" if pair.within is None else f"within {pair.within:.4f}"
     return [
-        " - ".join(names),
-        f"{difference:.4f}",
-        _interval(interval),
+        f"{pair.first} - {pair.second}",
+        f"{pair.difference:.4f}",
+        _interval(pair.interval),
         f"{pair.adjusted_p:.4f}",
         result,
     ]
