@@ -40,8 +40,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "smallest_difference": (1e-6, 1e12),
 }
 
-# The options of an entrant in a condition, and whether its rate is looked for
-_Raced = tuple[TrainConfig, bool]
+# The options of an entrant in a condition, whether its rate is looked for, and whether its steps are open
+_Raced = tuple[TrainConfig, bool, bool]
 
 
 class Condition(NamedTuple):
@@ -139,7 +139,8 @@ class Plan:
                     "a race tries several rates, and --min-lr above 0 goes with one: leave it away, or give "
                     "--lr too"
                 )
-            what = dataclasses.replace(config.resolved(), memory_cap="none"), is_tuned
+            is_open = not self.characters and "steps" not in self._given(condition, entrant)
+            what = dataclasses.replace(config.resolved(), memory_cap="none"), is_tuned, is_open
             if what in alike:
                 raise MicrogptError(f"the entrants {alike[what]} and {entrant} are the same")
             alike[what] = entrant
@@ -166,15 +167,13 @@ class Plan:
         parts = [stem] if len(self.texts) > 1 or not condition else []
         return ", ".join([*parts, *([condition] if condition else [])])
 
+    def _given(self, condition: Condition, entrant: str) -> dict[str, Any]:
+        """The options that the plan gives an entrant in this condition."""
+        return {**self.options, **condition.options, **self.entrants[entrant]}
+
     def config(self, condition: Condition, entrant: str, **others: Any) -> TrainConfig:
         """The options of a run, whose rate and seed are still open unless `others` have them."""
-        options = {
-            "val_fraction": HELD_OUT,
-            **self.options,
-            **condition.options,
-            **self.entrants[entrant],
-            **others,
-        }
+        options = {"val_fraction": HELD_OUT, **self._given(condition, entrant), **others}
         config = TrainConfig(file=condition.text, threads=1, **options)
         if config.val_fraction == 0:
             raise MicrogptError("a race judges by text that was held out: --val-fraction must be above 0")
@@ -190,8 +189,7 @@ class Plan:
 
     def is_tuned(self, condition: Condition, entrant: str) -> bool:
         """Whether the race looks for the best rate: not where the options give one, or no seeds for it."""
-        options = {**self.options, **condition.options, **self.entrants[entrant]}
-        return self.tuning_seeds > 0 and options.get("lr") is None
+        return self.tuning_seeds > 0 and self._given(condition, entrant).get("lr") is None
 
     @property
     def with_given_rates(self) -> list[str]:

@@ -268,6 +268,13 @@ def test_a_rate_that_falls_to_0_goes_with_every_rate():
     assert plan_of(GOOD | {"options": {"min_lr": 0.001, "lr": 0.01}}, "f")
 
 
+def test_steps_that_are_open_are_others_than_those_that_are_given():
+    """Those of an epoch are not known before the text is read."""
+    steps = {"steps": TrainConfig("x").steps}
+    assert plan_of(GOOD | {"entrants": {"an epoch": {}, "some": steps}}, "f")
+    assert plan_of(GOOD | {"conditions": {"an epoch": {}, "some": steps}}, "f")
+
+
 def test_an_entrant_whose_rate_is_chosen_is_another_one_than_with_a_given_rate():
     rule = TrainConfig("x").rates.lr
     assert plan_of(GOOD | {"entrants": {"rule": {"lr": rule}, "best": {}}}, "f")
