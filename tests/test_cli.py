@@ -289,7 +289,8 @@ def test_a_run_that_cannot_be_writes_nothing(here):
     # what the parser finds looks like what the program finds
     for arguments, message in (
         (("train", "text.txt", "--stepz", 3), "no such option: --stepz"),
-        (("train", "text.txt", "--steps", "five"), "invalid value for '--steps': "),
+        (("train", "text.txt", "--steps", "five"), "invalid value for '--steps': 'five' "),
+        (("race", "text.txt", "--epochs", "two"), "invalid value for '--epochs': 'two' "),
         (("generate", "run", "--length", -1), "invalid value for '--length': "),
         (("info", "--" + "x" * 9999), "no such option: --xxx"),
         (("eval", "run"), "missing argument"),
@@ -298,6 +299,7 @@ def test_a_run_that_cannot_be_writes_nothing(here):
         assert sentence.startswith(message)
         assert sentence.endswith(f" (microgpt {arguments[0]} --help says more)")
         assert len(sentence) < 400
+        assert "Input" not in sentence, "these are the words of a library"
     assert fails("trian", code=2).startswith("no such command 'trian'")
     assert [path.name for path in here.iterdir()] == ["text.txt"]
 

@@ -46,6 +46,10 @@ TESTED_ELSEWHERE = {
     "model/placed.py": "every test that trains or generates places a model first",
     "model/steps.py": "the steps are those that training/test_trainer.py takes",
     "model/transformer.py": "test_gradients.py by finite differences, test_oracle.py by PyTorch",
+    **{
+        f"race/figure_{name}.py": "the figures are drawn, and read, in race/test_figures.py"
+        for name in ("page", "of_losses", "of_pairs", "of_rates", "of_seconds")
+    },
     "terminal/interruption.py": "signals need processes: test_cli_process.py and faults/signals.py",
     "terminal/usage.py": "the parser's errors in one line: test_cli.py",
     "training/reporter.py": "what a run tells a reporter: training/test_run.py",

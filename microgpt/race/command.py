@@ -22,7 +22,9 @@ from microgpt.race.runs import entries
 from microgpt.race.show import Scoreboard
 from microgpt.race.words import plan_from, texts_and_options
 from microgpt.race.workers import Workers, mpi_ranks, processes
-from microgpt.training.directory import LOCK_FILE, RunDirectory, claim, reopen
+from microgpt.terminal.interruption import going_on_by
+from microgpt.terminal.invocation import pasteable
+from microgpt.training.directory import LOCK_FILE, claim, reopen
 
 # turns in which the entrants are timed; fewer where only an estimate is wanted
 TURNS, DRY_TURNS = 25, 3
@@ -48,35 +50,40 @@ def race(
         board = Scoreboard(as_json=as_json)
         plan, directory = _planned(words, across, settings)
         if dry_run:
-            plan = settled(plan)
-            path = _begun(plan, out or directory)
+            path, plan = _place(plan, out or directory)
             timings = timed(plan, workers, board, DRY_TURNS, load_speeds(path, plan))
-            show.estimate(Race(path, plan, Results(path), timings, entries(plan)), workers.number)
+            race = Race(path, plan, Results(path), timings, entries(plan))
+            show.estimate(race, workers.number, as_json=as_json)
             return True
         return _hold(plan, out or directory, workers, board)
 
 
 def _hold(plan: Plan, out: Path | None, workers: Workers, board: Scoreboard) -> bool:
-    directory, plan = _directory(plan, out)
+    path, plan = _place(plan, out)
+    directory = reopen(path, PLAN_FILE) if (path / PLAN_FILE).exists() else claim(str(path), path)
     try:
         _keep(directory.path, plan)
-        results = Results(directory.path)
-        race = Race(directory.path, plan, results, load_speeds(directory.path, plan), entries(plan))
-        if not race.is_timed or race.due():
-            settled(plan)  # every text is there, and the one of the plan
-            race.timings = timed(plan, workers, board, TURNS, race.timings)
-            save_speeds(directory.path, plan, race.timings)
-        else:
-            for name in _changed(plan):
-                board.note(f"{name} has changed since: these are the results of the text that it was")
-        board.started(race)
-        done = race.go(workers, board)
-        board.finished(race, earlier_plans(directory.path), done=done)
-        return done
+        with going_on_by(pasteable("race", directory.path)):
+            return _go(plan, directory.path, workers, board)
     finally:
         board.close()
         directory.discard()  # only where not even the plan is in it
         directory.release()
+
+
+def _go(plan: Plan, directory: Path, workers: Workers, board: Scoreboard) -> bool:
+    race = Race(directory, plan, Results(directory), load_speeds(directory, plan), entries(plan))
+    if not race.is_timed or race.due():
+        settled(plan)  # every text is there, and the one of the plan
+        race.timings = timed(plan, workers, board, TURNS, race.timings)
+        save_speeds(directory, plan, race.timings)
+    else:
+        for name in _changed(plan):
+            board.note(f"{name} has changed since: these are the results of the text that it was")
+    board.started(race)
+    done = race.go(workers, board)
+    board.finished(race, earlier_plans(directory), done=done)
+    return done
 
 
 @contextmanager
@@ -114,30 +121,44 @@ def _planned(
     return plan_from(texts, options, across, settings), None
 
 
-def _directory(plan: Plan, out: Path | None) -> tuple[RunDirectory, Plan]:
+def _place(plan: Plan, out: Path | None) -> tuple[Path, Plan]:
     """The race's directory, and its plan with the facts of the texts; one that holds the same race is gone on
     with.
 
     Raises MicrogptError where it holds another one.
     """
-    names = [out] if out is not None else _names(_default(plan))
-    for path in names:
-        if not (path / PLAN_FILE).exists():
-            if out is None and _is_taken(path):
-                continue
-            plan = settled(plan)
-            return claim(str(path), path), plan
-        there = read(path / PLAN_FILE)
-        if _is_same(plan, there):
-            there = there if there.sha256 else settled(there)
-            return reopen(path, PLAN_FILE), there
-        if out is not None:
-            changes = "; ".join(differences(_without_facts(there), _without_facts(plan)))
-            raise MicrogptError(
-                f"{shown_path(path)} holds another race ({changes}): name another directory, or change "
-                f"{PLAN_FILE} in it and give that, and the report will say what was changed"
-            )
+    for path in [out] if out is not None else _names(_default(plan)):
+        if (path / PLAN_FILE).exists():
+            there = read(path / PLAN_FILE)
+            if _without_facts(there).digest == _without_facts(plan).digest:
+                return path, _with_facts(there, path)
+            if out is not None:
+                changes = "; ".join(differences(_without_facts(there), _without_facts(plan)))
+                raise MicrogptError(
+                    f"{shown_path(path)} holds another race ({changes}): name another directory, or change "
+                    f"{PLAN_FILE} in it and give that, and the report will say what was changed"
+                )
+        elif out is not None or not _is_taken(path):
+            return path, settled(plan)
     raise AssertionError("there is always another name")
+
+
+def _without_facts(plan: Plan) -> Plan:
+    """The plan as it was before its texts were read."""
+    return dataclasses.replace(plan, sha256=(), characters=())
+
+
+def _with_facts(plan: Plan, directory: Path) -> Plan:
+    """The plan with the facts of its texts; where it does not say them, they are those with which the race in
+    this directory has begun."""
+    if plan.sha256 and plan.characters:
+        return plan
+    copies = [copy for copy in earlier_plans(directory).values() if copy.texts == plan.texts]
+    known = {(copy.sha256, copy.characters) for copy in copies if copy.sha256 and copy.characters}
+    if len(known) != 1 or plan.sha256:
+        return settled(plan)
+    ((sha256, characters),) = known
+    return dataclasses.replace(plan, sha256=sha256, characters=characters)
 
 
 def _changed(plan: Plan) -> Iterator[str]:
@@ -146,14 +167,6 @@ def _changed(plan: Plan) -> Iterator[str]:
         with contextlib.suppress(OSError), open(name, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 yield name
-
-
-def _begun(plan: Plan, out: Path | None) -> Path:
-    """The directory that `_directory` would take, without taking it."""
-    for path in [out] if out is not None else _names(_default(plan)):
-        if not path.exists() or ((path / PLAN_FILE).exists() and _is_same(plan, read(path / PLAN_FILE))):
-            break
-    return path
 
 
 def _default(plan: Plan) -> Path:
@@ -170,25 +183,15 @@ def _names(path: Path) -> Iterator[Path]:
     yield from (path.with_name(f"{path.name}-{n}") for n in itertools.count(2))
 
 
-def _is_same(plan: Plan, other: Plan) -> bool:
-    """Whether both plan the same race, also where only one of them has read its texts."""
-    return _without_facts(plan).digest == _without_facts(other).digest
-
-
-def _without_facts(plan: Plan) -> Plan:
-    """The plan as it was before its texts were read."""
-    return dataclasses.replace(plan, sha256=(), characters=())
-
-
 def _keep(directory: Path, plan: Plan) -> None:
     """Write the plan, and a copy of each one that the race has had, so that a report can say what was
-    changed."""
-    content, path = to_toml(plan).encode(), directory / PLAN_FILE
-    if not path.exists() or read(path) != plan:
-        write_atomically(path, content)
-    copy = directory / f"plan-{plan.digest}.toml"
-    if not copy.exists():
-        write_atomically(copy, content)
+    changed.
+
+    A plan that is there stays as it was written, with its comments; the copy has the facts of the texts, too.
+    """
+    for path in (directory / PLAN_FILE, directory / f"plan-{plan.digest}.toml"):
+        if not path.exists():
+            write_atomically(path, to_toml(plan).encode())
 
 
 def earlier_plans(directory: Path) -> dict[str, Plan]:

@@ -40,6 +40,9 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "smallest_difference": (1e-6, 1e12),
 }
 
+# The options of an entrant in a condition, whether its rate is looked for, and whether its steps are open
+_Raced = tuple[TrainConfig, bool, bool]
+
 
 class Condition(NamedTuple):
     """All entrants race against each other once in each condition: on each text, with each set of options."""
@@ -108,17 +111,22 @@ class Plan:
         for name in names:
             if names.count(name) > 1:
                 raise MicrogptError(f"two conditions would be called {shown(name)}: give one another name")
+        held: dict[tuple[_Raced, ...], str] = {}
         for condition in self.places():
-            self._check(condition)
+            what = self._checked(condition)
+            if what in held:
+                raise MicrogptError(f"the conditions {held[what]} and {condition.name} are the same")
+            held[what] = condition.name
 
-    def _check(self, condition: Condition) -> None:
-        """Raises MicrogptError where the entrants cannot race against each other in this condition."""
+    def _checked(self, condition: Condition) -> tuple[_Raced, ...]:
+        """What races in this condition. Raises MicrogptError where the entrants cannot race against each
+        other."""
         configs = {entrant: self.config(condition, entrant) for entrant in self.entrants}
         if len({config.val_fraction for config in configs.values()}) > 1:
             raise MicrogptError(
                 "entrants are judged by the same text, so --val-fraction must be the same for all of them"
             )
-        alike: dict[tuple[TrainConfig, bool], str] = {}
+        alike: dict[_Raced, str] = {}
         for entrant, config in configs.items():
             for name in condition.options.keys() & self.entrants[entrant].keys():
                 raise MicrogptError(
@@ -131,10 +139,12 @@ class Plan:
                     "a race tries several rates, and --min-lr above 0 goes with one: leave it away, or give "
                     "--lr too"
                 )
-            what = dataclasses.replace(config.resolved(), memory_cap="none"), is_tuned
+            is_open = not self.characters and "steps" not in self._given(condition, entrant)
+            what = dataclasses.replace(config.resolved(), memory_cap="none"), is_tuned, is_open
             if what in alike:
                 raise MicrogptError(f"the entrants {alike[what]} and {entrant} are the same")
             alike[what] = entrant
+        return tuple(alike)
 
     @property
     def first(self) -> str:
@@ -157,15 +167,13 @@ class Plan:
         parts = [stem] if len(self.texts) > 1 or not condition else []
         return ", ".join([*parts, *([condition] if condition else [])])
 
+    def _given(self, condition: Condition, entrant: str) -> dict[str, Any]:
+        """The options that the plan gives an entrant in this condition."""
+        return {**self.options, **condition.options, **self.entrants[entrant]}
+
     def config(self, condition: Condition, entrant: str, **others: Any) -> TrainConfig:
         """The options of a run, whose rate and seed are still open unless `others` have them."""
-        options = {
-            "val_fraction": HELD_OUT,
-            **self.options,
-            **condition.options,
-            **self.entrants[entrant],
-            **others,
-        }
+        options = {"val_fraction": HELD_OUT, **self._given(condition, entrant), **others}
         config = TrainConfig(file=condition.text, threads=1, **options)
         if config.val_fraction == 0:
             raise MicrogptError("a race judges by text that was held out: --val-fraction must be above 0")
@@ -181,8 +189,15 @@ class Plan:
 
     def is_tuned(self, condition: Condition, entrant: str) -> bool:
         """Whether the race looks for the best rate: not where the options give one, or no seeds for it."""
-        options = {**self.options, **condition.options, **self.entrants[entrant]}
-        return self.tuning_seeds > 0 and options.get("lr") is None
+        return self.tuning_seeds > 0 and self._given(condition, entrant).get("lr") is None
+
+    @property
+    def with_given_rates(self) -> list[str]:
+        """The entrants that race at a given rate while others have their best one; the same ones in each
+        condition, since an option of a condition is none of an entrant."""
+        condition = self.places()[0]
+        given = [entrant for entrant in self.entrants if not self.is_tuned(condition, entrant)]
+        return given if len(given) < len(self.entrants) else []
 
     @cached_property
     def digest(self) -> str:

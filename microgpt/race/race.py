@@ -20,7 +20,16 @@ from microgpt.files import write_atomically
 from microgpt.machine.backends import Listener
 from microgpt.race.plan import Plan
 from microgpt.race.results import Results
-from microgpt.race.runs import Entry, Run, Seconds, due, entries, known_runs, not_known_yet
+from microgpt.race.runs import (
+    FIRST_TUNING_SEED,
+    Entry,
+    Run,
+    Seconds,
+    due,
+    entries,
+    known_runs,
+    not_known_yet,
+)
 from microgpt.race.worker import Job, Outcome, Timing, time_in_turns, train
 from microgpt.race.workers import Workers
 from microgpt.terminal.interruption import finishing_the_step
@@ -111,6 +120,7 @@ class Race:
                 if not begun:
                     return True
                 outcomes: list[Outcome] = workers.done()
+                more = bool(outcomes) and len(runs) < workers.number
                 for outcome in outcomes:
                     run = begun.pop(outcome.key)
                     row = self._row(run, outcome)
@@ -119,10 +129,19 @@ class Race:
                     self.runs_left -= 1
                     self.seconds_left -= self.seconds_of(run)
                     watcher.finished_a_run(self, row)
+                    more = more or self._ends_a_rate(run)
                 watcher.looked(self)
-                if outcomes and len(runs) < workers.number:
+                if more:
                     runs = [run for run in self.count() if run.key not in begun]
         return False
+
+    def _ends_a_rate(self, run: Run) -> bool:
+        """Whether it was the last tuning run of its rate, so that other runs may have become known."""
+        if run.config.seed < FIRST_TUNING_SEED:
+            return False
+        where = run.condition.name, run.entrant
+        entry = next(each for each in self.entries if (each.condition.name, each.entrant) == where)
+        return all(each.key in self.results.rows for each in entry.tuning(run.config.rates.lr))
 
     def _row(self, run: Run, outcome: Outcome) -> dict[str, Any]:
         """The entries of a line of results.jsonl."""

@@ -40,6 +40,11 @@ class Side:
     done: int  # judging runs that have come to an end
     failed: int  # of these, those that stopped being finite
 
+    @property
+    def rates_are_done(self) -> bool:
+        """Whether no tuning run is left."""
+        return all(rate.done for rate in self.rates)
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -138,7 +143,7 @@ def report(
             *([NOT_OVER] if left else []),
             *_on_the_plan(plan, rows, known.keys(), earlier),
             *_on_pairing(plan),
-            *_on_rates(findings),
+            *_on_rates(plan, findings),
             *_on_failures(race, bits, seconds),
         ),
     )
@@ -220,7 +225,12 @@ def _on_pairing(plan: Plan) -> Iterator[str]:
             yield where + sentence if where else sentence[0].upper() + sentence[1:]
 
 
-def _on_rates(findings: Sequence[Finding]) -> Iterator[str]:
+def _on_rates(plan: Plan, findings: Sequence[Finding]) -> Iterator[str]:
+    if plan.with_given_rates:
+        yield (
+            f"The rate of {', '.join(plan.with_given_rates)} was given, and the others had the best one that "
+            "was found: a difference may be that of the rates."
+        )
     for finding in findings:
         edges = [side.name for side in finding.sides if side.at_the_edge]
         if edges:

@@ -20,6 +20,7 @@ FIRST_TUNING_SEED = 1_000_001
 STEP = math.sqrt(2)  # from one rate to the next
 # how far beyond the first rates the best one is looked for, in such steps
 FARTHEST = 12
+TUNING = "tuning"  # what runs are for that choose a rate
 
 # The options that do not decide what a run computes
 _DECIDES_NOTHING = ("file", "out", "threads", "memory_cap", "eval_every", "sample_every", "weights")
@@ -146,34 +147,34 @@ def known_runs(race: Sequence[Entry], bits: Bits, seconds: Seconds) -> Iterator[
 
     An entrant whose best rate is not known yet has no judging runs. Runs of a seed come together.
     """
-    judging = []
-    for entry in race:
-        if entry.is_tuned:
-            for rate in entry.rates(bits):
-                yield from entry.tuning(rate.lr)
-        lr = entry.best_lr(bits)
-        if lr is not None:
-            judging.append(entry.judging(lr))
-            if entry.plan.equal_seconds:
-                judging.append(entry.judging(lr, steps_of_equal_seconds(entry, seconds)))
-    for runs in zip(*judging, strict=True):
-        yield from runs
+    known = [each for entry in race for each in _by_purpose(entry, bits, seconds)]
+    for purpose, runs in known:
+        if purpose == TUNING:
+            yield from runs
+    for of_a_seed in zip(*(runs for purpose, runs in known if purpose != TUNING), strict=True):
+        yield from of_a_seed
 
 
 def purposes(race: Sequence[Entry], bits: Bits, seconds: Seconds) -> dict[str, str]:
     """What each known run is for, by its key; one may judge both with equal steps and with equal seconds."""
-    found: dict[str, str] = {}
-    for entry in race:
-        for rate in entry.rates(bits) if entry.is_tuned else ():
-            found |= {run.key: "tuning" for run in entry.tuning(rate.lr)}
-        lr = entry.best_lr(bits)
-        if lr is None:
-            continue
-        found |= {run.key: "equal steps" for run in entry.judging(lr)}
-        if entry.plan.equal_seconds:
-            for run in entry.judging(lr, steps_of_equal_seconds(entry, seconds)):
-                found[run.key] = "equal steps and seconds" if run.key in found else "equal seconds"
-    return found
+    known = [each for entry in race for each in _by_purpose(entry, bits, seconds)]
+    return {run.key: purpose for purpose, runs in known for run in runs}
+
+
+def _by_purpose(entry: Entry, bits: Bits, seconds: Seconds) -> Iterator[tuple[str, list[Run]]]:
+    """The known runs of an entrant, by what they are for."""
+    if entry.is_tuned:
+        yield TUNING, [run for rate in entry.rates(bits) for run in entry.tuning(rate.lr)]
+    lr = entry.best_lr(bits)
+    if lr is None:
+        return
+    steps = steps_of_equal_seconds(entry, seconds) if entry.plan.equal_seconds else None
+    if steps == entry.open.steps:
+        yield "equal steps and seconds", entry.judging(lr)
+        return
+    yield "equal steps", entry.judging(lr)
+    if steps is not None:
+        yield "equal seconds", entry.judging(lr, steps)
 
 
 def due(race: Sequence[Entry], bits: Bits, seconds: Seconds) -> list[Run]:

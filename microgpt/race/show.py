@@ -154,6 +154,11 @@ def warnings(plan: Plan) -> Iterator[str]:
             f"the rate of {', '.join(high)} does not go to 0, and differences at such an end often vanish "
             "with the rate: --schedule linear lowers it to 0"
         )
+    if plan.with_given_rates:
+        yield (
+            f"the rate of {', '.join(plan.with_given_rates)} is given, and the others have the best one that "
+            "is found, so a difference may be that of the rates: leave --lr away, or give it for all of them"
+        )
 
 
 def _ends_above_0(config: TrainConfig) -> bool:
@@ -164,19 +169,26 @@ def _counted(n_seeds: int) -> str:
     return f"{n_seeds:,} seed{'s' if n_seeds > 1 else ''}"
 
 
-def estimate(race: Race, n_processes: int) -> None:
+def estimate(race: Race, n_processes: int, *, as_json: bool) -> None:
     """Print how many runs are left of a race, how long they take, and how much memory."""
     for line in warnings(race.plan):
         Display().note(line)
     race.count()
+    seconds = race.seconds_left / n_processes
     resident = max(timing.resident for of in race.timings.values() for timing in of.values())
-    more = ""
-    if any(entry.is_tuned for entry in race.entries):
-        more = f", and {race.plan.tuning_seeds} more for each further rate that an entrant needs"
-    print(
-        f"{race.runs_left:,} runs{more}\n"
-        f"about {duration(race.seconds_left / n_processes)}, {n_processes} at a time"
-    )
+    further = race.plan.tuning_seeds if any(entry.is_tuned for entry in race.entries) else 0
+    if as_json:
+        told = {
+            "runs": race.runs_left,
+            "runs_of_a_further_rate": further,
+            "seconds": seconds,
+            "processes": n_processes,
+            "memory": n_processes * resident or None,  # bytes; null where the system does not say
+        }
+        print(json.dumps(told))
+        return
+    more = f", and {further} more for each further rate that an entrant needs" if further else ""
+    print(f"{race.runs_left:,} runs{more}\nabout {duration(seconds)}, {n_processes} at a time")
     if resident:
         print(f"about {format_bytes(n_processes * resident)} of memory for {n_processes} processes")
 
@@ -310,18 +322,16 @@ def _verdict(judgement: Judgement) -> str:
 
 def _pair(pair: Pair) -> list[str]:
     """A pair, the one with the lower mean first."""
-    names, difference, interval = [pair.first, pair.second], pair.difference, pair.interval
-    if difference > 0:
-        names, difference = names[::-1], -difference
-        interval = None if interval is None else Interval(-interval.high, -interval.low)
+    if pair.difference > 0:
+        pair = pair.turned()
     if pair.winner is not None:
         result = "first is better"
     else:
         result = "too few seeds" if pair.within is None else f"within {pair.within:.4f}"
     return [
-        " - ".join(names),
-        f"{difference:.4f}",
-        _interval(interval),
+        f"{pair.first} - {pair.second}",
+        f"{pair.difference:.4f}",
+        _interval(pair.interval),
         f"{pair.adjusted_p:.4f}",
         result,
     ]

@@ -19,6 +19,7 @@ has the true difference in it, and how often a winner is a false one.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections import Counter
@@ -83,6 +84,13 @@ class Pair:
         if self.winner is None:
             return None
         return self.second if self.winner == self.first else self.first
+
+    def turned(self) -> Pair:
+        """The same pair, the second one first."""
+        interval = None if self.interval is None else Interval(-self.interval.high, -self.interval.low)
+        return dataclasses.replace(
+            self, first=self.second, second=self.first, difference=-self.difference, interval=interval
+        )
 
 
 @dataclass(frozen=True)

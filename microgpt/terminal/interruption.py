@@ -26,6 +26,7 @@ TOGETHER_SECONDS = 0.5
 
 _asked_at: float | None = None
 _cleanups: list[Callable[[], None]] = []
+_how_to_go_on = ""
 
 
 def leave_at_once() -> None:
@@ -50,6 +51,17 @@ def cleaned_up(function: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _cleanups.remove(function)
+
+
+@contextlib.contextmanager
+def going_on_by(command: str) -> Iterator[None]:
+    """Say how to go on if the program ends by `leave_at_once` within this block."""
+    global _how_to_go_on
+    _how_to_go_on = f"; to go on: {command}"
+    try:
+        yield
+    finally:
+        _how_to_go_on = ""
 
 
 @contextlib.contextmanager
@@ -127,5 +139,5 @@ def _leave(signum: int, frame: FrameType | None) -> None:
         sys.stdout.flush()
     with contextlib.suppress(OSError, ValueError):
         if os.name == "nt" or select.select([], [2], [], 0)[1]:  # else it would wait for a reader
-            os.write(2, b"microgpt: interrupted\n")
+            os.write(2, f"microgpt: interrupted{_how_to_go_on}\n".encode(errors="backslashreplace"))
     os._exit(INTERRUPTED)  # threads that compile would keep the interpreter from ending

@@ -8,11 +8,17 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from microgpt.errors import shown_path
+from microgpt.errors import shown, shown_path
 from microgpt.terminal.invocation import pasteable
 
 # Typer does not export the base of its errors by a name.
 ParserError: Any = typer.BadParameter.__base__
+# What a value should be, by the kind of the error of Pydantic, by which newer versions of Typer read numbers
+WANTED = {
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "greater_than_equal": "at least {ge}",
+}
 
 
 class OneLineErrors(TyperGroup):
@@ -29,6 +35,7 @@ class OneLineErrors(TyperGroup):
 
 
 def _show(error: Any) -> None:
+    _put_plainly(error)
     message, context = error.format_message(), error.ctx
     if context is not None and message == context.get_help():  # the program was called without a command
         error.show()
@@ -40,3 +47,11 @@ def _show(error: Any) -> None:
         f"microgpt: {sentence[:1].lower()}{sentence[1:]} ({pasteable(*command, '--help')} says more)",
         err=True,
     )
+
+
+def _put_plainly(error: Any) -> None:
+    """Say what is wrong with a number as the program says it elsewhere."""
+    for details in getattr(error.__cause__, "errors", list)():
+        if details["type"] in WANTED:
+            wanted = WANTED[details["type"]].format(**details.get("ctx", {}))
+            error.message = f"{shown(details['input'])} should be {wanted}"

@@ -1,5 +1,6 @@
 """`microgpt race` from the command line: what it says, writes and refuses; stopped, it goes on."""
 
+import hashlib
 import json
 import os
 import re
@@ -28,7 +29,7 @@ from typer.testing import CliRunner
 
 from microgpt.cli import app
 from microgpt.race import command
-from microgpt.race.race import PLAN_FILE, SPEEDS_FILE
+from microgpt.race.race import PLAN_FILE, SPEEDS_FILE, TIMING
 from microgpt.race.results import RESULTS_FILE
 from microgpt.race.runs import entries, known_runs
 from microgpt.training.directory import LOCK_FILE
@@ -36,13 +37,6 @@ from microgpt.training.directory import LOCK_FILE
 unix = pytest.mark.skipif(os.name != "posix", reason="signals of this kind are Unix's")
 # runs of about a tenth of a second, so that there is something to stop
 LONG = {"seeds": 3, "options": {"steps": 20}}
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.txt").write_text(TEXT)
-    return tmp_path
 
 
 @pytest.fixture
@@ -108,6 +102,7 @@ def test_a_dry_run_writes_nothing(here):
     result = race("text.txt", *WORDS, "--dry-run")
     assert re.match(r"24 runs, and 2 more for each further rate", result.stdout)
     assert re.search(r"about .* of memory for 1 processes", result.stdout)
+    assert json.loads(race("text.txt", *WORDS, "--dry-run", "--json").stdout)["runs"] == 24
     assert sorted(here.rglob("*")) == before
 
 
@@ -139,6 +134,38 @@ def test_a_plan_that_is_changed_is_noted(here):
     assert said in " ".join(result.stdout.split())
     report = json.loads((here / "race" / "report.json").read_text())
     assert said in report["notes"]
+
+
+BY_HAND = """\
+texts = ["text.txt"]  # a cat and a dog
+seeds = 6
+tuning_seeds = 0
+equal_seconds = false
+options = {backend = "reference", seq_len = 10, d_model = 6, n_layers = 1, steps = 3}
+entrants = {mixed = {heads = "1+2+3"}, equal = {heads = "2+2+2"}}
+"""
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_plan_that_was_written_by_hand_stays_as_it_is(here):
+    """And its copy knows the text."""
+    (here / "race").mkdir()
+    file = here / "race" / PLAN_FILE
+    file.write_text(BY_HAND)
+    race("race", "--dry-run")
+    race("race")
+    assert file.read_text() == BY_HAND
+    (copy,) = command.earlier_plans(here / "race").values()
+    assert copy.sha256 == (hashlib.sha256(TEXT.encode()).hexdigest(),)
+    assert len(found("race")) == 12
+    assert "another plan" not in race("race").stdout
+    file.write_text(BY_HAND.replace("seeds = 6", "seeds = 8"))
+    (here / "text.txt").write_text(TEXT[1:])
+    assert "is not the text that the race was planned with" in refused("race")
+    (here / "text.txt").write_text(TEXT)
+    said = "12 of the runs were made with another plan: seeds 6 there, 8 here."
+    assert said in " ".join(race("race").stdout.split())
+    assert len(found("race")) == 16
 
 
 @pytest.mark.usefixtures("threads")
@@ -285,6 +312,17 @@ def test_a_race_that_is_stopped_shows_what_it_has_and_goes_on(here, monkeypatch)
     for directory in ("stopped", "whole"):
         race(directory)
     assert found("stopped") == found("whole")
+
+
+@unix
+@pytest.mark.usefixtures("signals")
+def test_a_race_that_is_stopped_while_its_entrants_are_timed_says_how_to_go_on(here):
+    with started("text.txt", *WORDS) as process:
+        assert process.stderr.readline() == f"{TIMING} ...\n"
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert re.fullmatch(r"microgpt: interrupted; to go on: .* -m microgpt race races/text\n", said)
 
 
 @unix

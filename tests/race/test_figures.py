@@ -4,39 +4,15 @@ import math
 import re
 import sys
 
-import numpy as np
 import pytest
+from made_up_findings import NAMES, PAIR, finding, side
 
 from microgpt.errors import MicrogptError
-from microgpt.race.figures import draw, file_names, sentence
+from microgpt.race.figures import draw, file_names
 from microgpt.race.plan import Plan
-from microgpt.race.report import Finding, Judgement, Report, Side
-from microgpt.race.runs import Rate
-from microgpt.race.statistics import judge
+from microgpt.race.report import Report
 
-NAMES = ("uniform", "1x64 | 4x16 | 8x8 | 16x4", "ones")
-PAIR = ("uniform", "ones")
 KINDS = ("losses", "pairs-equal-steps", "pairs-equal-seconds", "rates", "seconds")
-
-
-def side(name, *, seconds=30.0, rates=((2.7, 2.71), (2.6, 2.62), (2.65, 2.66)), lr=0.002, failed=0):
-    tried = tuple(Rate(0.001 * 2**i, bits, len(bits) == 2) for i, bits in enumerate(rates))
-    return Side(name, tried, lr, at_the_edge=False, steps=100, seconds=seconds, done=8, failed=failed)
-
-
-def judgement(names, n_seeds=12, gap=0.05, means=None):
-    """Each entrant worse than the one before by the gap, or with these means above the noise."""
-    random = np.random.default_rng(1).normal(2.6, 0.01, (len(names), n_seeds))
-    losses = random + np.array(means or gap * np.arange(len(names)))[:, None]
-    seeds = tuple(range(1, n_seeds + 1))
-    steps = tuple(100 + i for i in range(len(names)))
-    return Judgement(tuple(names), seeds, losses, steps, judge(names, losses, 0.005, resamples=999))
-
-
-def finding(names=NAMES, condition="tales", **others):
-    sides = tuple(side(name, seconds=30.0 + i) for i, name in enumerate(names))
-    values = {"sides": sides, "equal_steps": judgement(names), "equal_seconds": judgement(names)}
-    return Finding(condition, **(values | others))
 
 
 def report(*findings, names=NAMES):
@@ -70,28 +46,6 @@ def test_every_condition_has_its_figures_and_each_of_them_every_name(tmp_path):
 def test_the_same_report_gives_the_same_bytes(tmp_path):
     first, second = (draw(report(finding(PAIR, equal_seconds=None)), tmp_path / each) for each in "ab")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-
-
-@pytest.mark.parametrize(
-    ("judged", "says"),
-    [
-        (judgement(PAIR), r"uniform is better than ones by 0\.0\d+ \[0\.0\d+, 0\.0\d+\] bits"),
-        (
-            judgement(PAIR, gap=0),
-            r"(uniform and ones|ones and uniform) differ by at most 0\.0\d+ bits, if at all",
-        ),
-        (judgement(PAIR, n_seeds=2), "there are too few seeds to find a difference"),
-        (
-            judgement(NAMES),
-            r"uniform is the best: 0\.0\d+ \[0\.0\d+, 0\.0\d+\] bits better than the next, 1x64 .*",
-        ),
-        (judgement(NAMES, gap=0), "no difference between the 3 entrants was found"),
-        (judgement("abc", means=(0, 0, 0.1)), "nothing was found to be better than [ab] or [ab]"),
-        (judgement("abcdef", means=(0, 0, 0, 0, 0, 0.1)), "5 of 6 entrants lost to no other one"),
-    ],
-)
-def test_the_title_says_what_was_found(judged, says):
-    assert re.fullmatch(f"With equal steps, {says}", sentence("With equal steps", judged))
 
 
 def test_where_too_little_is_known_what_there_is_is_drawn(tmp_path):

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from racing import QUICK, TEXT, begun, found, in_threads, started, until_rows, wait_until
+from racing import QUICK, begun, found, in_threads, started, until_rows, wait_until
 from typer.testing import CliRunner
 
 from microgpt.cli import app
@@ -31,13 +31,6 @@ LONG = {"seeds": 3, "options": {"steps": 20}}
 
 def mpiexec(n):
     return (MPIEXEC, "-n", str(n), *QUICK)
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.txt").write_text(TEXT)
-    return tmp_path
 
 
 def hold_in_threads(directory, monkeypatch):

@@ -205,6 +205,8 @@ WRONG = [
         "f: the entrants a and b are the same",
     ),
     ({"entrants": {"a": {}, "b": {"val_fraction": 0.2}}}, UNEQUAL),
+    # conditions
+    ({"conditions": {"a": {}, "b": {"d_model": 64}}}, "f: the conditions a and b are the same"),
     (
         {"conditions": {"prime heads": {"heads": "prime"}}},
         "f: heads is an option of the condition prime heads and of the entrant one: leave one of them away",
@@ -266,6 +268,13 @@ def test_a_rate_that_falls_to_0_goes_with_every_rate():
     assert plan_of(GOOD | {"options": {"min_lr": 0.001, "lr": 0.01}}, "f")
 
 
+def test_steps_that_are_open_are_others_than_those_that_are_given():
+    """Those of an epoch are not known before the text is read."""
+    steps = {"steps": TrainConfig("x").steps}
+    assert plan_of(GOOD | {"entrants": {"an epoch": {}, "some": steps}}, "f")
+    assert plan_of(GOOD | {"conditions": {"an epoch": {}, "some": steps}}, "f")
+
+
 def test_an_entrant_whose_rate_is_chosen_is_another_one_than_with_a_given_rate():
     rule = TrainConfig("x").rates.lr
     assert plan_of(GOOD | {"entrants": {"rule": {"lr": rule}, "best": {}}}, "f")
@@ -318,7 +327,7 @@ def test_steps_that_are_given_are_kept():
         (("a/poem.txt",), {"x": {}}, ["x"]),
         (("a/poem.txt", "prose"), {}, ["poem", "prose"]),
         (("a/poem.txt", "b/poem.txt"), {}, ["a/poem.txt", "b/poem.txt"]),
-        (("poem.txt", "prose"), {"x": {}, "y": {}}, ["poem, x", "poem, y", "prose, x", "prose, y"]),
+        (("poem.txt", "prose"), {"x": {}, "y": {"d_ff": 7}}, ["poem, x", "poem, y", "prose, x", "prose, y"]),
     ],
 )
 def test_conditions_are_named_by_what_tells_them_apart(texts, conditions, names):

@@ -11,7 +11,8 @@ from racing import HEADS, OPTIONS, TEXT, Quiet, begun, found, plan, rows, thread
 from microgpt.errors import MicrogptError
 from microgpt.race.race import SPEEDS_FILE, Race, load_speeds, save_speeds, settled, timed
 from microgpt.race.results import RESULTS_FILE, Results
-from microgpt.race.runs import entries
+from microgpt.race.runs import FARTHEST, entries
+from microgpt.race.worker import Outcome
 from microgpt.terminal import interruption
 
 
@@ -93,6 +94,24 @@ def test_a_race_that_is_stopped_again_and_again_ends_the_same(tmp_path, text):
         assert len(rows(tmp_path / "stopped")) >= 5 * stops
     assert stops >= 4
     assert found(tmp_path / "stopped") == found(tmp_path / "whole")
+
+
+def test_further_rates_are_tried_before_others_are_judged(tmp_path, text, monkeypatch):
+    """So that no process is left without a run at the end. Here the second entrant is the better, the lower
+    its rate is."""
+
+    def made_up(job):
+        lr = job.config.lr
+        bits = lr if job.config.heads == HEADS[1] else abs(math.log(lr / rule))
+        return Outcome(job.key, bits, bits, 0.0, None)
+
+    rule = plan(text).config(plan(text).places()[0], HEADS[0]).rates.lr
+    monkeypatch.setattr("microgpt.race.race.train", made_up)
+    hold(tmp_path / "race", text, seeds=100, tuning_seeds=1)
+    seeds = [row["seed"] for row in rows(tmp_path / "race")]
+    tuned = [place for place, seed in enumerate(seeds) if seed > 100]
+    assert len(tuned) == 3 + 3 + FARTHEST
+    assert max(tuned) < 100
 
 
 def test_how_much_is_left_is_told_at_each_time(tmp_path, text):

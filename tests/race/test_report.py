@@ -271,6 +271,15 @@ def test_in_which_condition_they_differ_is_noted():
     )
 
 
+def test_a_rate_that_only_some_entrants_are_given_is_noted():
+    plan = small_plan(entrants={"given": {"lr": 0.01}, "best": {}}, conditions={"x": {}, "y": {"d_ff": 7}})
+    assert reported(plan, runs=0).notes == (
+        NOT_OVER,
+        "The rate of given was given, and the others had the best one that was found: a difference may be "
+        "that of the rates.",
+    )
+
+
 # --- as JSON
 
 

@@ -276,12 +276,26 @@ def test_only_entrants_with_such_a_rate_are_named():
     assert line.startswith("the rate of cosine does not go to 0")
 
 
-def test_the_estimate_counts_runs_seconds_and_memory(tmp_path, capsys):
+def test_a_rate_that_only_some_entrants_are_given_is_warned_of():
+    (line,) = warnings(small_plan(seeds=20, entrants={"given": {"lr": 0.01}, "best": {}}))
+    assert line.startswith("the rate of given is given, and the others have the best one that is found")
+    for entrants in ({"a": {"lr": 0.01}, "b": {"lr": 0.02}}, ENTRANTS):
+        assert list(warnings(small_plan(seeds=20, entrants=entrants))) == []
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_estimate_counts_runs_seconds_and_memory(as_json, tmp_path, capsys):
     plan = small_plan(seeds=8, tuning_seeds=2, rates=3)
     timings = {"poem": {"uniform": Timing(0.1, 0, 1.0, 2**20), "ones": Timing(0.2, 0, 3.0, 2**21)}}
-    estimate(Race(tmp_path, plan, Results(tmp_path), timings, entries(plan)), 2)
+    estimate(Race(tmp_path, plan, Results(tmp_path), timings, entries(plan)), 2, as_json=as_json)
     out = capsys.readouterr().out
     # 6 runs each of 3 and 7 s, then 16 each of 5 s in the middle
+    if as_json:
+        assert json.loads(out) == {
+            "runs": 44, "runs_of_a_further_rate": 2, "seconds": pytest.approx(110), "processes": 2,
+            "memory": 2**22,
+        }  # fmt: skip
+        return
     assert out.splitlines() == [
         "44 runs, and 2 more for each further rate that an entrant needs",
         "about 1:50 min, 2 at a time",
