@@ -16,7 +16,7 @@ from microgpt.checkpoint.progress import BEGINNING
 from microgpt.checkpoint.saved import SavedModel, SavedState
 from microgpt.config import TrainConfig
 from microgpt.corpora import corpus
-from microgpt.errors import NotFiniteError
+from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.machine.backends import StoppedError, compiled, load_backend
 from microgpt.machine.budget import Budget
 from microgpt.machine.team import Team
@@ -75,6 +75,10 @@ def train(
     loss or a gradient stops being finite.
     """
     k = load_backend(config.backend, reporter)
+    if team is not None and k.max_shards() == 1:
+        raise MicrogptError(
+            f"--backend {config.backend} trains in a single process: leave mpiexec away, or use another backend"
+        )
     budget = Budget(config.memory_cap_bytes)
     if text is None:
         source = Path(config.file) if content is None else content
