@@ -77,7 +77,7 @@ def train(
     k = load_backend(config.backend, reporter)
     if team is not None and k.max_shards() == 1:
         raise MicrogptError(
-            f"--backend {config.backend} trains in a single process: leave mpiexec away, or use another backend"
+            f"--backend {config.backend} trains in a single process: use another one, or leave mpiexec away"
         )
     budget = Budget(config.memory_cap_bytes)
     if text is None:
