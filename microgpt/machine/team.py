@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class Team:
         self._comm = comm
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self._told = self._left = False  # whether the others know of the run; whether they have left it
+        self._stepping = False  # whether they are in the middle of an order
 
     @property
     def leads(self) -> bool:
@@ -86,19 +88,31 @@ class Team:
 
         self._comm.Allgatherv(MPI.IN_PLACE, [array, counts])
 
+    @contextlib.contextmanager
+    def steps(self, n: int) -> Iterator[None]:
+        """Order n steps, which this process takes in this block as well."""
+        self._stepping = True
+        if self.leads:
+            self.order(n)
+        yield
+        self._stepping = False
+
     def dismiss(self) -> None:
-        """Let the other processes end, whatever they wait for."""
+        """Let the other processes end, whatever they wait for; in the middle of steps, at once."""
+        if self._stepping:
+            self.abort(1)
         if not self._told:
             self.tell(None)
         elif not self._left:
             self.order(END)
         self._left = True
 
-    def abort(self, code: int) -> None:
+    def abort(self, code: int) -> NoReturn:
         """End all processes at once."""
         sys.stdout.flush()
         sys.stderr.flush()
         self._comm.Abort(code)
+        raise SystemExit(code)
 
 
 def joined() -> Team | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -58,6 +59,14 @@ def lead(team: Team, trainer: Trainer, config: TrainConfig, text: Text) -> None:
 def follow(team: Team) -> int:
     """Take part until the first process ends the run; returns the exit code."""
     interruption.ignore()  # mpiexec tells all processes of Ctrl-C, and the first one ends the others
+    try:
+        return _follow(team)
+    except BaseException:  # the others would wait for this process for ever
+        traceback.print_exc()
+        team.abort(1)
+
+
+def _follow(team: Team) -> int:
     setup = team.tell()
     if setup is None:
         return 0
@@ -68,8 +77,9 @@ def follow(team: Team) -> int:
     for name in BUFFERS:
         team.share(trainer.host(name))
     trainer.continue_from(setup.step)
-    team.next_order()  # the first process has compiled, and what it has compiled is in the cache
-    trainer.compile()
+    if team.next_order() == END:
+        return 0
+    trainer.compile()  # the first process has done so before, and what it has compiled is in the cache
     while (n := team.next_order()) != END:
         with contextlib.suppress(NotFiniteError):  # the first process has found the same, and ends the run
             trainer.advance(n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from types import ModuleType
@@ -189,8 +190,6 @@ class Trainer:
 
     def advance(self, n: int) -> Losses:
         """n more steps, LOG_SLOTS at the most. Raises NotFiniteError: the last finite state is kept."""
-        if self._team is not None and self._team.leads:
-            self._team.order(n)
         done = 0
         losses, norms = [], []
         while done < n:
@@ -209,7 +208,9 @@ class Trainer:
         slots = np.arange(first, first + n) % LOG_SLOTS
         self._rates[slots] = [self.config.learning_rate(step) for step in range(first, first + n)]
         self.k.from_host(self.state.adam.lr, self._rates)
-        with np.errstate(all="ignore"):  # the reference would warn of numbers that the check below finds
+        together = contextlib.nullcontext() if self._team is None else self._team.steps(n)
+        # the reference would warn of numbers that the check below finds
+        with together, np.errstate(all="ignore"):
             self._steps(n, self.state)
         log: Array = self.k.to_host(self.state.adam.log)[slots]
         if self.k.to_host(self.state.adam.clock)[1]:
