@@ -130,6 +130,12 @@ def joined() -> Team | None:
             "pip install 'microgpt-numba[mpi]'"
         ) from None
     comm = MPI.COMM_WORLD
-    here = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    os.environ.setdefault("NUMBA_NUM_THREADS", str(max(1, available_cores() // here.Get_size())))
+    # those on this machine, each with the cores that it may use
+    affinities = comm.Split_type(MPI.COMM_TYPE_SHARED).allgather(_affinity())
+    n_sharing = affinities.count(_affinity())  # mpiexec may have given each of them cores of its own
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(max(1, available_cores() // n_sharing)))
     return Team(comm)
+
+
+def _affinity() -> frozenset[int] | None:
+    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
