@@ -64,7 +64,7 @@ class Team:
 
     def order(self, n_steps: int) -> None:
         """Give the other processes an order."""
-        self._comm.Ibcast(np.array([n_steps])).Wait()
+        self._comm.Ibcast(np.array([n_steps], np.int64)).Wait()
 
     def next_order(self) -> int:
         """Wait for the next order."""

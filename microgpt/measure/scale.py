@@ -23,7 +23,7 @@ from microgpt.arrays import IdArray
 from microgpt.config import TrainConfig
 from microgpt.console import Display
 from microgpt.errors import MicrogptError, UsageError
-from microgpt.machine.backends import compiled, load_backend
+from microgpt.machine.backends import Listener, compiled, load_backend
 from microgpt.machine.budget import Budget
 from microgpt.machine.cores import available_cores
 from microgpt.machine.team import Team
@@ -93,7 +93,7 @@ def doubling(most: int) -> list[int]:
 
 
 def ladder(n_processes: int, n_threads: int, most: int) -> list[Rung]:
-    """1, 2, 4 ... threads of one process, then all of them in 2, 4 ... processes; `most` cores at the most."""
+    """1, 2, 4 ... threads of one process, then 2, 4 ... processes of that; on at most `most` cores."""
     rungs = [Rung(1, n) for n in doubling(n_threads)] + [
         Rung(n, n_threads) for n in doubling(n_processes)[1:]
     ]
@@ -129,6 +129,16 @@ class Trial:
         return statistics.median(self.seconds[1:]), statistics.median(self.exchanging[1:])
 
 
+class Silent:
+    """What a process shows that does not lead: nothing."""
+
+    def note(self, text: str) -> None: ...
+
+    def working(self, what: str, so_far: str) -> None: ...
+
+    def idle(self) -> None: ...
+
+
 class Scale:
     """The rungs of this machine, or of a team, for one model and text.
 
@@ -143,7 +153,9 @@ class Scale:
         n_characters: int,
         steps: int,
         team: Team | None,
+        listener: Listener,
     ) -> None:
+        self._listener = listener
         self.config, self.k, self._ids, self._steps, self._team = config, k, ids, steps, team
         self.architecture = config.architecture(n_characters)
         self.rungs = ladder(team.size if team else 1, self._decided(available_cores()), k.max_shards())
@@ -152,16 +164,17 @@ class Scale:
     def n_shards(self, batch_size: int) -> int:
         return dataclasses.replace(self.config, batch_size=batch_size).n_shards(self.k.max_shards())
 
-    def speeds(self, batch_size: int, rungs: list[Rung], display: Display) -> list[Speed]:
+    def speeds(self, batch_size: int, rungs: list[Rung]) -> list[Speed]:
         """Measure these rungs in turns. The first process gets what was found, and the others nothing."""
-        display.working("measuring", f"a batch of {batch_size} on {', '.join(map(str, rungs))}")
+        self._listener.working("measuring", f"a batch of {batch_size} on {', '.join(map(str, rungs))}")
         rank = self._team.rank if self._team else 0
         own = [rung for rung in rungs if rank < rung.processes]
         trials = on_all(self._team, lambda: [self._trial(batch_size, rung) for rung in own])
-        self._compile(trials, display)
+        self._compile(trials)
         for _ in range(1 + TURNS):
             for trial in trials:
                 trial.turn()
+        self._listener.idle()
         if rank > 0:
             return []
         found = [trial.result() for trial in trials]
@@ -174,15 +187,15 @@ class Scale:
             for rung, (seconds, exchanging) in zip(rungs, found, strict=True)
         ]  # fmt: skip
 
-    def turnings(self, display: Display) -> Iterator[Turning]:
+    def turnings(self) -> Iterator[Turning]:
         """From which batch size on each rung helps: one for each but the first."""
-        batch_size = 1
+        batch_size = tried = 1
         for fewer, more in itertools.pairwise(self.rungs):
-            tried, speedup, found, over = batch_size, None, False, False
+            speedup, found, over = None, False, False
             while not (found or over) and self._can_have(batch_size):
                 if self.n_shards(batch_size) >= more.cores:
                     tried = batch_size
-                    speeds = self.speeds(batch_size, [fewer, more], display)
+                    speeds = self.speeds(batch_size, [fewer, more])
                     if speeds:  # this is the first process
                         speedup = speeds[1].speedup
                         found = speedup >= MARGIN
@@ -203,12 +216,12 @@ class Scale:
         placed = place(self.k, self.architecture, Budget(config.memory_cap_bytes))
         return Trial(Trainer(placed, config, self._ids, team), team, self._steps)
 
-    def _compile(self, trials: list[Trial], display: Display) -> None:
+    def _compile(self, trials: list[Trial]) -> None:
         """First the first process, so that the others find in the cache what it has compiled."""
         if self._team is not None and not self._team.leads:
             self._team.next_order()
         for trial in trials:
-            compiled(display, trial.trainer.compile)
+            compiled(self._listener, trial.trainer.compile)
         if self._team is not None and self._team.leads:
             self._team.order(0)
 
@@ -262,7 +275,6 @@ def _show(
     scale = _prepared(steps, file, backend, heads, team, options)
     config = scale.config
     sizes = {"B": config.batch_size, **scale.architecture.sizes}
-    display = Display()
     n_shards = scale.n_shards(config.batch_size)
     rungs = [rung for rung in scale.rungs if rung.cores <= n_shards]
     leads = team is None or team.leads
@@ -271,8 +283,7 @@ def _show(
         if leads:
             print(line, flush=True)
 
-    speeds = scale.speeds(config.batch_size, rungs, display)
-    display.idle()
+    speeds = scale.speeds(config.batch_size, rungs)
     if as_json:
         for speed in speeds:
             tell(json.dumps(asdict(speed)))
@@ -285,8 +296,7 @@ def _show(
             tell(f"a batch of {config.batch_size} has {n_shards} shards, and more cores have nothing to do")
         if len(scale.rungs) > 1:
             tell(f"\nthe batch size from which on a step is at least {MARGIN} times as fast:")
-    for turning in scale.turnings(display):
-        display.idle()
+    for turning in scale.turnings():
         tell(json.dumps(asdict(turning)) if as_json else sentence(turning))
 
 
@@ -308,11 +318,12 @@ def _prepared(
         config = TrainConfig(**RECIPES["plain"] | given | {"lr": 0.0})
     except MicrogptError as error:
         raise UsageError(str(error)) from None
-    k = on_all(team, lambda: load_backend(name))
+    listener: Listener = Display() if team is None or team.leads else Silent()
+    k = on_all(team, lambda: load_backend(name, listener))
     if k.max_shards() == 1:
         raise UsageError(f"--scale measures threads, and {name} has none")
     ids, n_characters = on_all(team, lambda: read_ids(file))
-    return Scale(config, k, ids, n_characters, steps, team)
+    return Scale(config, k, ids, n_characters, steps, team, listener)
 
 
 def table(speeds: list[Speed]) -> Iterator[str]:
