@@ -88,6 +88,13 @@ bench-peers *arguments:
 bench steps="100":
     {{bin}}/microgpt bench {{steps}}
 
+# all figures of docs/scaling.md, in less than three minutes; needs `pip install -e ".[mpi]"`
+scaling:
+    {{bin}}/microgpt bench --scale
+    {{bin}}/microgpt bench --scale --seq-len 64 --batch-size 12 --d-model 128 --n-layers 4 --d-ff 512 --heads 4x32
+    {{bin}}/mpiexec -n 2 {{bin}}/microgpt bench --scale
+    {{bin}}/python -m benchmarks.scaling
+
 # whether this checkout computes what COMMIT did, bit for bit; `--only resumed` for some of the runs
 same-results commit *arguments:
     {{bin}}/python -m benchmarks.same_results "$@"

@@ -63,6 +63,7 @@ ABOUT_MORE = {
     "machine/test_memory.py": "what the whole program takes from the machine",
     "measure/test_peers.py": "benchmarks/peers",
     "measure/test_same_results.py": "benchmarks/same_results.py",
+    "measure/test_scaling.py": "benchmarks/scaling.py",
     "measure/test_tricks.py": "benchmarks/tricks.py",
     "model/test_gradients.py": "the whole model by finite differences",
     "model/test_oracle.py": "the whole model beside PyTorch",

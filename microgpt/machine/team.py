@@ -66,7 +66,7 @@ class Team:
 
     def order(self, n_steps: int) -> None:
         """Give the other processes an order."""
-        self._comm.Ibcast(np.array([n_steps])).Wait()
+        self._comm.Ibcast(np.array([n_steps], np.int64)).Wait()
 
     def next_order(self) -> int:
         """Wait for the next order."""
@@ -75,6 +75,21 @@ class Team:
         while not request.Test():
             time.sleep(LOOK_SECONDS)
         return int(order[0])
+
+    def decided(self, n: int) -> int:
+        """On all processes, the number that the first one has decided on."""
+        if not self.leads:
+            return self.next_order()
+        self.order(n)
+        return n
+
+    def first(self, n: int) -> Team | None:
+        """The first n of these processes as a team; None for the others. All of them ask for it together."""
+        from mpi4py import MPI
+
+        belongs = self.rank < n
+        comm = self._comm.Split(0 if belongs else MPI.UNDEFINED)
+        return Team(comm) if belongs else None
 
     def exchange_parts(
         self, sent: Array, counts: Sequence[int], received: Array, received_counts: Sequence[int]

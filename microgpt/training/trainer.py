@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -83,6 +84,7 @@ class Trainer:
         check_long_enough(len(ids), config.seq_len, stride, config.batch_size, name, config.val_fraction)
         self.placed, self.k, self.config, self._team = placed, placed.k, config, team
         self.n_threads = threads_for(placed.k, placed.architecture, config)
+        self.exchange_seconds = 0.0  # of all steps so far, with the time that this process waits for others
         self.walk = Walk(len(ids), config.seq_len, stride, config.batch_size)
         self.tensors = table(placed.architecture.sizes)
 
@@ -167,9 +169,11 @@ class Trainer:
                     step(0, of_step)
             for _ in range(n):
                 differentiate(1, state)
+                begin = time.perf_counter()
                 exchanger.send()
                 add_up(1, exchanger.state)
                 exchanger.complete(state.a)
+                self.exchange_seconds += time.perf_counter() - begin
                 update(1, state)
 
         return train
