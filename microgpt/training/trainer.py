@@ -144,7 +144,7 @@ class Trainer:
             self._steps = build_training(k)
         else:
             self._exchanger = Exchanger(team, k, config, adam, budget)
-            self._steps = self._together(build_shared_training(k))
+            self._steps = self._together(team, build_shared_training(k))
         self._rates = np.zeros(LOG_SLOTS, dtype)
         # last: an array that does not fit has been refused before this memory is written to
         fill(k, placed.param, initial_blocks(initially(self.tensors, config.init), config.seed, dtype))
@@ -155,7 +155,7 @@ class Trainer:
         """Compile the step, or load it from the cache: no step is taken."""
         self._steps(0, self.state)
 
-    def _together(self, steps: tuple[Step, Step, Step]) -> Step:
+    def _together(self, team: Team, steps: tuple[Step, Step, Step]) -> Step:
         """train(n, state) of several processes."""
         exchanger = self._exchanger
         differentiate, add_up, update = steps
@@ -164,12 +164,13 @@ class Trainer:
             if n == 0:
                 for step, of_step in zip(steps, (state, exchanger.state, state), strict=True):
                     step(0, of_step)
-            for _ in range(n):
-                differentiate(1, state)
-                exchanger.send()
-                add_up(1, exchanger.state)
-                exchanger.complete(state.a)
-                update(1, state)
+            with team.ending_together():
+                for _ in range(n):
+                    differentiate(1, state)
+                    exchanger.send()
+                    add_up(1, exchanger.state)
+                    exchanger.complete(state.a)
+                    update(1, state)
 
         return train
 
@@ -228,7 +229,8 @@ class Trainer:
         arrays += in_order(self.state.a)
         arrays += [(f"the gradient {name!r}", array) for name, array in self.state.g._asdict().items()]
         bad = (where for where, array in arrays if not all_finite(self.k.to_host(array)))
-        where = next(bad, "the sum of the gradients")
+        other = "" if self._team is None else "an array of another process or "
+        where = next(bad, f"{other}the sum of the gradients")
         what = "the loss is not finite" if not math.isfinite(loss) else "the gradient is not finite"
         return f"{what} at step {self.step + 1}: {where} is the first array with a NaN or an infinity"
 
