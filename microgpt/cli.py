@@ -266,13 +266,6 @@ def train(
         if name not in ("minutes", "recipe", "resume", "config", "json", "extend_vocabulary")
         and _is_given(ctx, name)
     }
-    try:
-        options = {} if config is None else read_toml(config)
-    except MicrogptError as error:
-        raise UsageError(str(error)) from None
-    if minutes is not None:
-        options.pop("steps", None)  # of a file: the command line wins
-
     from microgpt.machine.team import joined
 
     team = joined()
@@ -286,7 +279,7 @@ def train(
     display = Display(as_json=json)
     try:
         result = start(
-            options | given,
+            _of_file(config, minutes) | given,
             display,
             minutes=minutes,
             recipe=recipe,
@@ -305,6 +298,17 @@ def train(
     if missing:
         typer.echo(f"microgpt: the run is done and saved, but {missing}", err=True)
         raise typer.Exit(OUTPUT_LOST)
+
+
+def _of_file(config: Path | None, minutes: float | None) -> dict[str, Any]:
+    """The options of the file of --config. Raises UsageError."""
+    try:
+        options = {} if config is None else read_toml(config)
+    except MicrogptError as error:
+        raise UsageError(str(error)) from None
+    if minutes is not None:
+        options.pop("steps", None)  # of a file: the command line wins
+    return options
 
 
 def _lost(file: str | None) -> str:

@@ -16,7 +16,7 @@ from rich.status import Status
 from microgpt.machine.budget import format_bytes
 from microgpt.terminal.harmless import harmless
 from microgpt.terminal.interruption import clean_up
-from microgpt.terminal.invocation import pasteable
+from microgpt.terminal.invocation import pasteable, resuming
 from microgpt.terminal.streams import lost
 from microgpt.text.ngrams import UNFITTED_WEIGHT, mixture, ngram_name
 from microgpt.text.opening import text_name
@@ -187,7 +187,7 @@ class Display:
             self.note("interrupted")
             return
         text = ["-"] if self.from_standard_input else []
-        command = pasteable("train", *text, "--resume", Path(result.out))
+        command = resuming(Path(result.out), *text)
         if text:
             command = f"cat FILE | {command}"
         self.note(f"interrupted and saved; to go on: {command}", wrapped=False)

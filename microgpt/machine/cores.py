@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from microgpt.errors import MicrogptError
+from microgpt.terminal.mpiexec import n_ranks
 
 # Floating-point operations of a step below which threads would wait for each other longer than they work: on
 # two cores, steps of 4 million were slower on two threads than on one, and those of 22 million faster.
@@ -18,7 +19,9 @@ def choose_threads(wanted: int | None, flop_per_step: int, n_shards: int) -> int
     """
     cores = available_cores()
     if wanted is not None and wanted > cores:
-        raise MicrogptError(f"--threads {wanted}: this machine has {cores} cores to give")
+        whose = "this machine has" if n_ranks() == 1 else "each process of mpiexec has"
+        number = "1 core" if cores == 1 else f"{cores} cores"
+        raise MicrogptError(f"--threads {wanted}: {whose} {number} to give")
     worth_it = cores if flop_per_step >= WORTH_SHARING else 1
     return min(wanted or worth_it, n_shards)
 

@@ -6,28 +6,23 @@ import contextlib
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from microgpt.arrays import Array
 from microgpt.errors import MicrogptError
 from microgpt.machine.cores import available_cores
+from microgpt.terminal.mpiexec import n_ranks
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-# The variables by which a process learns from its mpiexec how many there are: MPICH and Intel MPI, Open MPI
-RANKS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
-# How often a process that has nothing to do looks for an order: without a pause it would keep a core busy.
+# How often a process that has nothing to do looks for news: without a pause it would keep a core busy.
 LOOK_SECONDS = 0.0005
 END = 0  # the order that ends a process
-
-
-def ranks() -> int:
-    """How many processes mpiexec has started, or 1 without one."""
-    return max((int(os.environ[name]) for name in RANKS if os.environ.get(name, "").isdecimal()), default=1)
 
 
 class Team:
@@ -40,7 +35,6 @@ class Team:
         self._comm = comm
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self._told = self._left = False  # whether the others know of the run; whether they have left it
-        self._stepping = False  # whether they are in the middle of an order
 
     @property
     def leads(self) -> bool:
@@ -49,16 +43,18 @@ class Team:
     def tell(self, what: Any = None) -> Any:
         """What the first process tells the others of the run, on all of them; None if there is no run."""
         self._told = True
+        self._wait_for(self._comm.Ibarrier())
         return self._comm.bcast(what)
 
     def agree(self, problem: str | None) -> None:
         """Raise MicrogptError on all processes if one of them has a problem."""
+        self._wait_for(self._comm.Ibarrier())
         problems = self._comm.allgather(problem)
         found = [(rank, what) for rank, what in enumerate(problems) if what is not None]
         if found:
             self._left = True
             rank, what = found[0]
-            raise MicrogptError(f"process {rank} of {self.size} cannot take part: {what}")
+            raise MicrogptError(f"the process of rank {rank} cannot take part: {what}")
 
     def share(self, array: Array) -> None:
         """Give all processes the values that the first one has in an array."""
@@ -71,10 +67,12 @@ class Team:
     def next_order(self) -> int:
         """Wait for the next order."""
         order = np.empty(1, np.int64)
-        request = self._comm.Ibcast(order)
+        self._wait_for(self._comm.Ibcast(order))
+        return int(order[0])
+
+    def _wait_for(self, request: MPI.Request) -> None:
         while not request.Test():
             time.sleep(LOOK_SECONDS)
-        return int(order[0])
 
     def decided(self, n: int) -> int:
         """On all processes, the number that the first one has decided on."""
@@ -103,48 +101,51 @@ class Team:
 
         self._comm.Allgatherv(MPI.IN_PLACE, [array, counts])
 
-    @contextlib.contextmanager
-    def steps(self, n: int) -> Iterator[None]:
-        """Order n steps, which this process takes in this block as well."""
-        self._stepping = True
-        if self.leads:
-            self.order(n)
-        yield
-        self._stepping = False
-
     def dismiss(self) -> None:
-        """Let the other processes end, whatever they wait for; in the middle of steps, at once."""
-        if self._stepping:
-            self.abort(1)
+        """Let the other processes end, whatever they wait for. This one can send nothing any more."""
+        from mpi4py import MPI
+
         if not self._told:
             self.tell(None)
         elif not self._left:
             self.order(END)
         self._left = True
+        MPI.Finalize()  # else mpiexec would take the end of this process for a failure, and kill the others
 
-    def abort(self, code: int) -> NoReturn:
-        """End all processes at once."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self._comm.Abort(code)
-        raise SystemExit(code)
+    @contextlib.contextmanager
+    def ending_together(self) -> Iterator[None]:
+        """End all processes at once if this block fails: the others would wait for this one for ever."""
+        try:
+            yield
+        except BaseException:
+            traceback.print_exc()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            self._comm.Abort(1)
 
 
 def joined() -> Team | None:
     """The team of this process, whose share of the machine's cores it then uses; None without mpiexec.
 
-    Raises MicrogptError where mpi4py is missing.
+    Raises MicrogptError where mpi4py is missing, or was built for another MPI than that of mpiexec.
     """
-    if ranks() == 1:
+    n = n_ranks()
+    if n == 1:
         return None
     try:
         from mpi4py import MPI
     except ImportError as error:
         raise MicrogptError(
-            f"mpiexec has started {ranks()} processes, but mpi4py cannot be imported ({error}): "
+            f"mpiexec has started {n} processes, but mpi4py cannot be imported ({error}): "
             "pip install 'microgpt-numba[mpi]'"
         ) from None
     comm = MPI.COMM_WORLD
+    if comm.Get_size() != n:
+        library = " ".join(MPI.Get_library_version().splitlines()[0].split(",")[0].split())
+        raise MicrogptError(
+            f"mpiexec has started {n} processes, but mpi4py, which uses {library}, finds {comm.Get_size()}: "
+            "take the mpiexec of that MPI"
+        )
     # those on this machine, each with the cores that it may use
     affinities = comm.Split_type(MPI.COMM_TYPE_SHARED).allgather(_affinity())
     n_sharing = affinities.count(_affinity())  # mpiexec may have given each of them cores of its own

@@ -255,17 +255,16 @@ def show(
         return
     if not team.leads:
         interruption.ignore()  # mpiexec tells all processes of Ctrl-C, and ends them with the first one
-    try:
-        _show(steps, file, backend, heads, team, as_json=as_json, **options)
-    except MicrogptError as error:  # all processes have it
+    failed: MicrogptError | None = None  # on all processes, or on none
+    with team.ending_together():
+        try:
+            _show(steps, file, backend, heads, team, as_json=as_json, **options)
+        except MicrogptError as error:
+            failed = error
+    if failed is not None:
         if team.leads:
-            raise
-        raise SystemExit(error.exit_code) from None
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        team.abort(1)
+            raise failed
+        raise SystemExit(failed.exit_code)
 
 
 def _show(

@@ -13,7 +13,6 @@ from typing import Any
 
 from microgpt.errors import MicrogptError, UsageError, shown_path
 from microgpt.files import write_atomically
-from microgpt.machine.team import ranks
 from microgpt.race import show
 from microgpt.race.plan import Plan, differences, read, to_toml
 from microgpt.race.race import PLAN_FILE, Race, load_speeds, save_speeds, settled, timed
@@ -24,6 +23,7 @@ from microgpt.race.words import plan_from, texts_and_options
 from microgpt.race.workers import Workers, mpi_ranks, processes
 from microgpt.terminal.interruption import going_on_by
 from microgpt.terminal.invocation import pasteable
+from microgpt.terminal.mpiexec import n_ranks
 from microgpt.training.directory import LOCK_FILE, claim, reopen
 
 # turns in which the entrants are timed; fewer where only an estimate is wanted
@@ -88,7 +88,7 @@ def _go(plan: Plan, directory: Path, workers: Workers, board: Scoreboard) -> boo
 
 @contextmanager
 def _workers(n_processes: int | None) -> Iterator[Workers | None]:
-    if ranks() > 1:
+    if n_ranks() > 1:
         if n_processes is not None:
             raise UsageError("mpiexec says how many processes there are: leave --processes away")
         with mpi_ranks() as workers:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.machine.cores import available_cores
-from microgpt.machine.team import ranks
 from microgpt.terminal import interruption
+from microgpt.terminal.mpiexec import n_ranks
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ def mpi_ranks() -> Iterator[Workers | None]:
         from mpi4py.futures import MPICommExecutor
     except ImportError as error:
         raise MicrogptError(
-            f"mpiexec has started {ranks()} processes, but mpi4py cannot be imported ({error}): "
+            f"mpiexec has started {n_ranks()} processes, but mpi4py cannot be imported ({error}): "
             "pip install 'microgpt-numba[mpi]'"
         ) from None
     if MPI.COMM_WORLD.Get_rank() > 0:

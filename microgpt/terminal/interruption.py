@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from microgpt.terminal.mpiexec import rank
+
 # SIGHUP: the terminal is gone, as when a connection to another machine breaks. Not every system has it.
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
@@ -138,6 +140,9 @@ def _leave(signum: int, frame: FrameType | None) -> None:
     with contextlib.suppress(Exception):  # it may be in the middle of a write
         sys.stdout.flush()
     with contextlib.suppress(OSError, ValueError):
-        if os.name == "nt" or select.select([], [2], [], 0)[1]:  # else it would wait for a reader
+        # mpiexec tells all of its processes of Ctrl-C, and one says so
+        if rank() == 0 and (
+            os.name == "nt" or select.select([], [2], [], 0)[1]
+        ):  # else it would wait for a reader
             os.write(2, f"microgpt: interrupted{_how_to_go_on}\n".encode(errors="backslashreplace"))
     os._exit(INTERRUPTED)  # threads that compile would keep the interpreter from ending

@@ -8,10 +8,18 @@ import shutil
 import sys
 from pathlib import Path
 
+from microgpt.terminal.mpiexec import n_ranks
+
 
 def pasteable(*words: object) -> str:
     """A command of this program, quoted for a shell: 'info', 'my run' -> "microgpt info 'my run'"."""
     return shlex.join([*_program(), *map(_word, words)])
+
+
+def resuming(run: Path, *text: object) -> str:
+    """The command that goes on with a run, in as many processes as mpiexec has started."""
+    command = pasteable("train", *text, "--resume", run)
+    return command if n_ranks() == 1 else f"mpiexec -n {n_ranks()} {command}"
 
 
 def _word(word: object) -> str:

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from microgpt.errors import shown, shown_path
 from microgpt.terminal.invocation import pasteable
+from microgpt.terminal.mpiexec import rank
 
 # Typer does not export the base of its errors by a name.
 ParserError: Any = typer.BadParameter.__base__
@@ -30,7 +31,8 @@ class OneLineErrors(TyperGroup):
         try:
             sys.exit(super().main(*args, **{**options, "standalone_mode": False}))
         except ParserError as error:
-            _show(error)
+            if rank() == 0:  # all processes of mpiexec have the same command line
+                _show(error)
             sys.exit(2)
 
 

@@ -16,7 +16,7 @@ from microgpt.checkpoint.progress import BEGINNING
 from microgpt.checkpoint.saved import SavedModel, SavedState
 from microgpt.config import TrainConfig
 from microgpt.corpora import corpus
-from microgpt.errors import MicrogptError, NotFiniteError
+from microgpt.errors import NotFiniteError
 from microgpt.machine.backends import StoppedError, compiled, load_backend
 from microgpt.machine.budget import Budget
 from microgpt.machine.team import Team
@@ -33,7 +33,7 @@ from microgpt.training.logs import SAMPLE_LENGTH
 from microgpt.training.output import Output, files
 from microgpt.training.reporter import Mixture, Reporter, Result, Summary
 from microgpt.training.resuming import check_resumable, other_additions
-from microgpt.training.together import COMPILED, lead, shared_by
+from microgpt.training.together import COMPILED, check_shareable, if_one_is_lost, lead, shared_by
 from microgpt.training.trainer import LOG_SLOTS, Trainer
 from microgpt.training.warm_start import starting_weights
 from microgpt.use.evaluate import Evaluator, FittedScore, Progress, Score
@@ -75,10 +75,8 @@ def train(
     loss or a gradient stops being finite.
     """
     k = load_backend(config.backend, reporter)
-    if team is not None and k.max_shards() == 1:
-        raise MicrogptError(
-            f"--backend {config.backend} trains in a single process: use another one, or leave mpiexec away"
-        )
+    if team is not None:
+        check_shareable(k, config)
     budget = Budget(config.memory_cap_bytes)
     if text is None:
         source = Path(config.file) if content is None else content
@@ -109,7 +107,9 @@ def train(
         compiled(reporter, run.trainer.compile)
         if team is not None:
             team.order(COMPILED)
-            reporter.note(shared_by(team, config.batch_size, config.n_shards(k.max_shards())))
+            reporter.note(shared_by(team, config.n_shards(k.max_shards())))
+            if output.out is not None:
+                reporter.note(if_one_is_lost(output.out))
         return run.go(output)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +19,7 @@ from microgpt.machine.team import END, Team
 from microgpt.model.placed import place
 from microgpt.model.shards import of_rank
 from microgpt.terminal import interruption
+from microgpt.terminal.invocation import resuming
 from microgpt.text.opening import IN_MEMORY, STANDARD_INPUT, text_name
 from microgpt.text.reading import Text, encode_file
 from microgpt.text.vocabulary import Vocabulary
@@ -28,7 +28,7 @@ from microgpt.training.trainer import Trainer
 
 # What the first process holds of a run, and the others get from it: parameters and Adam's moments.
 BUFFERS = ("param", "m", "v")
-COMPILED = -1  # the first order: this process has compiled the step
+COMPILED = -1  # the first order, unless it is END: the first process has compiled the step
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,6 @@ def lead(team: Team, trainer: Trainer, config: TrainConfig, text: Text) -> None:
 
     Raises MicrogptError, on all of them, where one has another text or other versions, or too little memory.
     """
-    if Path(config.file) in (STANDARD_INPUT, IN_MEMORY):
-        raise MicrogptError("every process reads the text itself: name a file that all of them have")
     versions_here = versions(trainer.k)
     team.tell(Setup(config, text.vocabulary.characters, text.sha256, versions_here, trainer.step))
     team.agree(None)
@@ -56,14 +54,24 @@ def lead(team: Team, trainer: Trainer, config: TrainConfig, text: Text) -> None:
         team.share(trainer.host(name))
 
 
+def check_shareable(k: ModuleType, config: TrainConfig) -> None:
+    """Raises MicrogptError for a run that several processes cannot share."""
+    if Path(config.file) in (STANDARD_INPUT, IN_MEMORY):
+        raise MicrogptError(
+            "every process of mpiexec reads the text itself: name a file that all of them have"
+        )
+    if k.max_shards() == 1:
+        raise MicrogptError(
+            f"--backend {config.backend} computes a batch in one piece: start it without mpiexec"
+        )
+
+
 def follow(team: Team) -> int:
     """Take part until the first process ends the run; returns the exit code."""
     interruption.ignore()  # mpiexec tells all processes of Ctrl-C, and the first one ends the others
-    try:
+    with team.ending_together():
         return _follow(team)
-    except BaseException:  # the others would wait for this process for ever
-        traceback.print_exc()
-        team.abort(1)
+    raise AssertionError("this process has ended")
 
 
 def _follow(team: Team) -> int:
@@ -79,20 +87,30 @@ def _follow(team: Team) -> int:
     trainer.continue_from(setup.step)
     if team.next_order() == END:
         return 0
-    trainer.compile()  # the first process has done so before, and what it has compiled is in the cache
+    trainer.compile()  # what the first process has compiled is in the cache
     while (n := team.next_order()) != END:
         with contextlib.suppress(NotFiniteError):  # the first process has found the same, and ends the run
             trainer.advance(n)
     return 0
 
 
-def shared_by(team: Team, batch_size: int, n_shards: int) -> str:
+def shared_by(team: Team, n_shards: int) -> str:
     """How many processes share the batch, and why not all of them."""
-    n = sum(bool(of_rank(n_shards, rank, team.size)) for rank in range(team.size))
+    sizes = [len(of_rank(n_shards, rank, team.size)) for rank in range(team.size)]
+    n = sum(map(bool, sizes))
     if n == team.size:
         return f"{team.size} processes share each batch"
-    why = f"of its {n_shards} parts each has a power of two" if n_shards > 1 else "it has a single part"
-    return f"{n} of {team.size} processes share each batch: {why}; a larger --batch-size helps"
+    parts = "1 part" if n_shards == 1 else f"{n_shards} parts"
+    why = f", and a process takes {sizes[0]} of them, a power of two" if sizes[0] > 1 else ""
+    return (
+        f"only {n} of {team.size} processes have work: a batch has {parts}{why}; "
+        "a larger --batch-size has more parts"
+    )
+
+
+def if_one_is_lost(out: str) -> str:
+    """What to do where a process ends unexpectedly: by then none of them can say it."""
+    return f"if a process is lost, all of them end; to go on from the last checkpoint: {resuming(Path(out))}"
 
 
 def versions(k: ModuleType) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from dataclasses import dataclass
@@ -147,7 +146,7 @@ class Trainer:
             self._steps = build_training(k)
         else:
             self._exchanger = Exchanger(team, k, config, adam, budget)
-            self._steps = self._together(build_shared_training(k))
+            self._steps = self._together(team, build_shared_training(k))
         self._rates = np.zeros(LOG_SLOTS, dtype)
         # last: an array that does not fit has been refused before this memory is written to
         fill(k, placed.param, initial_blocks(initially(self.tensors, config.init), config.seed, dtype))
@@ -158,7 +157,7 @@ class Trainer:
         """Compile the step, or load it from the cache: no step is taken."""
         self._steps(0, self.state)
 
-    def _together(self, steps: tuple[Step, Step, Step]) -> Step:
+    def _together(self, team: Team, steps: tuple[Step, Step, Step]) -> Step:
         """train(n, state) of several processes."""
         exchanger = self._exchanger
         differentiate, add_up, update = steps
@@ -167,14 +166,15 @@ class Trainer:
             if n == 0:
                 for step, of_step in zip(steps, (state, exchanger.state, state), strict=True):
                     step(0, of_step)
-            for _ in range(n):
-                differentiate(1, state)
-                begin = time.perf_counter()
-                exchanger.send()
-                add_up(1, exchanger.state)
-                exchanger.complete(state.a)
-                self.exchange_seconds += time.perf_counter() - begin
-                update(1, state)
+            with team.ending_together():
+                for _ in range(n):
+                    differentiate(1, state)
+                    begin = time.perf_counter()
+                    exchanger.send()
+                    add_up(1, exchanger.state)
+                    exchanger.complete(state.a)
+                    self.exchange_seconds += time.perf_counter() - begin
+                    update(1, state)
 
         return train
 
@@ -194,6 +194,8 @@ class Trainer:
 
     def advance(self, n: int) -> Losses:
         """n more steps, LOG_SLOTS at the most. Raises NotFiniteError: the last finite state is kept."""
+        if self._team is not None and self._team.leads:
+            self._team.order(n)
         done = 0
         losses, norms = [], []
         while done < n:
@@ -212,9 +214,7 @@ class Trainer:
         slots = np.arange(first, first + n) % LOG_SLOTS
         self._rates[slots] = [self.config.learning_rate(step) for step in range(first, first + n)]
         self.k.from_host(self.state.adam.lr, self._rates)
-        together = contextlib.nullcontext() if self._team is None else self._team.steps(n)
-        # the reference would warn of numbers that the check below finds
-        with together, np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # the reference would warn of numbers that the check below finds
             self._steps(n, self.state)
         log: Array = self.k.to_host(self.state.adam.log)[slots]
         if self.k.to_host(self.state.adam.clock)[1]:
@@ -233,7 +233,8 @@ class Trainer:
         arrays += in_order(self.state.a)
         arrays += [(f"the gradient {name!r}", array) for name, array in self.state.g._asdict().items()]
         bad = (where for where, array in arrays if not all_finite(self.k.to_host(array)))
-        where = next(bad, "the sum of the gradients")
+        other = "" if self._team is None else "an array of another process or "
+        where = next(bad, f"{other}the sum of the gradients")
         what = "the loss is not finite" if not math.isfinite(loss) else "the gradient is not finite"
         return f"{what} at step {self.step + 1}: {where} is the first array with a NaN or an infinity"
 

@@ -20,6 +20,7 @@ FAULTS = {
     "signals": 500,
     "races": 50,
     "race_kills": 200,
+    "rank_kills": 50,
     "caches": 50,
     "full_disks": 100,
     "kernels": 100_000,

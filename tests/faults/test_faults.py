@@ -4,6 +4,7 @@ import importlib
 import os
 
 import pytest
+from mpi_processes import NEEDED
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes to do harm to are forks")
 # texts and kernels have theirs beside what they are about; a signal to a cold start takes its time
@@ -14,11 +15,15 @@ SAMPLES = {
     "full_disks": 4,
     "races": 3,
     "race_kills": 2,
+    "rank_kills": 3,
     "signals": 6,
 }
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+MARKS = {"rank_kills": NEEDED}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, ())) for name in SAMPLES])
 def test_nothing_is_lost_and_nothing_is_a_traceback(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # and back
     print(importlib.import_module(f"faults.{name}").run(SAMPLES[name], 1, tmp_path))

@@ -29,3 +29,10 @@ def test_what_is_no_number_of_threads_is_not_the_user_s_word(monkeypatch, said):
 def test_the_user_s_word_counts(monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", "77")
     assert available_cores() == 77
+
+
+def test_processes_of_mpiexec_share_the_cores(monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    monkeypatch.setenv("PMI_SIZE", "2")
+    with pytest.raises(MicrogptError, match=r"^--threads 2: each process of mpiexec has 1 core to give$"):
+        choose_threads(2, WORTH_SHARING, 4)

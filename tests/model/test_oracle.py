@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from support import CPU_BACKENDS, OneShard, make_trainer, relative_error
 
+from microgpt.config import TrainConfig
+from microgpt.model import shards
 from microgpt.model.heads import HEAD_LAYOUTS
 from microgpt.model.parameters import table, views
 from microgpt.recipes import RECIPES
@@ -39,12 +41,14 @@ CASES = {
     "linear-scale-per-layer": {"heads": "ones | 5+16+43", "attention_scale": "linear"},
     "clipped": {"heads": "uniform", "clip": 1.0},
     "overlapping": {"heads": "uniform", "stride": 5},
+    "64-shards": {"heads": "prime", "batch_size": 64, "seq_len": 2},
 }
 
 
 def config_of(case, dtype="float64"):
     options = {"clip": 0.0, "seq_len": 16, "batch_size": 2, "d_ff": 48, "lr": 1e-3, "dtype": dtype}
-    return OneShard(file="no file", **RECIPES["plain"] | options | CASES[case])
+    kind = TrainConfig if case == "64-shards" else OneShard
+    return kind(file="no file", **RECIPES["plain"] | options | CASES[case])
 
 
 def parameters(config):
@@ -112,8 +116,10 @@ def differences(trainer, case):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("backend", ["reference", *CPU_BACKENDS])
-def test_the_model_agrees_with_pytorch(backend, dtype, case):
+def test_the_model_agrees_with_pytorch(backend, dtype, case, monkeypatch):
+    monkeypatch.setattr(shards, "LEAST_ROWS", 1)
     config = config_of(case, dtype)
     trainer = make_trainer(backend, config, TEXT, VOCABULARY, parameters(config))
+    assert trainer.state.sharing.n_shards == (64 if case == "64-shards" else 1)
     errors = differences(trainer, case)
     assert {name: e for name, e in errors.items() if e > TOLERANCE[dtype]} == {}

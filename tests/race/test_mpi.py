@@ -2,35 +2,21 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
+from mpi_processes import NEEDED, SECONDS, mpiexec, processes_of
 from racing import QUICK, begun, found, in_threads, started, until_rows, wait_until
 from typer.testing import CliRunner
 
 from microgpt.cli import app
 from microgpt.race import command
 
-BESIDE_PYTHON = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-MPIEXEC = shutil.which("mpiexec", path=BESIDE_PYTHON)
-pytestmark = [
-    pytest.mark.skipif(find_spec("mpi4py") is None, reason="mpi4py is missing: pip install -e '.[mpi]'"),
-    pytest.mark.skipif(MPIEXEC is None, reason="mpiexec is missing: pip install -e '.[mpi]'"),
-    pytest.mark.skipif(not os.path.exists("/proc"), reason="processes are looked for in /proc"),
-    pytest.mark.usefixtures("signals"),
-]
-SECONDS = 20  # within which everything ends, on a busy machine
+pytestmark = NEEDED
 LONG = {"seeds": 3, "options": {"steps": 20}}
-
-
-def mpiexec(n):
-    return (MPIEXEC, "-n", str(n), *QUICK)
 
 
 def hold_in_threads(directory, monkeypatch):
@@ -42,26 +28,12 @@ def hold_in_threads(directory, monkeypatch):
     return found(directory)
 
 
-def processes_of(directory):
-    """Those that were started with this path: the number of each by its rank."""
-    ranks = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            lines = (process / "environ").read_bytes().split(b"\0")
-        except OSError:  # it has just ended, or is another user's
-            continue
-        if str(directory).encode() in words:
-            values = dict(line.partition(b"=")[::2] for line in lines)
-            if b"PMI_RANK" in values:
-                ranks[int(values[b"PMI_RANK"])] = int(process.name)
-    return ranks
-
-
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_the_results_do_not_depend_on_the_number_of_processes(here, n, monkeypatch):
     begun(here / "mpi", "text.txt")
-    result = subprocess.run([*mpiexec(n), "mpi"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    result = subprocess.run(
+        mpiexec(n, *QUICK, "mpi"), capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("With equal steps, 6 seeds:") == 1
     begun(here / "threads", "text.txt")
@@ -70,7 +42,7 @@ def test_the_results_do_not_depend_on_the_number_of_processes(here, n, monkeypat
 
 def test_ctrl_c_ends_all_processes_with_the_table_so_far(here):
     directory = begun(here / "race", "text.txt", **LONG)
-    with started(directory, command=mpiexec(3)) as process:
+    with started(directory, command=mpiexec(3, *QUICK)) as process:
         until_rows(directory, 3)
         assert sorted(processes_of(directory)) == [0, 1, 2]
         process.send_signal(signal.SIGINT)
@@ -85,7 +57,7 @@ def test_ctrl_c_ends_all_processes_with_the_table_so_far(here):
 def test_a_process_that_is_killed_ends_all_and_the_race_goes_on(here, monkeypatch):
     directory = begun(here / "race", "text.txt", **LONG)
     for rank in (0, 1):
-        with started(directory, command=mpiexec(3)) as process:
+        with started(directory, command=mpiexec(3, *QUICK)) as process:
             until_rows(directory, 3 * (rank + 1))
             os.kill(processes_of(directory)[rank], signal.SIGKILL)
             process.communicate(timeout=SECONDS)
@@ -117,7 +89,7 @@ def test_an_error_ends_what_takes_long(here):
     lengths = {"short": {"steps": 2}, "long": {"steps": 10**9}}
     directory = begun(here / "race", "text.txt", seeds=1, tuning_seeds=0, conditions=lengths)
     (here / "full.py").write_text(FULL)
-    command = [MPIEXEC, "-n", "3", sys.executable, "full.py", "race", directory]
+    command = mpiexec(3, sys.executable, "full.py", "race", directory)
     begin = time.monotonic()
     result = subprocess.run(
         command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60 + SECONDS
@@ -133,8 +105,10 @@ def test_an_error_ends_what_takes_long(here):
 
 def test_what_is_refused_is_said_once(here):
     result = subprocess.run(
-        [*mpiexec(2), "none.txt", "--heads", "1+2+3,2+2+2", "--d-model", "6"], capture_output=True, text=True,
+        mpiexec(2, *QUICK, "none.txt", "--heads", "1+2+3,2+2+2", "--d-model", "6"),
+        capture_output=True,
+        text=True,
         stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == "microgpt: there is no text, plan or race none.txt\n"

@@ -12,7 +12,7 @@ from racing import die, hold, hold_for_ever, is_free, square, threads, wait_unti
 
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.race import workers as module
-from microgpt.race.workers import processes, ranks
+from microgpt.race.workers import processes
 
 unix = pytest.mark.skipif(os.name != "posix", reason="signals and locks of this kind are Unix's")
 SECONDS = 20  # within which processes end, on a busy machine
@@ -180,13 +180,3 @@ def test_how_many_there_may_be(number, kind, message):
 def test_as_many_as_there_are_cores():
     with processes(None) as workers:
         assert workers.number == 2
-
-
-def test_how_many_mpiexec_has_started(monkeypatch):
-    for name in module.RANKS:
-        monkeypatch.delenv(name, raising=False)
-    assert ranks() == 1
-    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
-    assert ranks() == 4
-    monkeypatch.setenv("PMI_SIZE", "words")
-    assert ranks() == 4

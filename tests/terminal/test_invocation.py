@@ -3,10 +3,11 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 
-from microgpt.terminal.invocation import pasteable
+from microgpt.terminal.invocation import pasteable, resuming
 
 
 @pytest.fixture
@@ -42,3 +43,10 @@ def test_by_its_name_only_where_that_finds_it(started):
 def test_as_a_module(started):
     started("somewhere/microgpt/__main__.py", "nowhere")
     assert pasteable("info") == f"{shlex.quote(sys.executable)} -m microgpt info"
+
+
+def test_a_run_of_several_processes_goes_on_in_as_many(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["another program"])
+    assert resuming(Path("my run"), "-") == "microgpt train - --resume 'my run'"
+    monkeypatch.setenv("PMI_SIZE", "3")
+    assert resuming(Path("run")) == "mpiexec -n 3 microgpt train --resume run"
