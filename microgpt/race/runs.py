@@ -185,5 +185,10 @@ def due(race: Sequence[Entry], bits: Bits, seconds: Seconds) -> list[Run]:
 
 def not_known_yet(race: Sequence[Entry], bits: Bits) -> int:
     """How many runs wait until the best rates are known; more, if further rates are needed."""
-    waiting = [entry for entry in race if entry.is_open(bits)]
-    return sum(entry.plan.seeds * (2 if entry.plan.equal_seconds else 1) for entry in waiting)
+    n = 0
+    for entry in race:
+        if entry.is_open(bits):
+            # the first entrant has the same steps in both races
+            twice = entry.plan.equal_seconds and entry.entrant != next(iter(entry.plan.entrants))
+            n += entry.plan.seeds * (2 if twice else 1)
+    return n

@@ -289,15 +289,15 @@ def test_the_estimate_counts_runs_seconds_and_memory(as_json, tmp_path, capsys):
     timings = {"poem": {"uniform": Timing(0.1, 0, 1.0, 2**20), "ones": Timing(0.2, 0, 3.0, 2**21)}}
     estimate(Race(tmp_path, plan, Results(tmp_path), timings, entries(plan)), 2, as_json=as_json)
     out = capsys.readouterr().out
-    # 6 runs each of 3 and 7 s, then 16 each of 5 s in the middle
+    # 6 runs each of 3 and 7 s, then 8 and twice 8 of 5 s in the middle
     if as_json:
         assert json.loads(out) == {
-            "runs": 44, "runs_of_a_further_rate": 2, "seconds": pytest.approx(110), "processes": 2,
+            "runs": 36, "runs_of_a_further_rate": 2, "seconds": pytest.approx(90), "processes": 2,
             "memory": 2**22,
         }  # fmt: skip
         return
     assert out.splitlines() == [
-        "44 runs, and 2 more for each further rate that an entrant needs",
+        "36 runs, and 2 more for each further rate that an entrant needs",
         "about 1:50 min, 2 at a time",
         "about 4.0 MiB of memory for 2 processes",
     ]
