@@ -18,10 +18,9 @@ from pathlib import Path
 from hearing import hear_signals
 from mpi_processes import mpiexec, processes_of
 
-from microgpt.checkpoint.saved import STATE_FILE, load_model, load_state
-
 from faults.children import call, program
 from faults.small import OPTIONS, contents, write_text
+from microgpt.checkpoint.saved import STATE_FILE, load_model, load_state
 
 # the program with a checkpoint after each look
 SAVING = """
