@@ -298,7 +298,7 @@ def test_the_estimate_counts_runs_seconds_and_memory(as_json, tmp_path, capsys):
         return
     assert out.splitlines() == [
         "36 runs, and 2 more for each further rate that an entrant needs",
-        "about 1:50 min, 2 at a time",
+        "about 1:30 min, 2 at a time",
         "about 4.0 MiB of memory for 2 processes",
     ]
 
