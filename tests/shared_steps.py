@@ -1,6 +1,7 @@
 """Training steps of many kinds, alone or in the processes that mpiexec starts; what each one comes to.
 
-`python shared_steps.py DIRECTORY THREADS...` writes, for each number of threads, DIRECTORY/RANK-THREADS.json.
+`python shared_steps.py EVERY DIRECTORY THREADS...` takes every EVERY-th kind, and writes
+DIRECTORY/RANK-THREADS.json for each number of threads.
 """
 
 import hashlib
@@ -25,9 +26,9 @@ def main():
 
     shards.LEAST_ROWS = 1  # a shard for each sequence, up to 64
     ids = np.random.default_rng(1).integers(0, 11, 2000).astype(np.uint8)
-    directory, *numbers = sys.argv[1:]
+    every, directory, *numbers = sys.argv[1:]
     for threads in map(int, numbers):
-        found = {named(kind): come_to(*kind, threads, ids, team) for kind in KINDS}
+        found = {named(kind): come_to(*kind, threads, ids, team) for kind in KINDS[:: int(every)]}
         file = Path(directory) / f"{0 if team is None else team.rank}-{threads}.json"
         file.write_text(json.dumps(found))
 

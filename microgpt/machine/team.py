@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # How often a process that has nothing to do looks for news: without a pause it would keep a core busy.
 LOOK_SECONDS = 0.0005
+# What mpiexec has not passed on of the output by then, it drops when the processes are ended.
+PASSING_ON_SECONDS = 1.0
 END = 0  # the order that ends a process
 
 
@@ -118,9 +120,9 @@ class Team:
         try:
             yield
         except BaseException:
-            traceback.print_exc()
-            sys.stdout.flush()
+            sys.stderr.write(traceback.format_exc())
             sys.stderr.flush()
+            time.sleep(PASSING_ON_SECONDS)
             self._comm.Abort(1)
 
 

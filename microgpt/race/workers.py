@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from microgpt.errors import MicrogptError, UsageError
 from microgpt.machine.cores import available_cores
+from microgpt.machine.team import PASSING_ON_SECONDS
 from microgpt.terminal import interruption
 from microgpt.terminal.mpiexec import n_ranks
 
@@ -23,8 +24,6 @@ T = TypeVar("T")
 # A process that the system ends, as when the memory is used up, is started again; but not for ever.
 MOST_LOSSES = 8
 LOOK_SECONDS = 0.1
-# What mpiexec has not passed on of the output by then, it drops when the processes are ended.
-PASSING_ON_SECONDS = 1.0
 
 
 class _Call(NamedTuple):

@@ -15,13 +15,19 @@ SAMPLES = {
     "full_disks": 4,
     "races": 3,
     "race_kills": 2,
-    "rank_kills": 3,
     "signals": 6,
 }
-MARKS = {"rank_kills": [mark for mark in NEEDED if mark.name == "skipif"]}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, ())) for name in SAMPLES])
+@pytest.mark.parametrize("name", SAMPLES)
 def test_nothing_is_lost_and_nothing_is_a_traceback(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # and back
     print(importlib.import_module(f"faults.{name}").run(SAMPLES[name], 1, tmp_path))
+
+
+class TestProcesses:
+    pytestmark = NEEDED
+
+    def test_the_loss_of_a_process_costs_no_run(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)  # and back
+        print(importlib.import_module("faults.rank_kills").run(3, 1, tmp_path))

@@ -14,10 +14,10 @@ PROGRAM = (sys.executable, "-W", "error", shared_steps.__file__)
 LONGEST = 600  # thousands of messages, on a busy machine
 
 
-def come_to(directory, *command, threads):
-    """What each process has come to, by its rank and its number of threads."""
+def come_to(directory, *command, threads, every=1):
+    """What each process has come to, by its rank and its number of threads, with every `every`-th kind."""
     subprocess.run(
-        [*command, *PROGRAM, directory, *map(str, threads)],
+        [*command, *PROGRAM, str(every), directory, *map(str, threads)],
         env={**os.environ, "NUMBA_NUM_THREADS": str(max(threads))},
         timeout=LONGEST,
         check=True,
@@ -45,11 +45,11 @@ def test_threads_do_not_decide(alone):
 class TestProcesses:
     pytestmark = NEEDED
 
-    @pytest.mark.parametrize("n", [2, 3, 4, 8])
-    def test_processes_do_not_decide(self, alone, tmp_path, n):
-        found = come_to(tmp_path, *mpiexec(n), threads=(1,))
-        assert found == {f"{rank}-1": alone for rank in range(n)}
-
-    def test_nor_do_threads_in_each(self, alone, tmp_path):
-        found = come_to(tmp_path, *mpiexec(2), threads=(2,))
-        assert found == {"0-2": alone, "1-2": alone}
+    # more processes than cores take their time
+    @pytest.mark.parametrize(
+        ("n", "threads", "every"), [(2, 1, 1), (2, 2, 3), (3, 1, 1), (4, 1, 3), (8, 1, 3)]
+    )
+    def test_processes_do_not_decide(self, alone, tmp_path, n, threads, every):
+        found = come_to(tmp_path, *mpiexec(n), threads=(threads,), every=every)
+        some = {name: alone[name] for name in map(shared_steps.named, shared_steps.KINDS[::every])}
+        assert found == {f"{rank}-{threads}": some for rank in range(n)}

@@ -183,7 +183,7 @@ def test_what_exceeds_the_budget_is_refused_before_it_is_allocated():
     finally:
         tracemalloc.stop()
     assert str(caught.value) == (
-        "out of memory budget: 769 MiB for Adam's first moments do not fit, 1.5 GiB of the 2.0 GiB cap are "
+        "out of memory budget: 769 MiB for Adam's first moments do not fit, 1.7 GiB of the 2.0 GiB cap are "
         "held; use a smaller --d-model, --d-ff or --n-layers, or raise --memory-cap"
     )
     # zeroed pages that nobody touches are no memory: only what was granted may show, and is given back
