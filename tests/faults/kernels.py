@@ -68,13 +68,17 @@ def random_case(rng):
     widths = rng.choice(WIDTHS, rng.integers(1, 9 if T < 64 else 4))
     if widths.sum() == 0:
         widths[0] = 1
-    P, S = int(rng.integers(1, 2000)), int(rng.integers(1, 5))
+    P, S = int(rng.integers(1, 2000)), int(rng.integers(1, 20))
+    every = int(rng.integers(1, S + 1))
     V, R = size(130), int(rng.integers(1, 9))
     stride = int(rng.integers(1, T + 1))
     scalars = {
         "stride": stride,
         "start": int(rng.integers(0, T)),
-        "part": int(rng.integers(0, S)),
+        "every": every,
+        "part": int(rng.integers(0, -(-S // every))),
+        "into": int(rng.integers(0, S)),
+        "other": int(rng.integers(0, S)),
         "clip": float(rng.choice([0.0, 0.5, 1e6])),
         "temperature": float(rng.choice([0.0, 0.3, 1.0, 3.0])),
         "top_k": int(rng.choice([0, 1, 3, V])),
@@ -141,7 +145,7 @@ def attempt(seed, number):
     call(kernel, function, values | {name: fence.array for name, fence in fenced.items()})
     call(kernel, getattr(reference, kernel.name), expected)
 
-    given = [v for a in kernel.arguments if a.mode in ("read", "updated", "accumulated")
+    given = [v for a in kernel.arguments if a.mode in ("read", "updated", "accumulated", "consumed")
              and (v := arrays[a.name]).dtype.kind == "f"]  # fmt: skip
     scale = max((float(np.nanmax(np.abs(v), initial=0.0)) for v in given), default=0.0)
     for argument in kernel.arguments:
@@ -152,7 +156,7 @@ def attempt(seed, number):
         assert fenced[name].intact(), f"{name}: written outside of the array"
         if mode == "saved" and part and len(values["out"]) < len(values["qkv"]):
             assert found.tobytes() == arrays[name].tobytes(), f"{name} was changed"
-        if mode in ("scratch", "saved"):
+        if mode in ("scratch", "saved", "consumed"):
             continue
         # OpenBLAS copies its factors, or not, by where they lie
         if backend == "crystal" or not kernel.name.startswith("linear"):
