@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# The gradient of a shard takes six operations a row for each parameter; then it is added, which moves 12 bytes
-# for each. With this many rows, adding should take a few percent of the time.
+# The gradient of a shard takes six operations a row for each parameter; then it is added, which moves 12
+# bytes for each. With this many rows, adding should take a few percent of the time.
 LEAST_ROWS = 512
 # The shards of a small batch that has as many sequences, since even a small machine has as many cores.
 FEW = 4
