@@ -113,7 +113,7 @@ def test_only_seeds_are_compared_for_which_all_runs_are_done(n):
     found = reported(plan, runs=n)
     (finding,) = found.findings
     n_tuning, n_judging = 12, 16
-    assert (found.done, found.left) == (n, n_tuning + n_judging - n + (16 if n < 12 else 0))
+    assert (found.done, found.left) == (n, n_tuning + n_judging - n + (8 if n < 12 else 0))
     pairs = max(0, n - n_tuning) // 2
     judgement = finding.equal_steps
     assert (0 if judgement is None else len(judgement.seeds)) == pairs
