@@ -37,7 +37,7 @@ class System(NamedTuple):
 
 SYSTEMS = {
     "crystal": System(
-        "ours", "crystal", "n steps are one call of compiled code; threads take shards, at most 4 of a batch"
+        "ours", "crystal", "n steps are one call of compiled code; threads take shards, up to 64 of a batch"
     ),
     "openblas": System("ours", "openblas", "the same, linear maps by SciPy's BLAS at one thread a shard"),
     "pytorch": System(

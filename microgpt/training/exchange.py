@@ -33,7 +33,6 @@ class Exchanger:
         self._parts = [high - low for low, high in pairwise(bounds)]
         low, high = bounds[team.rank], bounds[team.rank + 1]
         n = sum(map(bool, own))  # processes that have shards
-        self.n_with_shards = n
         self._sent = self._parts if own[team.rank] else [0] * R
         self._received = [(high - low) if shards else 0 for shards in own]
         self.state = Exchange(
