@@ -33,6 +33,10 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "ngrams": (0, 16),
     "seed": (0, (1 << 63) - 1),
     "threads": (1, 1 << 20),
+    "replicas": (1, 1024),
+    "local_steps": (1, 10**6),
+    "outer_lr": (0.0, 10.0),
+    "outer_momentum": (0.0, 1.0),
 }
 
 

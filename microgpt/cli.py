@@ -220,6 +220,25 @@ def train(
     dtype: Annotated[
         str, typer.Option(help=f"Numbers in {' or '.join(DTYPES)}.", autocompletion=_choices(DTYPES))
     ] = TrainConfig.dtype,
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            help="Train so many replicas of the model side by side, each on its own part of the text.",
+            show_default="with --local-steps: one for each process of mpiexec",
+        ),
+    ] = None,
+    local_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Let replicas take this many steps by themselves before they meet, for slow networks."
+        ),
+    ] = None,
+    outer_lr: Annotated[
+        float, typer.Option(help="Rate of the step that replicas take together when they meet.")
+    ] = TrainConfig.outer_lr,
+    outer_momentum: Annotated[
+        float, typer.Option(help="Momentum of that step.")
+    ] = TrainConfig.outer_momentum,
     threads: Annotated[
         int | None,
         typer.Option(

@@ -13,7 +13,7 @@ from typing import Any
 
 from microgpt_kernels import BACKENDS
 
-from microgpt.bounds import check_bounds, one_of
+from microgpt.bounds import check_bounds, one_of, option_name
 from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.fields import checked
 from microgpt.model.architecture import ACTIVATIONS, ATTENTION_SCALES, DTYPES, INITS, POSITIONS, Architecture
@@ -74,6 +74,10 @@ class TrainConfig:
     ngrams: int = 0  # the order of the n-grams that the network is interpolated with; 0: none
     seed: int = 1337
     dtype: str = "float32"
+    replicas: int | None = None  # of the model, which train by themselves between meetings; None: no replicas
+    local_steps: int | None = None  # of each replica from one meeting to the next
+    outer_lr: float = 0.7  # of the step that replicas take when they meet
+    outer_momentum: float = 0.5
     threads: int | None = None  # None: one for each shard, as far as there are cores; 1 for a small step
     memory_cap: str = "2GiB"
     out: str | None = None  # None: runs/<name of the file>
@@ -106,8 +110,29 @@ class TrainConfig:
             raise MicrogptError("--eval-every needs a text to evaluate on: add --val-fraction 0.1")
         if self.min_lr is not None and self.min_lr > self.rates.lr:
             raise MicrogptError(f"--min-lr {self.min_lr:g} is above --lr {self.rates.lr:g}")
+        self._check_replicas()
         self.memory_cap_bytes  # noqa: B018  (raises if it is not a size)
         self.architecture(1)  # raises if the sizes make no model
+
+    def _check_replicas(self) -> None:
+        if self.local_steps is None and self.replicas is not None:
+            raise MicrogptError(
+                "--replicas needs --local-steps: the steps from one of their meetings to the next"
+            )
+        if self.local_steps is not None and self.replicas is None:
+            raise MicrogptError(
+                "--local-steps needs --replicas: how many train side by side; with mpiexec, one a process"
+            )
+        K = self.steps_at_once
+        for name in ("steps", "eval_every", "sample_every"):
+            value = getattr(self, name)
+            if value is not None and value % K:
+                below, above = value // K * K, -(-value // K) * K
+                ways = f"{below:,} or {above:,}" if below else f"{above:,}"
+                raise MicrogptError(
+                    f"--{option_name(name)} {value:,} is no multiple of --local-steps {K:,}, so that the "
+                    f"replicas do not meet there: take {ways}"
+                )
 
     def architecture(self, vocabulary_size: int) -> Architecture:
         """The architecture of this run's model, for a text with this many distinct characters."""
@@ -180,6 +205,11 @@ class TrainConfig:
         return number_of_shards(self.batch_size, self.seq_len, most)
 
     @property
+    def steps_at_once(self) -> int:
+        """How many steps are taken as one: with replicas, those from one of their meetings to the next."""
+        return self.local_steps or 1
+
+    @property
     def memory_cap_bytes(self) -> int | None:
         """The cap in bytes; None for '0' or 'none'."""
         return parse_size(self.memory_cap)
@@ -203,6 +233,10 @@ BEFORE: dict[str, Any] = {
     "activation": "relu",
     "token_shift": False,
     "attention_scale": "sqrt",
+    "replicas": None,
+    "local_steps": None,
+    "outer_lr": 0.7,
+    "outer_momentum": 0.5,
 }
 # What is in the config.toml of every run. Where it is, and one of those options is not, an older version
 # wrote the file. The versions without `init` also wrote down the rates, which later ones leave open.

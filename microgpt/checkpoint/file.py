@@ -20,9 +20,11 @@ from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import table
 
-FORMAT = 7
+FORMAT = 8
 # by the beginnings of tensors' names
-BUFFERS = {"": "weights", "m.": "first moments", "v.": "second moments"}
+BUFFERS = {"": "weights", "m.": "first moments", "v.": "second moments", "u.": "velocity"}
+# those beginnings, by what the trainer calls the buffers
+PREFIXES = {"param": "", "m": "m.", "v": "v.", "velocity": "u."}
 # by their names in safetensors: of a model's tensors, and of its n-grams
 TYPES = {"F32": "float32", "F64": "float64", "I64": "int64", "I32": "int32"}
 

@@ -4,7 +4,7 @@ Format 1 has another progress, and writes out the options that were left open. B
 have other names. Before format 5 a model does not say its activation, which is relu, nor whether it shifts in
 time, which it does not; format 4 is format 3 with n-grams, whose weight is 1/2. Before format 6 it does not
 say what the scores of a head of width D are multiplied by, which is 1/sqrt(D). Before format 7 the gradients
-of a batch's shards, at most four, were added one after another.
+of a batch's shards, at most four, were added one after another. Before format 8 there were no replicas.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@
                            the highest order, `ngrams.keys` and `ngrams.counts`, and in its metadata their
                            weight at the last evaluation
     optimizer.safetensors  the same again, without the n-grams, and what a run needs to go on: Adam's moments
-                           as `m.<name>` and `v.<name>`, the step, the configuration
+                           as `m.<name>` and `v.<name>`, the step, the configuration; with replicas, also the
+                           velocity of their common step as `u.<name>`
     best.safetensors       like model.safetensors, of the step with the lowest validation loss; its n-grams
                            have the weight that they had at that step
 
@@ -29,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from microgpt.arrays import Array
-from microgpt.checkpoint.file import BUFFERS, Header, StoredTensor, opened, read_header, read_tensors
+from microgpt.checkpoint.file import PREFIXES, Header, StoredTensor, opened, read_header, read_tensors
 from microgpt.checkpoint.old import ADDED_AS_A_TREE, left_open, model_today, progress_of_format_1
 from microgpt.checkpoint.progress import Progress
 from microgpt.checkpoint.stored_ngrams import COUNTS, DTYPES, KEYS, check_order, check_weight, restored
@@ -75,7 +76,7 @@ class SavedModel:
         return self._read_one("")
 
     def read_into(self, k: ModuleType, buffers: Mapping[str, Array]) -> None:
-        """Read the file's weights "", and of a state Adam's moments "m." and "v.", into flat buffers (P,).
+        """Read the file's weights "", and of a state "m.", "v." and what else it has, into flat buffers (P,).
 
         Raises MicrogptError where the file is no longer what it was: then the buffers may hold anything.
         """
@@ -111,6 +112,11 @@ class SavedState(SavedModel):
         if self.config.architecture(self.architecture.vocabulary_size) != self.architecture:
             raise MicrogptError("its model is not the one that its training options describe")
         check_step(self.step)
+
+    @property
+    def buffers(self) -> list[str]:
+        """What a trainer calls the flat buffers (P,) that the file holds, in the order of `save_state`."""
+        return [name for name in PREFIXES if name != "velocity" or self.config.local_steps]
 
     @property
     def m(self) -> Array:
@@ -190,7 +196,7 @@ def _parse(header: Header, path: Path) -> SavedModel:
     architecture = build(Architecture, model, "its model")
     is_state = parts["training"] is not None
     weight = _weight_of_ngrams(description, architecture.vocabulary_size, is_state=is_state)
-    prefixes = [*BUFFERS] if is_state else [""]
+    prefixes = _prefixes(parts["training"]) if is_state else [""]
     with_ngrams = NGRAMS in description and not is_state
     _check_tensors(header.tensors, architecture, prefixes, with_ngrams=with_ngrams)
     fields: dict[str, Any] = {
@@ -218,6 +224,13 @@ def _parse(header: Header, path: Path) -> SavedModel:
         made = build(Progress, progress, "its progress")
     as_a_tree = description["format"] >= ADDED_AS_A_TREE
     return SavedState(**fields, config=config, step=step, progress=made, added_as_a_tree=as_a_tree)
+
+
+def _prefixes(training: dict[str, Any] | None) -> list[str]:
+    """Of the tensors of a state."""
+    options = (training or {}).get("options")
+    with_replicas = isinstance(options, dict) and options.get("local_steps") is not None
+    return [prefix for name, prefix in PREFIXES.items() if name != "velocity" or with_replicas]
 
 
 def _weight_of_ngrams(description: Mapping[str, Any], V: int, *, is_state: bool) -> float:

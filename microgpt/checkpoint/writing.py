@@ -28,12 +28,17 @@ def save_model(path: Path, model: SavedModel, param: Array) -> None:
     _save(path, model, {"": param})
 
 
-def save_state(directory: Path, state: SavedState, param: Array, m: Array, v: Array) -> None:
-    """Write optimizer.safetensors and model.safetensors. Raises MicrogptError like `save_model`."""
+def save_state(
+    directory: Path, state: SavedState, param: Array, m: Array, v: Array, velocity: Array | None = None
+) -> None:
+    """Write optimizer.safetensors and model.safetensors. Raises MicrogptError like `save_model`.
+
+    param, m, v, velocity  (P,), on the host; only a run with replicas has a velocity
+    """
     # The state holds the weights too, so it never depends on model.safetensors. A crash between the two
     # renames leaves a model that is newer than the state; the run resumes from the state,
     # and computes that model again.
-    buffers = {"": param, "m.": m, "v.": v}
+    buffers = {"": param, "m.": m, "v.": v} | ({} if velocity is None else {"u.": velocity})
     check_buffers(state.architecture, buffers)
     model = SavedModel(
         architecture=state.architecture,

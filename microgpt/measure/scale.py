@@ -339,7 +339,7 @@ def table(speeds: list[Speed]) -> Iterator[str]:
 def sentence(t: Turning) -> str:
     """The result of one search."""
     more, fewer = Rung(t.processes, t.threads), Rung(t.fewer_processes, t.fewer_threads)
-    if t.helps_from is None:
+    if t.speedup is None or t.helps_from is None:
         found = f"none up to {t.largest:,}"
     else:
         found = f"{t.helps_from:,} ({t.speedup:.2f} times as fast)"

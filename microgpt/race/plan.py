@@ -28,6 +28,9 @@ DECIDED_HERE = {
     "eval_every": "a race judges at the end of a run",
     "sample_every": "a race takes no samples",
     "weights": "runs of a race begin with random weights",
+    **dict.fromkeys(
+        ("replicas", "local_steps", "outer_lr", "outer_momentum"), "each run of a race trains a single model"
+    ),
 }
 HELD_OUT = 0.1  # of the text, where nothing else is said
 MOST_SEEDS = 100_000

@@ -24,7 +24,7 @@ from microgpt.training.resuming import from_weights
 
 CHECKPOINT_SECONDS = 60.0
 
-# The optimizer's flat buffers (P,) by name, `param`, `m` and `v`, on the host.
+# The optimizer's flat buffers (P,) by the names in `SavedState.buffers`, on the host.
 Host = Callable[[str], Array]
 
 
@@ -114,7 +114,7 @@ class FileOutput:
 
     def save(self, state: SavedState, host: Host) -> None:
         """Write the checkpoint: at any instant the old one or the new one is there, whole."""
-        save_state(self._here(), state, *map(host, ("param", "m", "v")))
+        save_state(self._here(), state, *map(host, state.buffers))
 
     def save_if_due(self, state: SavedState, host: Host) -> None:
         if time.monotonic() - self._saved_at <= CHECKPOINT_SECONDS:

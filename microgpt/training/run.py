@@ -12,6 +12,7 @@ from typing import Any
 
 from microgpt import __version__
 from microgpt.arrays import IdArray
+from microgpt.checkpoint.file import PREFIXES
 from microgpt.checkpoint.progress import BEGINNING
 from microgpt.checkpoint.saved import SavedModel, SavedState
 from microgpt.config import TrainConfig
@@ -31,10 +32,11 @@ from microgpt.text.walk import split
 from microgpt.training.directory import claim
 from microgpt.training.logs import SAMPLE_LENGTH
 from microgpt.training.output import Output, files
+from microgpt.training.replicas import trainer_for
 from microgpt.training.reporter import Mixture, Reporter, Result, Summary
 from microgpt.training.resuming import check_resumable, other_additions
 from microgpt.training.together import COMPILED, check_shareable, if_one_is_lost, lead, shared_by
-from microgpt.training.trainer import LOG_SLOTS, Trainer
+from microgpt.training.trainer import LOG_SLOTS
 from microgpt.training.warm_start import starting_weights
 from microgpt.use.evaluate import Evaluator, FittedScore, Progress, Score
 from microgpt.use.generate import Generator, Sampling, encode_prompt
@@ -76,7 +78,7 @@ def train(
     """
     k = load_backend(config.backend, reporter)
     if team is not None:
-        check_shareable(k, config)
+        check_shareable(team, k, config)
     budget = Budget(config.memory_cap_bytes)
     if text is None:
         source = Path(config.file) if content is None else content
@@ -107,7 +109,7 @@ def train(
         compiled(reporter, run.trainer.compile)
         if team is not None:
             team.order(COMPILED)
-            reporter.note(shared_by(team, config.n_shards(k.max_shards())))
+            reporter.note(shared_by(team, config, config.n_shards(k.max_shards())))
             if output.out is not None:
                 reporter.note(if_one_is_lost(output.out))
         return run.go(output)
@@ -160,7 +162,7 @@ class Run:
         self.train_ids, self.val_ids = split(text.ids, config.val_fraction)
         ngrams = _counted(self.train_ids, len(text.vocabulary), config.ngrams, placed.budget)
         self.placed = placed = dataclasses.replace(placed, ngrams=ngrams)
-        self.trainer = Trainer(placed, config, self.train_ids, team)
+        self.trainer = trainer_for(placed, config, self.train_ids, team)
         self.evaluator = Evaluator(placed, self.val_ids, self.train_ids) if config.val_fraction > 0 else None
         self.generator = Generator(placed)
         self.progress = BEGINNING
@@ -175,8 +177,8 @@ class Run:
 
     def restore(self, saved: SavedState) -> None:
         """Go on exactly where the saved run was."""
-        adam = self.trainer.state.adam
-        saved.read_into(self.placed.k, {"": adam.param, "m.": adam.m, "v.": adam.v})
+        buffers = {PREFIXES[name]: buffer for name, buffer in self.trainer.buffers.items()}
+        saved.read_into(self.placed.k, buffers)
         self.trainer.continue_from(saved.step)
         self.progress, self.ngram_weight = saved.progress, saved.ngram_weight
 
@@ -191,7 +193,7 @@ class Run:
             heads=format_layout(self.placed.architecture.heads),
             backend=self.config.backend,
             threads=threads,
-            shards=self.trainer.state.sharing.n_shards,
+            shards=self.trainer.n_shards,
             memory=self.placed.budget.held,
             out=out,
             steps=self.config.steps,
@@ -236,11 +238,12 @@ class Run:
         for every in (self._report_every, config.eval_every, config.sample_every):
             if every is not None:
                 n = min(n, every - step % every)
-        return n
+        return max(n - n % config.steps_at_once, config.steps_at_once)
 
     @property
     def _report_every(self) -> int:
-        return max(1, self.config.steps // 100)
+        K = self.config.steps_at_once
+        return max(K, self.config.steps // 100 // K * K)
 
     def _advance(self, n: int) -> None:
         """Take n steps."""

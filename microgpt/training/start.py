@@ -73,7 +73,7 @@ def start(
         )
     if "file" not in options:
         raise UsageError("which text? microgpt train FILE")
-    options = {**others, **options}
+    options = {**others, **_with_replicas(options, team)}
     config = _checked(options if minutes is None else _without_chosen(options))
     from microgpt.training import run
 
@@ -88,11 +88,22 @@ def _check_minutes(minutes: float, options: Mapping[str, Any], resume: Path | No
         raise UsageError(f"--minutes must be more than 0 and below {MOST_MINUTES:,}, not {minutes:g}")
     if "steps" in options:
         raise UsageError("--minutes chooses the steps: give one of --minutes and --steps")
+    if "local_steps" in options:
+        raise UsageError(
+            "--minutes measures a single process that trains one model: with --local-steps, give --steps"
+        )
     if resume is not None:
         raise UsageError(
             "--resume goes on with the steps that the run has: leave --minutes away, or begin a new run with "
             f"its weights: microgpt train FILE --from {shown_path(resume)} --minutes {minutes:g}"
         )
+
+
+def _with_replicas(options: Mapping[str, Any], team: Team | None) -> Mapping[str, Any]:
+    """One replica for each process, where local steps are wanted and nothing else is said."""
+    if team is None or "local_steps" not in options or "replicas" in options:
+        return options
+    return {**options, "replicas": team.size}
 
 
 def _without_chosen(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,6 +191,7 @@ def _begin_with_weights(
         f"beginning with {shown_path(weights.path)}, the weights of step {weights.notes.get('step')}"
     )
     before = {**others, **options_of(weights)}
+    options = _with_replicas(options, team)
     config = _checked(options, before, "the sizes are those of the weights")
     if minutes is not None:
         check_alike(weights.architecture, config.architecture(weights.architecture.vocabulary_size))

@@ -24,10 +24,9 @@ from microgpt.text.opening import IN_MEMORY, STANDARD_INPUT, text_name
 from microgpt.text.reading import Text, encode_file
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.text.walk import split
+from microgpt.training.replicas import Replicas, trainer_for
 from microgpt.training.trainer import Trainer
 
-# What the first process holds of a run, and the others get from it: parameters and Adam's moments.
-BUFFERS = ("param", "m", "v")
 COMPILED = -1  # the first order, unless it is END: the first process has compiled the step
 
 
@@ -42,7 +41,7 @@ class Setup:
     step: int
 
 
-def lead(team: Team, trainer: Trainer, config: TrainConfig, text: Text) -> None:
+def lead(team: Team, trainer: Trainer | Replicas, config: TrainConfig, text: Text) -> None:
     """Let the other processes begin with what the trainer of this one holds.
 
     Raises MicrogptError, on all of them, where one has another text or other versions, or too little memory.
@@ -50,11 +49,11 @@ def lead(team: Team, trainer: Trainer, config: TrainConfig, text: Text) -> None:
     versions_here = versions(trainer.k)
     team.tell(Setup(config, text.vocabulary.characters, text.sha256, versions_here, trainer.step))
     team.agree(None)
-    for name in BUFFERS:
+    for name in trainer.buffers:
         team.share(trainer.host(name))
 
 
-def check_shareable(k: ModuleType, config: TrainConfig) -> None:
+def check_shareable(team: Team, k: ModuleType, config: TrainConfig) -> None:
     """Raises MicrogptError for a run that several processes cannot share."""
     if Path(config.file) in (STANDARD_INPUT, IN_MEMORY):
         raise MicrogptError(
@@ -63,6 +62,10 @@ def check_shareable(k: ModuleType, config: TrainConfig) -> None:
     if k.max_shards() == 1:
         raise MicrogptError(
             f"--backend {config.backend} computes a batch in one piece: start it without mpiexec"
+        )
+    if config.replicas is not None and config.replicas < team.size:
+        raise MicrogptError(
+            f"mpiexec has started {team.size} processes for {config.replicas} replicas: start at most as many"
         )
 
 
@@ -82,7 +85,7 @@ def _follow(team: Team) -> int:
         trainer = _prepared(team, setup)
     except MicrogptError:
         return 1  # the first process says why
-    for name in BUFFERS:
+    for name in trainer.buffers:
         team.share(trainer.host(name))
     trainer.continue_from(setup.step)
     if team.next_order() == END:
@@ -94,8 +97,11 @@ def _follow(team: Team) -> int:
     return 0
 
 
-def shared_by(team: Team, n_shards: int) -> str:
-    """How many processes share the batch, and why not all of them."""
+def shared_by(team: Team, config: TrainConfig, n_shards: int) -> str:
+    """What the processes share, and why not all of them have a part of it."""
+    if config.replicas is not None:
+        meeting = f"which meet every {config.local_steps:,} steps"
+        return f"{team.size} processes share {config.replicas} replicas, {meeting}"
     sizes = [len(of_rank(n_shards, rank, team.size)) for rank in range(team.size)]
     n = sum(map(bool, sizes))
     if n == team.size:
@@ -119,7 +125,7 @@ def versions(k: ModuleType) -> str:
     return f"microgpt {__version__}, NumPy {np.__version__}, {backend}"
 
 
-def _prepared(team: Team, setup: Setup) -> Trainer:
+def _prepared(team: Team, setup: Setup) -> Trainer | Replicas:
     """The trainer of this process, once all agree. Raises MicrogptError."""
     problem, trainer = None, None
     try:
@@ -131,7 +137,7 @@ def _prepared(team: Team, setup: Setup) -> Trainer:
     return trainer
 
 
-def _trainer(team: Team, setup: Setup) -> Trainer:
+def _trainer(team: Team, setup: Setup) -> Trainer | Replicas:
     config = setup.config
     k = load_backend(config.backend)
     if (here := versions(k)) != setup.versions:
@@ -141,6 +147,6 @@ def _trainer(team: Team, setup: Setup) -> Trainer:
     if text.sha256 != setup.sha256:
         raise MicrogptError(f"it reads another text in {text_name(config.file)}")
     ids, _ = split(text.ids, config.val_fraction)
-    trainer = Trainer(place(k, config.architecture(len(text.vocabulary)), budget), config, ids, team)
+    trainer = trainer_for(place(k, config.architecture(len(text.vocabulary)), budget), config, ids, team)
     k.set_threads(trainer.n_threads)
     return trainer

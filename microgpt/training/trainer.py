@@ -179,6 +179,17 @@ class Trainer:
         return train
 
     @property
+    def buffers(self) -> dict[str, Array]:
+        """What a checkpoint holds of this trainer, by name: flat buffers (P,) on the backend."""
+        adam = self.state.adam
+        return {"param": adam.param, "m": adam.m, "v": adam.v}
+
+    @property
+    def n_shards(self) -> int:
+        """How many shards a batch has."""
+        return self.state.sharing.n_shards
+
+    @property
     def step(self) -> int:
         """How many steps are done."""
         return int(self.k.to_host(self.state.adam.clock)[0])
@@ -239,8 +250,8 @@ class Trainer:
         return f"{what} at step {self.step + 1}: {where} is the first array with a NaN or an infinity"
 
     def host(self, name: str) -> Array:
-        """The optimizer's buffer of this name, param, m or v, on the host: on a CPU, the buffer itself."""
-        values: Array = self.k.to_host(getattr(self.state.adam, name))
+        """The buffer of this name on the host: on a CPU, the buffer itself."""
+        values: Array = self.k.to_host(self.buffers[name])
         return values
 
     def continue_from(self, step: int) -> None:

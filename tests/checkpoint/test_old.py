@@ -267,7 +267,7 @@ def description_of(path):
 @pytest.mark.parametrize("backend", ["reference", "crystal"])
 def test_a_run_of_formats_3_and_4_stays_as_it_was(runs, backend):
     """New runs square relu, and shift in time."""
-    assert (FORMAT, TrainConfig.activation, TrainConfig.token_shift) == (7, "relu2", True)
+    assert (FORMAT, TrainConfig.activation, TrainConfig.token_shift) == (8, "relu2", True)
     old = [description_of(runs / "relu" / name) for name in (STATE_FILE, MODEL_FILE)]
     assert [each["format"] for each in old] == [3, 4]
     assert not any(name in each["model"] for each in old for name in LATER_NAMES)

@@ -108,7 +108,7 @@ def test_what_is_not_there_is_named(tmp_path):
 
 TOK = np.zeros((len(VOCABULARY), 6), np.float32)
 FORGED = [
-    ("it has format 8; this version of microgpt reads 1 to 7", set_key("format", 8)),
+    ("it has format 9; this version of microgpt reads 1 to 8", set_key("format", 9)),
     ("it has format 2.5; ", set_key("format", 2.5)),
     ("it has format None; ", without_key("format")),
     ("the tensor 'tok' is missing", without_tensor("tok")),

@@ -25,7 +25,7 @@ from microgpt.text.reading import read_text
 from microgpt.text.walk import split
 from microgpt.training import run
 from microgpt.training.reporter import Mixture
-from microgpt.training.trainer import threads_for
+from microgpt.training.trainer import Trainer, threads_for
 from microgpt.use.evaluate import Evaluator
 from microgpt.use.generate import Generator
 
@@ -175,7 +175,7 @@ def test_a_run_that_is_done_and_one_that_never_began(file, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path, monkeypatch):
-    def poison(self, n, advance=run.Trainer.advance):
+    def poison(self, n, advance=Trainer.advance):
         losses = advance(self, n)
         if self.step >= 5:
             self.state.g.up_w[0] = np.nan  # as if the next step had found it
@@ -186,7 +186,7 @@ def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path
         state.adam.log[state.adam.clock[0]] = np.nan
         state.adam.clock[1] = 1
 
-    monkeypatch.setattr(run.Trainer, "advance", poison)
+    monkeypatch.setattr(Trainer, "advance", poison)
     with pytest.raises(NotFiniteError) as caught:
         run.train(TrainConfig(file=file, steps=150, out="nan", **OPTIONS), Silent())
     step = load_model(tmp_path / "nan").notes["step"]
@@ -205,11 +205,11 @@ def test_weights_that_are_not_finite_replace_no_checkpoint(file, tmp_path, monke
     run.train(config, Silent(20))
     before = (tmp_path / "nan" / "model.safetensors").read_bytes()
 
-    def poison(self, n, advance=run.Trainer.advance):
+    def poison(self, n, advance=Trainer.advance):
         self.placed.param[7] = np.inf
         return advance(self, n)
 
-    monkeypatch.setattr(run.Trainer, "advance", poison)
+    monkeypatch.setattr(Trainer, "advance", poison)
     with pytest.raises(NotFiniteError, match=r"the parameter 'tok' is the first .* are not saved") as caught:
         resume(config, Silent(), tmp_path / "nan")
     assert caught.value.exit_code == 3

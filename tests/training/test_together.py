@@ -83,6 +83,33 @@ def test_a_run_goes_on_in_any_number_of_processes(here):
     assert_same(here / "run", here / "whole")
 
 
+REPLICAS = (*TINY[:-1], "6", "--local-steps", "3")
+
+
+def test_replicas_are_the_same_however_they_are_spread(here):
+    """Three processes have four replicas, which a single process has too; and a run moves between them."""
+    three = train(3, *REPLICAS, "--replicas", 4, "--steps", 24, "--out", "of-3")
+    assert "3 processes share 4 replicas, which meet every 3 steps" in three.stderr
+    train(1, *REPLICAS, "--replicas", 4, "--steps", 24, "--out", "of-1")
+    assert_same(here / "of-1", here / "of-3")
+    train(2, *REPLICAS, "--replicas", 4, "--steps", 12, "--out", "moved")
+    train(1, "--resume", "moved", "--steps", 18)
+    train(4, "--resume", "moved", "--steps", 24)
+    for name in ("param", "m", "v"):
+        assert np.array_equal(*(getattr(load_state(here / run), name) for run in ("of-1", "moved"))), name
+
+
+def test_each_process_has_a_replica_unless_their_number_is_given(here):
+    train(2, *REPLICAS, "--steps", 6, "--out", "run")
+    assert load_state(here / "run").config.replicas == 2
+    result = train(3, "--resume", "run", "--steps", 9, code=1)
+    said = "microgpt: mpiexec has started 3 processes for 2 replicas: start at most as many"
+    assert sentences(result) == [said]
+    result = train(2, *REPLICAS, "--lr", "1e5", "--steps", 60, code=3)
+    (line,) = sentences(result)
+    assert re.match(r"microgpt: replica [12]: the (loss|gradient) is not finite at step \d+: ", line)
+
+
 ELSEWHERE = """
 import os
 from microgpt.__main__ import main
