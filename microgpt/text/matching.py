@@ -111,8 +111,8 @@ def build(pattern: IdArray) -> Automaton:
     n, C = len(pattern), len(symbols) + 1
     if 2 * n * C * 8 > TABLE_BYTES:
         raise MicrogptError(
-            f"{n:,} characters, {C - 1:,} of them different, are too many to be looked up at once: at most "
-            f"{TABLE_BYTES // (16 * C):,} can be"
+            f"{n:,} characters with {C - 1:,} different ones among them are too many to be compared at once: "
+            f"at most {TABLE_BYTES // (16 * C):,} can be; compare a part of them"
         )
     # no step leads to state 0 but for want of another: 0 stands for a step that is not there
     step = np.zeros((2 * n, C), np.int32)

@@ -64,6 +64,11 @@ class Novelty:
             copied[copy.begin : copy.end] = True
         return copied
 
+    def spans(self, longer_than: int = LONGER_THAN) -> list[tuple[int, int]]:
+        """Where these characters begin and end, to underline them: two spans neither overlap nor touch."""
+        edges = np.flatnonzero(np.diff(self.copied(longer_than), prepend=False, append=False))
+        return [(begin, end) for begin, end in edges.reshape(-1, 2).tolist()]
+
     def share(self, longer_than: int = LONGER_THAN) -> float:
         """The share of the characters that are in such copies; 0 of none."""
         return float(self.copied(longer_than).mean()) if len(self.lengths) else 0.0
@@ -152,7 +157,7 @@ def sentences(found: Novelty, generated: str, text: Learned, name: str = "the te
 
 
 def figures(found: Novelty, text: Learned) -> dict[str, Any]:
-    """The novelty as JSON, for other programs and for pages that underline copies.
+    """The novelty as JSON, for other programs and for pages that underline copies; places count characters.
 
     "text", "text_characters"  what was compared with, and how long it is
     "weights"                  that the run began with, or null; what those were trained on is not looked at
@@ -161,6 +166,7 @@ def figures(found: Novelty, text: Learned) -> dict[str, Any]:
     "copies"                   of each its "begin" and "end" in the generated text, and where it first stands
                                in the other: "offset", from 0, and "line", from 1
     "longest"                  the same of the longest copy, however short it is; or null
+    "spans"                    [begin, end] of each stretch of copies, to be underlined
     "lengths"                  of the longest piece that ends with each character
     """
     longest, copies = found.longest, found.copies()
@@ -176,6 +182,7 @@ def figures(found: Novelty, text: Learned) -> dict[str, Any]:
         "longer_than": LONGER_THAN,
         "share": found.share(),
         "longest": None if longest is None else rows[0],
+        "spans": found.spans(),
         "copies": rows[len(known) - len(copies) :],
         "lengths": found.lengths.tolist(),
     }

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -36,6 +37,8 @@ def test_copies_are_the_common_pieces_without_a_longer_one_around_them(generated
     assert result.copies(longer_than) == [Copy(b, e, text.find(generated[b:e])) for b, e in outer]
     copied = [any(b <= i < e for b, e in outer) for i in range(n)]
     assert result.copied(longer_than).tolist() == copied
+    marks = "".join("^" if mark else " " for mark in copied)
+    assert result.spans(longer_than) == [match.span() for match in re.finditer(r"\^+", marks)]
     assert result.share(longer_than) == pytest.approx(sum(copied) / max(n, 1))
     if longer_than == 0:
         length = max((e - b for b, e in outer), default=0)
@@ -65,14 +68,14 @@ def test_figures_and_sentences():
     result = found(generated, text)
     copy = {"begin": 2, "end": 23, "offset": 2, "line": 2}
     shown = figures(result, learned_from(text))
-    assert json.loads(json.dumps(shown)) == shown
-    assert shown == {
+    assert json.loads(json.dumps(shown)) == {
         "text": "own.txt",
         "text_characters": 23,
         "weights": None,
         "longer_than": 20,
         "share": 21 / 27,
         "longest": copy,
+        "spans": [[2, 23]],
         "copies": [copy],
         "lengths": [0, 0, *range(1, 22), 0, 0, 1, 2],
     }
