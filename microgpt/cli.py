@@ -362,7 +362,7 @@ def generate(
         raise UsageError("--prompt and --prompt-file: give one of them")
     if text is not None and not novelty:
         raise UsageError("--text says where the text for --novelty lies: add --novelty")
-    if text == Path("-") and prompt == "-":
+    if text == Path("-") and (prompt == "-" or prompt_file == Path("-")):
         raise UsageError("--text - and --prompt -: only one of them can be standard input")
     commands.generate(
         run, prompt, prompt_file, length, num_samples, stop, novelty=novelty, text=text, last=last,

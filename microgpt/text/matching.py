@@ -2,13 +2,14 @@
 long text has too.
 
 The short text, the pattern, becomes its suffix automaton (Blumer et al. 1985, "The smallest automaton
-recognizing the subwords of a text"). A state of it stands for all pieces of the pattern that end at the same
-places; each of them is the end of the next longer one. The link of a state leads to the longest piece that
-is the end of all of them and also ends elsewhere. The long text then walks through the automaton: at each of
-its characters, the state and a length tell the longest piece of the pattern that ends there (Chang and Lawler
-1994, "Sublinear approximate string matching and biological applications"). So the long text is read once.
+recognizing the subwords of a text"). One state stands for all pieces of the pattern that end at the same
+places; of any two of them, the shorter is a suffix of the longer. Their suffixes that also end elsewhere
+belong to other states, and the suffix link leads to the one with the longest of these. The long text walks
+through the automaton once: at each of its characters, a state and a length say what is the longest piece of
+the pattern that ends there (Chang and Lawler 1994, "Sublinear approximate string matching and biological
+applications").
 
-Where a state cannot go on with a character, its links lead to one that can. Here they are followed in
+Where a state cannot go on with a character, its suffix links lead to one that can. Here they are followed in
 advance, for every state and character: then a step is one look into a table, and NumPy takes it at thousands
 of places of the text at once. Each of these walks through a lane, a stretch of the text, and on beyond its
 end until no piece is left that began in the lane.
@@ -52,10 +53,10 @@ class Automaton(NamedTuple):
     """The suffix automaton of a pattern of n characters, with S <= 2n states; state 0 is that of no piece.
 
     columns  (id + 2,)  of each id up to the highest of the pattern; 0 for those that it lacks
-    step     (S, C)     the state after one more character, that of a column; by the links, if need be
+    step     (S, C)     the state after one more character, by its column; by suffix links, if need be
     reach    (S, C)     the most characters that a piece can have after this step; 0 if not even the new one
     longest  (S,)       the length of the longest piece of each state
-    link     (S,)       its link; of state 0 itself
+    link     (S,)       the suffix link of each state; that of state 0 leads to itself
     ends     (n,)       the state of everything up to each character
     """
 
@@ -68,11 +69,12 @@ class Automaton(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What has been found of each state, where that was the state of the longest piece that ends at a place.
+    """What the text has of each state. Each place of the text counts for one state only: that of the longest
+    piece that ends there.
 
-    length  (S,)  the length of the longest piece that was found of it; 0 for none
-    place   (S,)  the first place at which that one ends: that of the next character
-    first   (S,)  the first place at which any piece of it ends; beyond the text for none
+    length  (S,)  of the longest piece of the state that was found; 0 for none
+    place   (S,)  where that piece first ends: the place of the character after it
+    first   (S,)  where any piece of the state first ends; beyond the text for none
     """
 
     length: npt.NDArray[np.int32]
@@ -83,9 +85,10 @@ class Found(NamedTuple):
 def matching_statistics(pattern: IdArray, text: IdArray, progress: Progress | None = None) -> Matches:
     """The matches of each character of a pattern, ids (n,), in a text, ids (N,); ids are at least 0.
 
-    With C different characters in the pattern it takes O(nC + N) time, or O(nC + nN) where nearly all of the
-    text repeats the pattern, and beside the two texts 16(C + 1) bytes for each character of the pattern and
-    about 100 MB. Raises MicrogptError where the former exceed TABLE_BYTES.
+    With C different characters in the pattern it takes O(nC + N) time, or O(nC + N + nN / LONGEST_LANE) if
+    nearly all of the text is one piece of the pattern over and over. Beside the two texts it takes about
+    50 MB, and 16(C + 1) bytes for each character of the pattern. Raises MicrogptError where the latter exceed
+    TABLE_BYTES.
     """
     if not len(pattern):
         return Matches(np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -128,7 +131,7 @@ def build(pattern: IdArray) -> Automaton:
         if at >= 0:
             there = int(step[at, c])
             if longest[there] > longest[at] + 1:
-                # the shorter pieces of that state end here as well, the longer ones do not: they part
+                # its shorter pieces end here as well, and its longer ones do not: it becomes two states
                 shorter = len(longest)
                 longest.append(longest[at] + 1)
                 link.append(link[there])
@@ -187,7 +190,7 @@ def _walk(
             yield state[new], length[new], ends[new] + j
     beyond = 0
     while True:
-        # of a piece that is longer than what lies beyond, the first character is in the lane
+        # a piece with more characters than the walk has gone beyond began in the lane
         going = np.flatnonzero((length > beyond) & (ends + beyond < len(text)))
         if not len(going):
             return
@@ -217,7 +220,7 @@ def _of_each_character(a: Automaton, found: Found) -> Matches:
     length, place, first = (array.tolist() for array in found)
     by_length = np.argsort(a.longest, kind="stable")[1:].tolist()
     for state in reversed(by_length):
-        # where a piece of a state ends, all pieces of its link end as well
+        # where a piece ends, all of its suffixes end as well
         if length[state]:
             other = link[state]
             whole = length[other] == longest[other]

@@ -119,5 +119,5 @@ def test_a_pattern_whose_tables_would_be_too_large_is_refused(monkeypatch):
     monkeypatch.setattr(matching, "TABLE_BYTES", 16 * 4 * 100)
     pattern = np.arange(101) % 3
     assert matching_statistics(pattern[:100], pattern).lengths[-1] == 100
-    with pytest.raises(MicrogptError, match="^101 characters with 3 different ones .* at most 100 can be; "):
+    with pytest.raises(MicrogptError, match=r"^101 characters with 3 different ones .* at most 100 can be"):
         matching_statistics(pattern, pattern)
