@@ -94,6 +94,7 @@ scaling:
     {{bin}}/microgpt bench --scale --seq-len 64 --batch-size 12 --d-model 128 --n-layers 4 --d-ff 512 --heads 4x32
     {{bin}}/mpiexec -n 2 {{bin}}/microgpt bench --scale
     {{bin}}/python -m benchmarks.scaling
+    {{bin}}/mpiexec -n 2 {{bin}}/python -m benchmarks.delays
 
 # whether this checkout computes what COMMIT did, bit for bit; `--only resumed` for some of the runs
 same-results commit *arguments:

@@ -29,6 +29,7 @@ from microgpt.measure import roofline
 from microgpt.measure.roofline import Call
 from microgpt.model.shards import FEW, number_of_shards, of_rank, sharing
 from microgpt.model.steps import build_shared_training
+from microgpt.training.replicas import AVERAGED
 from microgpt.training.trainer import Trainer
 
 # Each model with the batches of the tables. The last one of each has 64 shards, the most that there are.
@@ -116,12 +117,12 @@ def predict(
 ) -> Prediction:
     """A step of a batch of `n_shards` shards on machines with `cores` cores each.
 
-    K  steps between sums. With 1 all machines share each batch. With more each takes K steps on batches of
-       its own, then they take the mean of their parameters: K steps learn from K batches on each machine.
+    K  steps between exchanges. With 1 all machines share each batch. With more each takes K steps on batches
+       of its own, then they take the means of parameters and moments: K steps learn from K batches on each.
     """
     single = computing(parts, n_shards, range(n_shards), 1) + updating(parts, n_shards, 1)
     if K > 1:
-        exchange = exchanging(parts, machines, network) / K if network else 0.0
+        exchange = len(AVERAGED) * exchanging(parts, machines, network) / K if network else 0.0
         seconds = (
             computing(parts, n_shards, range(n_shards), cores) + updating(parts, n_shards, cores) + exchange
         )
