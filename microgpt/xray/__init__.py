@@ -1,0 +1,1 @@
+"""The X-ray: what every head of a trained model does, in numbers, each measure in a file of its own."""
