@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from microgpt.arrays import Array, IdArray
@@ -10,15 +12,15 @@ from microgpt.xray.head import Head, sum_by_head
 from microgpt.xray.reading import Reading
 
 
-def part_names(heads: list[Head], p: Parameters) -> list[str]:
-    """The parts in the order of the stream: embedding, positions where they are learned, heads, MLPs, bias."""
+def part_names(heads: Sequence[Head], p: Parameters) -> list[str]:
+    """The parts in the order of the stream; positions are one of them where they are learned."""
     names = ["embedding", *(["positions"] if len(p.pos) else [])]
     for layer in range(len(p.ln1_w)):
         names += [*(head.name for head in heads if head.layer == layer), f"mlp {layer + 1}"]
     return [*names, "bias"]
 
 
-def attribution(reading: Reading, heads: list[Head], p: Parameters, ids: IdArray) -> Array:
+def attribution(reading: Reading, heads: Sequence[Head], p: Parameters, ids: IdArray) -> Array:
     """What each part adds to the logit of each character but the first, less the mean of all logits.
 
     The stream is a sum of parts, and the final layer norm is linear once its factor rstd is held (Elhage et

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,7 @@ class Composition:
         return self.score - self.baseline
 
 
-def composition(p: Parameters, heads: list[Head]) -> Composition:
+def composition(p: Parameters, heads: Sequence[Head]) -> Composition:
     """The composition scores of all pairs of heads of different layers (Elhage et al. 2021):
 
         |W_1 M_2|_F / (|W_1|_F |M_2|_F)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from microgpt_kernels.contract import LAYERNORM_EPS
 
@@ -11,7 +13,7 @@ from microgpt.xray.circuits import circuits
 from microgpt.xray.head import Head
 
 
-def copying(p: Parameters, heads: list[Head]) -> Array:
+def copying(p: Parameters, heads: Sequence[Head]) -> Array:
     """The score (H,) of each head, from -1 to 1 (Elhage et al. 2021, "Copying / primitive eigenvalues"):
 
         sum_i lambda_i / sum_i |lambda_i|

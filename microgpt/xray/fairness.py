@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ class Fairness(NamedTuple):
     gini: float
 
 
-def fairness(bits: Array, heads: list[Head], d_model: int) -> Fairness:
+def fairness(bits: Array, heads: Sequence[Head], d_model: int) -> Fairness:
     """What `bits` (H,) of each head mean for their widths, with the curve of Lorenz 1905 and Gini's number.
 
     The number is twice the area between the curve and the diagonal. A share cannot be negative: a head with
@@ -38,8 +39,7 @@ def fairness(bits: Array, heads: list[Head], d_model: int) -> Fairness:
     order = np.argsort(per_column, kind="stable")
     with np.errstate(invalid="ignore"):
         x, y = (
-            np.append(0, np.cumsum(values[order])) / values.sum()
-            for values in (widths, np.maximum(bits, 0))
+            np.append(0, np.cumsum(values[order])) / values.sum() for values in (widths, np.maximum(bits, 0))
         )
     gini = 1 - float(((x[1:] - x[:-1]) * (y[1:] + y[:-1])).sum())
     return Fairness(per_column, per_column / (4 * d_model), np.stack([x, y], axis=1), gini)

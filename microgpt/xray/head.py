@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,18 +36,18 @@ class Head(NamedTuple):
         return f"{self.layer + 1}.{self.number + 1}"
 
 
-def heads_of(architecture: Architecture) -> list[Head]:
-    """All heads, layer by layer."""
+def heads_of(architecture: Architecture) -> tuple[Head, ...]:
+    """All heads of a model, those of the first layer first."""
     found = []
     for layer, widths in enumerate(architecture.heads):
         borders = itertools.pairwise(itertools.accumulate(widths, initial=0))
         for number, (low, high) in enumerate(borders):
             scale = attention_scale(architecture.attention_scale, high - low)
             found.append(Head(layer, number, low, high, scale))
-    return found
+    return tuple(found)
 
 
-def sum_by_head(columns: Array, heads: list[Head]) -> Array:
+def sum_by_head(columns: Array, heads: Sequence[Head]) -> Array:
     """The sums (..., H) over the columns of each head of all layers, of an array (..., L, C)."""
     flat = columns.reshape(*columns.shape[:-2], -1)
     begins = [head.layer * columns.shape[-1] + head.low for head in heads]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from microgpt.xray.head import Head, sum_by_head
 from microgpt.xray.reading import Reading
 
 
-def gradient_importance(reading: Reading, heads: list[Head]) -> Array:
+def gradient_importance(reading: Reading, heads: Sequence[Head]) -> Array:
     """The importance (H,) of each head, in bits per character (Michel et al. 2019, arXiv 1905.10650, eq. 2):
 
         I_h = E_x |dL(x)/ds_h| = E_x |sum_t o_h[t] . dL(x)/do_h[t]|

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from microgpt.arrays import Array, IdArray
@@ -28,7 +30,7 @@ def repeated_strings(V: int, T: int) -> IdArray:
     return np.append(windows, 0).astype(np.uint32)
 
 
-def induction(reading: Reading, heads: list[Head]) -> Array:
+def induction(reading: Reading, heads: Sequence[Head]) -> Array:
     """The score (H,) of each head over a reading of `repeated_strings` with the period p = T // 2:
 
         mean_{t >= p} A[t, t - p + 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,7 @@ class Patterns:
     reach: Array
 
 
-def patterns(reading: Reading, heads: list[Head], vocabulary: Vocabulary) -> tuple[Patterns, Patterns]:
+def patterns(reading: Reading, heads: Sequence[Head], vocabulary: Vocabulary) -> tuple[Patterns, Patterns]:
     """The patterns of all heads over a text; and, as H = 1, of a head that looks at everything equally.
 
     A pattern is a set M of pairs of a query t and a key s <= t; A[t, s] are the attention weights. Its score

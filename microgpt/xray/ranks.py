@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from microgpt.arrays import Array
@@ -24,7 +26,7 @@ def effective_rank(values: Array) -> float:
     return float(np.exp(-(p * np.log(p)).sum()))
 
 
-def ranks(reading: Reading, heads: list[Head], p: Parameters) -> Array:
+def ranks(reading: Reading, heads: Sequence[Head], p: Parameters) -> Array:
     """Of each head the effective ranks (H, 3) of the QK circuit, of the OV circuit and of its outputs.
 
     The outputs are what the head writes to the stream, o_h W_O^h, over the text, less their mean: how many

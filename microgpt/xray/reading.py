@@ -102,9 +102,7 @@ class Reader:
             p, g, a, c, batch, clock, stride = state
             rows = slice(0, batch.inputs.shape[1])
             inputs, targets = batch.inputs[0], batch.targets[0]
-            k.batch_fill(
-                batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, clock, stride
-            )
+            k.batch_fill(batch.inputs, batch.targets, batch.n_targets, batch.ids, batch.order, clock, stride)
             forward(p, a, c, inputs, 0, rows, rows, slice(0, 1))
             k.cross_entropy_forward(a.losses, a.probs, a.logits, targets)
             backward(p, g, a, c, inputs, targets, batch.n_targets, 0, rows, slice(0, 1))
