@@ -56,3 +56,13 @@ def bca_intervals(values: Floats, level: float, resamples: int, seed: int) -> li
 def batch(values: Floats) -> int:
     """How many resamples of these values are made together; the result does not depend on it."""
     return max(1, NUMBERS // values.size)
+
+
+def bca_ends(values: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
+    """The ends of the intervals for the means of the rows of values (rows, n), as two arrays (rows,).
+
+    They are NaN where n is below FEWEST_FOR_AN_INTERVAL.
+    """
+    ends = [each or (np.nan, np.nan) for each in bca_intervals(values, level, RESAMPLES, seed=0)]
+    low, high = np.array(ends, np.float64).reshape(-1, 2).T
+    return low, high
