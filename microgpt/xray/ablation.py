@@ -2,10 +2,10 @@
 
     change_h = loss without head h - loss with all heads, in bits per character
 
-A positive change means that the model predicts worse without the head. There are two ways to be without it, and
-none is neutral: see `coalitions.py`. The mean is the main one, since the rest of the model has learned to
-expect what a head writes on the average; how much the choice matters differs from model to model (Pochinkov et
-al. 2024, arXiv 2408.17322).
+A positive change means that the model predicts worse without the head. There are two ways to be without it,
+which `coalitions.py` describes, and neither is neutral. The mean is the main one, since the rest of the model has
+learned to expect what a head writes on the average; how much the choice matters differs from model to model
+(Pochinkov et al. 2024, arXiv 2408.17322).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Change:
     """By how much the loss grows without each of H heads, in bits per character.
 
     bits       (H,)
-    low, high  (H,)  the interval at 95%, by a BCa bootstrap of the parts of the text: it says how far the figure
-                     depends on the text. NaN for a text of fewer than 6 chunks
+    low, high  (H,)  the interval at 95%, by a BCa bootstrap of the parts of the text: it says how far the
+                     figure depends on the text. NaN for a text of fewer than 6 chunks
     """
 
     bits: Floats

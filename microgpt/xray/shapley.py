@@ -1,9 +1,9 @@
 """What each head is worth in bits: its Shapley value, in the game that all heads of all layers play together.
 
 A coalition is a set of heads that are on, while the others write their mean; its worth is the number of bits
-per character by which its loss is lower than that with no head on. If the heads are switched on one after the
-other, each saves some bits, and how many depends on those that are on before it. The Shapley value of a head is
-the mean of what it saves, over all orders (Shapley 1953). With n heads,
+per character by which its loss is lower than that with no head on. If the heads are switched on one after
+the other, each saves some bits, and how many depends on those that are on before it. The Shapley value of a
+head is the mean of what it saves, over all orders (Shapley 1953). With n heads,
 
     value_h = sum over all S without h of |S|! (n - |S| - 1)! / n! * (worth(S + h) - worth(S))
 
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats  # type: ignore[import-untyped]
 
-from microgpt.arrays import Floats
+from microgpt.arrays import Floats, IdArray
 from microgpt.intervals import bca_ends
 from microgpt.machine.backends import Listener
 from microgpt.xray.coalitions import Coalitions, Head
@@ -43,7 +43,7 @@ class Shapley:
     """The Shapley values of the H heads of a model, in bits per character.
 
     bits            (H,)    what each head saves
-    low, high       (H,)    the interval at 95%: by a BCa bootstrap of the parts of the text, and if orders were
+    low, high       (H,)    the interval at 95%: by a BCa bootstrap of the parts of the text; if orders were
                             drawn, with their error added in quadrature. NaN for a text of fewer than 6 chunks
     sampling_error  (H,)    half of the interval at 95% that is due to the orders alone; 0 for exact values
     interactions    (H, H)  of each two heads, and 0 on the diagonal; None where orders were drawn
@@ -176,7 +176,7 @@ def _goes_on(n_pairs: int, n_orders: int | None, taken: float, seconds: float) -
     return n_pairs < 2 or (taken < seconds if n_orders is None else 2 * n_pairs < n_orders)
 
 
-def _saved(coalitions: Coalitions, order: Floats, all_on: Floats, all_off: Floats) -> Floats:
+def _saved(coalitions: Coalitions, order: IdArray, all_on: Floats, all_off: Floats) -> Floats:
     """What each head saves (H, n_parts) if the heads are switched on in this order."""
     on, before = [False] * len(order), all_off
     saved = np.empty((len(order), len(all_off)))
