@@ -1,1 +1,1 @@
-"""The X-ray: what every head of a trained model does, in numbers, each measure in a file of its own."""
+"""Looking inside a trained model: what each head does, and what it is worth in bits."""
