@@ -17,7 +17,8 @@ import numpy as np
 
 from microgpt.arrays import Floats
 from microgpt.intervals import bca_ends
-from microgpt.xray.coalitions import Coalitions, Head
+from microgpt.xray.coalitions import Coalitions
+from microgpt.xray.head import Head
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,11 +27,11 @@ import numpy as np
 
 from microgpt.arrays import Array, Floats, IdArray
 from microgpt.model.activations import Activations, activations
-from microgpt.model.heads import Widths
 from microgpt.model.parameters import Parameters
 from microgpt.model.placed import PlacedModel
 from microgpt.model.transformer import build_parts
 from microgpt.text.walk import Walk
+from microgpt.xray.head import heads_of
 
 REPLACEMENTS = ("mean", "zero")
 # The text is measured in this many parts of about equal length, from which intervals are made.
@@ -43,28 +43,6 @@ MOST_RECORDED = 7
 # as many coalitions of as many blocks at the most are in one recording: a coalition takes 2 KB of it
 MOST_CALLS = 8192
 REMEDY = "use a shorter text"
-
-
-class Head(NamedTuple):
-    """Where a head is: its layer and its number there, both from 0, and its columns low:high."""
-
-    layer: int
-    number: int
-    low: int
-    high: int
-
-    @property
-    def width(self) -> int:
-        return self.high - self.low
-
-
-def heads_of(layers: Sequence[Widths]) -> tuple[Head, ...]:
-    """All heads of a model, those of the first layer first."""
-    return tuple(
-        Head(l, number, high - width, high)
-        for l, widths in enumerate(layers)
-        for number, (width, high) in enumerate(zip(widths, itertools.accumulate(widths), strict=True))
-    )
 
 
 class Shared(NamedTuple):
@@ -116,7 +94,7 @@ class Coalitions:
     def __init__(self, placed: PlacedModel, ids: IdArray, *, n_threads: int = 1) -> None:
         k, T = placed.k, placed.architecture.seq_len
         self.architecture = placed.architecture
-        self.heads = heads_of(self.architecture.heads)
+        self.heads = heads_of(self.architecture)
         walk = Walk(len(ids), T, T, batch_size=1)
         self.n_characters, self.n_parts = walk.n_targets, min(MOST_PARTS, walk.n_chunks)
         self._placed, self._k, self._c, self._parts = placed, k, placed.c, build_parts(k)

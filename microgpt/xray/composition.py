@@ -9,7 +9,7 @@ import numpy as np
 
 from microgpt.arrays import Array
 from microgpt.model.parameters import Parameters
-from microgpt.xray.circuits import circuits, singular_values
+from microgpt.xray.circuits import circuits
 from microgpt.xray.head import Head
 
 KINDS = ("q", "k", "v")
@@ -57,16 +57,14 @@ def composition(p: Parameters, heads: Sequence[Head]) -> Composition:
     C = p.tok.shape[1]
     matrices = [circuits(p, head) for head in heads]
     # |v_1 o_1 q_2 k_2^T| is that of three small matrices: R of v_1, o_1 q_2, and R of k_2
-    writes = [np.linalg.qr(m.v, mode="r") @ m.o for m in matrices]
+    writes = [_triangle(m.v) @ m.o for m in matrices]
     reads = [
-        [inner @ np.linalg.qr(outer, mode="r").T for inner, outer in ((m.q, m.k), (m.k, m.q), (m.v, m.o.T))]
+        [inner @ _triangle(outer).T for inner, outer in ((m.q, m.k), (m.k, m.q), (m.v, m.o.T))]
         for m in matrices
     ]
-    spectra = [
-        [singular_values(m.v, m.o), *(singular_values(r, np.eye(r.shape[1])) for r in of_head)]
-        for m, of_head in zip(matrices, reads, strict=True)
-    ]
-    rows = [
+    spectra = [np.linalg.svd(written, compute_uv=False) for written in writes]
+    spectra_read = [[np.linalg.svd(read, compute_uv=False) for read in of_head] for of_head in reads]
+    pairs = [
         (i, j, kind)
         for i, earlier in enumerate(heads)
         for j, later in enumerate(heads)
@@ -74,20 +72,20 @@ def composition(p: Parameters, heads: Sequence[Head]) -> Composition:
         for kind in range(len(KINDS))
     ]
     turned = _squared_rotations(C)
-    scores, at_random = [], []
-    for i, j, kind in rows:
-        s, t = spectra[i][0], spectra[j][1 + kind]
+    found = np.zeros((len(pairs), 3))
+    for row, (i, j, kind) in zip(found, pairs, strict=True):
+        s, t = spectra[i], spectra_read[j][kind]
         size = np.linalg.norm(s) * np.linalg.norm(t)
-        if size == 0:
-            scores.append(0.0)
-            at_random.append((0.0, 0.0))
-            continue
-        scores.append(float(np.linalg.norm(writes[i] @ reads[j][kind])) / size)
-        random = np.sqrt(s**2 @ turned[:, : len(s), : len(t)] @ t**2) / size
-        at_random.append((float(random.mean()), float(random.std())))
-    earlier, later, kind = np.array(rows, np.int64).reshape(-1, 3).T
-    baseline, deviation = np.array(at_random).reshape(-1, 2).T
-    return Composition(earlier, later, kind, np.array(scores), baseline, deviation)
+        if size > 0:
+            at_random = np.sqrt(s**2 @ turned[:, : len(s), : len(t)] @ t**2) / size
+            row[:] = np.linalg.norm(writes[i] @ reads[j][kind]) / size, at_random.mean(), at_random.std()
+    return Composition(*np.array(pairs, np.int64).reshape(-1, 3).T, *found.T)
+
+
+def _triangle(matrix: Array) -> Array:
+    """R of the matrix's QR decomposition: a product with it is as large as one with the matrix."""
+    _, r = np.linalg.qr(matrix)
+    return r
 
 
 def _squared_rotations(C: int) -> Array:

@@ -31,7 +31,8 @@ from scipy import stats  # type: ignore[import-untyped]
 from microgpt.arrays import Floats, IdArray
 from microgpt.intervals import bca_ends
 from microgpt.machine.backends import Listener
-from microgpt.xray.coalitions import Coalitions, Head
+from microgpt.xray.coalitions import Coalitions
+from microgpt.xray.head import Head
 
 MOST_EXACT = 16  # heads
 SECONDS = 60.0
