@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,8 @@ class Xray:
     Losses, and what follows from them, are in bits per character; where a model has n-grams, they are those of
     its network alone. Heads are in the order of `heads`. The file of its name explains each measure.
 
+    run                        what is known of the model, as in JSON: "name", "step", "options", "backend",
+                               "ngrams", the order of those that it also has or None, and others
     architecture, vocabulary   of the model
     text                       the characters
     source                     in words, where the text is from
@@ -60,6 +63,7 @@ class Xray:
                                mean logit
     """
 
+    run: dict[str, Any]
     architecture: Architecture
     vocabulary: Vocabulary
     text: str
@@ -90,6 +94,7 @@ def xray(
     vocabulary: Vocabulary,
     ids: IdArray,
     source: str,
+    run: dict[str, Any],
     listener: Listener,
     *,
     with_shapley: bool = False,
@@ -98,6 +103,7 @@ def xray(
 
     ids           (n + 1,), n >= 1, in unsigned integers
     source        in words, where they are from
+    run           what is known of the model, for `Xray`
     listener      is told what takes a while
     with_shapley  compute the Shapley values, which takes minutes for a large model or a long text
 
@@ -111,6 +117,7 @@ def xray(
     without, values = _worth(placed, ids, listener, with_shapley=with_shapley)
     bits = without.mean.bits if values is None else values.bits
     return Xray(
+        run=run,
         architecture=placed.architecture,
         vocabulary=vocabulary,
         text=vocabulary.decode(ids),
