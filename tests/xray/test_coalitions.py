@@ -1,10 +1,12 @@
 """The losses of coalitions of heads, against forward passes in which the outputs of heads are overwritten."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 from coalition_judge import Judge, V, architecture_of, made, text_of
+from gpu import GPU_BACKENDS, gpu_backend
 from microgpt_kernels import load
 
 from microgpt.errors import MicrogptError
@@ -79,6 +81,15 @@ def test_the_compiled_backends_agree_and_threads_change_nothing(backend):
     np.testing.assert_array_equal(alone, shared)
     exact = Coalitions(made(architecture_of()), ids).all_losses()
     np.testing.assert_allclose(alone, exact, rtol=1e-4)
+
+
+@pytest.mark.parametrize("backend", GPU_BACKENDS)
+def test_a_gpu_agrees(backend, monkeypatch):
+    k = gpu_backend(backend, monkeypatch)
+    architecture, ids = architecture_of("6 | 2+4", token_shift=True, dtype="float32"), text_of(8)
+    found = Coalitions(made(architecture, k), ids).all_losses()
+    exact = Coalitions(made(dataclasses.replace(architecture, dtype="float64")), ids).all_losses()
+    np.testing.assert_allclose(found, exact, rtol=1e-4)
 
 
 def test_progress_counts_the_coalitions():
