@@ -111,7 +111,8 @@ class Coalitions:
 
     Losses are in bits per character. They are of the network alone, also where a model has n-grams. That of a
     part is scaled by its length, so that the mean over the parts is the loss of the whole text. Raises
-    MicrogptError where the text is too short, the arrays exceed the budget, or what heads write is not finite.
+    MicrogptError where the text is too short, the arrays exceed the budget, or outputs of heads are not
+    finite.
     """
 
     def __init__(self, placed: PlacedModel, ids: IdArray, *, n_threads: int = 1) -> None:
