@@ -77,7 +77,7 @@ class TrainConfig:
     replicas: int | None = None  # of the model, which train by themselves between meetings; None: no replicas
     local_steps: int | None = None  # of each replica from one meeting to the next
     outer_lr: float = 0.7  # of the step that replicas take when they meet
-    outer_momentum: float = 0.5
+    outer_momentum: float = 0.7
     threads: int | None = None  # None: one for each shard, as far as there are cores; 1 for a small step
     memory_cap: str = "2GiB"
     out: str | None = None  # None: runs/<name of the file>
@@ -236,7 +236,7 @@ BEFORE: dict[str, Any] = {
     "replicas": None,
     "local_steps": None,
     "outer_lr": 0.7,
-    "outer_momentum": 0.5,
+    "outer_momentum": 0.7,
 }
 # What is in the config.toml of every run. Where it is, and one of those options is not, an older version
 # wrote the file. The versions without `init` also wrote down the rates, which later ones leave open.

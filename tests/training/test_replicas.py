@@ -54,8 +54,8 @@ def test_a_round_is_steps_of_adam_and_one_common_step():
             trainer.continue_from(done)
         expected += [np.mean([trainer.advance(5).loss for trainer in alone], axis=0)]
         mean, m, v = (np.mean([trainer.host(name) for trainer in alone], axis=0) for name in AVERAGED)
-        velocity = 0.5 * velocity + (param - mean)
-        param = param - 0.7 * ((param - mean) + 0.5 * velocity)
+        velocity = 0.7 * velocity + (param - mean)
+        param = param - 0.7 * ((param - mean) + 0.7 * velocity)
     assert np.allclose(losses.loss, np.concatenate(expected), rtol=1e-12)
     for name, values in {"param": param, "m": m, "v": v, "velocity": velocity}.items():
         assert np.abs(values).max() > 0
