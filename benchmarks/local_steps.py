@@ -1,6 +1,6 @@
 """What a model learns from replicas that seldom meet, beside one model that takes the same characters.
 
-    python -m benchmarks.local_steps TEXT [--replicas 8] [--steps 3000] [--seeds 5] [--momentum 0.5,0.9]
+    python -m benchmarks.local_steps TEXT [--replicas 8] [--steps 3000] [--seeds 5] [--momentum 0.7]
                                      [--local-steps 30,100,500] [--json]
 
 For each seed a model is trained with batches of 8 times the number of replicas, and then that number of
@@ -97,7 +97,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--local-steps", default="30,100,500")
-    parser.add_argument("--momentum", default="0.5,0.9")
+    parser.add_argument("--momentum", default="0.7")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

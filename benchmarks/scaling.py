@@ -40,7 +40,7 @@ MODELS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
 }
 MOST_SHARDS = 64
 CORES = (2, 4, 8, 16, 32, 64)  # of a single machine
-LOCAL_STEPS = (10, 100, 500)
+LOCAL_STEPS = (30, 100, 500)
 TURN_SECONDS = 0.2
 BYTES = 4  # of a float32
 # Threads wait for each other three times a step: for the gradients, for their sum, and for Adam.

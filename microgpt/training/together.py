@@ -116,7 +116,10 @@ def shared_by(team: Team, config: TrainConfig, n_shards: int) -> str:
 
 def if_one_is_lost(out: str) -> str:
     """What to do where a process ends unexpectedly: by then none of them can say it."""
-    return f"if a process is lost, all of them end; to go on from the last checkpoint: {resuming(Path(out))}"
+    return (
+        "if a process is lost, all of them end; there is a checkpoint after a minute, and to go on from the last "
+        f"one: {resuming(Path(out))}"
+    )
 
 
 def versions(k: ModuleType) -> str:
