@@ -107,6 +107,8 @@ def train(
         if team is not None:
             lead(team, run.trainer, config, text)
         compiled(reporter, run.trainer.compile)
+        if team is None and config.replicas is not None:
+            reporter.note(f"{config.replicas} replicas meet every {config.local_steps:,} steps")
         if team is not None:
             team.order(COMPILED)
             reporter.note(shared_by(team, config, config.n_shards(k.max_shards())))
