@@ -208,6 +208,14 @@ def train(
     sample_every: Annotated[
         int | None, typer.Option(help="Steps between samples.", show_default="at the end")
     ] = None,
+    snapshots: Annotated[
+        int | None,
+        typer.Option(
+            help="Keep the weights of so many steps, in files of snapshots/ in the run's directory; half of "
+            "them are of its first quarter, where most changes.",
+            show_default="none",
+        ),
+    ] = None,
     ngrams: Annotated[
         int,
         typer.Option(

@@ -27,6 +27,7 @@ DECIDED_HERE = {
     "threads": "each run of a race has one thread",
     "eval_every": "a race judges at the end of a run",
     "sample_every": "a race takes no samples",
+    "snapshots": "runs of a race leave no files of their own",
     "weights": "runs of a race begin with random weights",
 }
 HELD_OUT = 0.1  # of the text, where nothing else is said
