@@ -337,6 +337,7 @@ def _is_given(ctx: typer.Context, name: str) -> bool:
 
 @command('generate runs/my --prompt "Once" --length 500')
 def generate(
+    ctx: typer.Context,
     run: RunPath,
     prompt: Annotated[str, typer.Option(help="What the text begins with; - reads standard input.")] = "",
     prompt_file: Annotated[Path | None, typer.Option(help="Read the prompt from a file.")] = None,
@@ -349,6 +350,13 @@ def generate(
         float, typer.Option(help="Choose from the likeliest that have this probability together.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive",
+            help="Type in the terminal, and see what the model expects next, and what has surprised it.",
+        ),
+    ] = False,
     last: Last = False,
     backend: Backend = TrainConfig.backend,
     json: Json = False,
@@ -358,6 +366,19 @@ def generate(
 
     if prompt and prompt_file is not None:
         raise UsageError("--prompt and --prompt-file: give one of them")
+    if interactive:
+        unused = [name for name in ("length", "num_samples", "stop", "json") if _is_given(ctx, name)]
+        if unused:
+            raise UsageError(f"--interactive: leave --{unused[0].replace('_', '-')} away")
+        if prompt == "-" or prompt_file == Path("-"):
+            raise UsageError(
+                "--interactive reads what you type from standard input: the prompt cannot be there"
+            )
+        commands.generate_interactively(
+            run, prompt, prompt_file, last=last, backend=backend,
+            temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
+        )  # fmt: skip
+        return
     commands.generate(
         run, prompt, prompt_file, length, num_samples, stop, last=last, backend=backend, as_json=json,
         temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,

@@ -108,6 +108,32 @@ def generate(
         print(flush=True)
 
 
+def generate_interactively(
+    run: Path, prompt: str, prompt_file: Path | None, *, last: bool, backend: str, **sampling: Any
+) -> None:
+    """Let the user type after the prompt, beside the model; then the whole text goes to standard output."""
+    from microgpt.interactive import write
+    from microgpt.terminal.keyboard import keyboard
+    from microgpt.use.generate import Sampling
+
+    display = Display()
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("--interactive needs a terminal as its standard input and standard error")
+    if not display.live:
+        raise UsageError("--interactive rewrites its screen, which this terminal cannot do (TERM says so)")
+    try:
+        drawn = Sampling(**sampling)
+    except MicrogptError as error:
+        raise UsageError(str(error)) from None
+    model = _open(run, backend, display, last=last)
+    if prompt_file is not None:
+        prompt = read_prompt(prompt_file)
+    draft = model.draft(prompt, drawn)
+    with keyboard() as keys:
+        write(draft, keys, display.console)
+    print(harmless(draft.text) if sys.stdout.isatty() else draft.text, flush=True)
+
+
 def evaluate(
     run: Path, file: Path, *, skip_unknown: bool, ladder: bool, last: bool, backend: str, as_json: bool
 ) -> None:

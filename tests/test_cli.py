@@ -18,6 +18,7 @@ from microgpt.checkpoint.saved import load_model, load_state
 from microgpt.cli import app
 from microgpt.config import TrainConfig
 from microgpt.corpora.corpus import PUZZLES_LINES
+from microgpt.errors import UsageError
 from microgpt.machine.budget import Budget
 from microgpt.measure import bench
 from microgpt.model.placed import place
@@ -312,6 +313,31 @@ def test_a_loss_that_is_not_finite_is_exit_code_3(here):
 
 
 # --- generate
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--interactive needs a terminal as its standard input and standard error"),
+        (("--length", 9), "--interactive: leave --length away"),
+        (("--num-samples", 2), "--interactive: leave --num-samples away"),
+        (("--json",), "--interactive: leave --json away"),
+        (
+            ("--prompt", "-"),
+            "--interactive reads what you type from standard input: the prompt cannot be there",
+        ),
+    ],
+)
+def test_typing_needs_a_terminal_and_goes_with_fewer_options(trained, options, message):
+    assert fails("generate", trained / "a run", "--interactive", *options, code=2) == message
+
+
+def test_typing_needs_more_than_a_dumb_terminal(trained, monkeypatch):
+    monkeypatch.setattr(commands.sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(commands.sys, "stderr", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setenv("TERM", "dumb")
+    with pytest.raises(UsageError, match="which this terminal cannot do"):
+        commands.generate_interactively(trained / "a run", "", None, last=False, backend="reference")
 
 
 def test_generate_writes_the_prompt_and_what_comes_after(trained):

@@ -26,7 +26,7 @@ ORDER = (
     ("training",),
     ("api",),
     ("microgpt",),
-    ("console",),
+    ("console", "interactive"),
     ("measure",),
     ("race",),
     ("commands",),

@@ -33,10 +33,12 @@ from microgpt.model.placed import place
 from microgpt.text.ngrams import NGrams
 from microgpt.text.opening import in_memory
 from microgpt.text.reading import Text, encode_file
+from microgpt.use.draft import Draft
 from microgpt.use.evaluate import Evaluator, Score
 from microgpt.use.generate import Generator, Sampling, encode_prompt, until
 
 Pathname = str | os.PathLike[str]
+DRAWN = Sampling()
 
 
 class Model:
@@ -188,6 +190,15 @@ class Model:
             drawn = generator.stream(ids, length, sampling)
         pieces = self._pieces(generator, drawn)
         return until(pieces, stop) if stop else pieces
+
+    def draft(self, prompt: str = "", sampling: Sampling = DRAWN) -> Draft:
+        """A text that grows character by character, with what this model expects of the next one.
+
+        Its continuation is drawn by `sampling`, and begins as what `generate` would write after the prompt.
+        Raises MicrogptError for a prompt with characters that the model does not know.
+        """
+        with explained():
+            return Draft(self._new_generator(), self.vocabulary, prompt, sampling)
 
     def _new_generator(self) -> Generator:
         generator = Generator(dataclasses.replace(self._placed, budget=Budget(None)))

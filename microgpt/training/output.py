@@ -141,7 +141,8 @@ class FileOutput:
 
     def save_snapshot(self, model: SavedModel, host: Host) -> None:
         try:
-            save_model(snapshot_file(self._here(), model.notes["step"]), model, host("param"))
+            file = snapshot_file(self._here(), model.notes["step"])
+            save_model(file, model, host("param"), durable=False)  # 60 of them would hold a short run up
         except MicrogptError as error:
             if self._logs.problem is None:  # what keeps one from being written may keep many
                 self._logs.problem = str(error)
