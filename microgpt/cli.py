@@ -357,6 +357,16 @@ def generate(
             help="Type in the terminal, and see what the model expects next, and what has surprised it.",
         ),
     ] = False,
+    novelty: Annotated[
+        bool,
+        typer.Option("--novelty", help="Also say how much of it is copied from what the run was trained on."),
+    ] = False,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With --novelty: where that text lies now.", show_default="where it was"
+        ),
+    ] = None,
     last: Last = False,
     backend: Backend = TrainConfig.backend,
     json: Json = False,
@@ -367,7 +377,9 @@ def generate(
     if prompt and prompt_file is not None:
         raise UsageError("--prompt and --prompt-file: give one of them")
     if interactive:
-        unused = [name for name in ("length", "num_samples", "stop", "json") if _is_given(ctx, name)]
+        unused = [
+            name for name in ("length", "num_samples", "stop", "novelty", "json") if _is_given(ctx, name)
+        ]
         if unused:
             raise UsageError(f"--interactive: leave --{unused[0].replace('_', '-')} away")
         if prompt == "-" or prompt_file == Path("-"):
@@ -379,8 +391,13 @@ def generate(
             temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
         )  # fmt: skip
         return
+    if text is not None and not novelty:
+        raise UsageError("--text says where the text for --novelty lies: add --novelty")
+    if text == Path("-") and prompt == "-":
+        raise UsageError("--text - and --prompt -: only one of them can be standard input")
     commands.generate(
-        run, prompt, prompt_file, length, num_samples, stop, last=last, backend=backend, as_json=json,
+        run, prompt, prompt_file, length, num_samples, stop, novelty=novelty, text=text, last=last,
+        backend=backend, as_json=json,
         temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
     )  # fmt: skip
 
