@@ -456,6 +456,12 @@ def xray(
             "up to 16 heads, and for more from random orders for a minute.",
         ),
     ] = False,
+    film: Annotated[
+        bool,
+        typer.Option(
+            "--film", help="Also how the heads came to it, from what train --snapshots has kept on the way."
+        ),
+    ] = False,
     last: Last = False,
     backend: Backend = TrainConfig.backend,
     json: Json = False,
@@ -464,7 +470,7 @@ def xray(
     from microgpt import commands
 
     commands.xray(
-        run, file, characters=characters, skip_unknown=skip_unknown, shapley=shapley, last=last,
+        run, file, characters=characters, skip_unknown=skip_unknown, shapley=shapley, film=film, last=last,
         backend=backend, as_json=json,
     )  # fmt: skip
 

@@ -314,6 +314,7 @@ def xray(
     characters: int,
     skip_unknown: bool,
     shapley: bool,
+    film: bool,
     last: bool,
     backend: str,
     as_json: bool,
@@ -324,7 +325,7 @@ def xray(
     display = Display()
     model = _open(run, backend, display, last=last)
     text = None if file is None else encode_file(file, model.vocabulary, skip_unknown=skip_unknown)
-    found = model.xray(text, characters=characters, shapley=shapley)
+    found = model.xray(text, characters=characters, shapley=shapley, film=film)
     display.idle()
     _show_xray(found, as_json=as_json)
 

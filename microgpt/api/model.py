@@ -24,6 +24,7 @@ from microgpt.checkpoint.saved import (
     load_model,
     read_description,
 )
+from microgpt.checkpoint.snapshots import snapshots
 from microgpt.checkpoint.writing import save_model
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, shown, shown_path
@@ -279,6 +280,7 @@ class Model:
         characters: int = XRAY_CHARACTERS,
         skip_unknown: bool = False,
         shapley: bool = False,
+        film: bool = False,
     ) -> Xray:
         """What each head of the model does on a text: named arrays, which `Xray` explains.
 
@@ -288,6 +290,7 @@ class Model:
         shapley       also compute what each head is worth over all orders in which heads can be switched on:
                       exactly for up to 16 heads, which takes minutes for long texts, and from random orders,
                       for a minute, of more
+        film          also how some measures changed in training, from the `snapshots` that the run has kept
 
         >>> import microgpt
         >>> text = "a cat and a hat\n" * 20
@@ -314,11 +317,25 @@ class Model:
                 ids, source = encoded.ids, "your text"
                 if len(ids) > characters:
                     self._listener.note(f"the first {characters:,} of {len(ids):,} characters are looked at")
+            kept = self._snapshots() if film else None
             order = None if self.ngrams is None else self.ngrams.order
             run = described(self.path, self.notes, self.config, self.backend, order)
             network = dataclasses.replace(self._placed, budget=Budget(None), ngrams=None)
             ids = np.ascontiguousarray(ids[:characters])
-            return xray(network, self.vocabulary, ids, source, run, self._listener, with_shapley=shapley)
+            return xray(
+                network, self.vocabulary, ids, source, run, self._listener,
+                with_shapley=shapley, snapshots=kept,
+            )  # fmt: skip
+
+    def _snapshots(self) -> dict[int, Path]:
+        """The snapshots of the run that the model is of. Raises MicrogptError where there are none."""
+        found = {} if self.path is None else snapshots(self.path.parent)
+        if not found:
+            of_what = "a model in memory" if self.path is None else shown_path(self.path.parent)
+            raise MicrogptError(
+                f"there are no snapshots of {of_what}: in training, --snapshots 60 keeps some"
+            )
+        return found
 
     def novelty(self, generated: str, text: str | os.PathLike[str] | None = None) -> Novelty:
         """What a generated text has copied: of each of its characters the longest piece that ends with it and
