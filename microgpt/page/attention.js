@@ -1,6 +1,7 @@
 "use strict";
-/* Where the chosen head looks, as a triangle: each row is a character that is read, each column one that is
-   looked at, and what is darker has more weight. */
+
+// Where the chosen head looks, as a triangle: each row is a character that is read, each column one that is
+// looked at, and what is darker has more weight.
 function showAttention(live, canvas, said) {
   const ROOM = 22; // pixels for the characters along the edges, where they are readable
   let edge = 0, cell = 0, shown = null;
@@ -61,7 +62,7 @@ function showAttention(live, canvas, said) {
   });
 }
 
-/* The three characters that are looked at most, and how far back they are. */
+// The three characters that are looked at most, and how far back they are.
 function inWordsOfAttention(weights, start) {
   if (!weights) return "";
   const read = weights.length - 1;

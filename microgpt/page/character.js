@@ -1,5 +1,6 @@
 "use strict";
-/* One character of the text: how surprising it was, what was expected instead, and who contributed to it. */
+
+// One character of the text: how surprising it was, what was expected instead, and who contributed to it.
 const LIKELIEST = 5;
 const PARTS_SHOWN = 24;
 
@@ -43,22 +44,25 @@ function showLikeliest(place, found, vocabulary, actual) {
   }
 }
 
-/* The parts of the logit of the character that came next, less the mean of all logits. */
+// The parts of the logit of the character that came next, less the mean of all logits.
 function contributions({ attribution }, found, at) {
-  const values = found ? found.parts : attribution.logits?.[at - 1];
-  return values ? attribution.parts.map((name, part) => ({ name, value: values[part] })) : [];
+  const values = found ? attribution.parts.map((name) => found.parts.get(name)) : attribution.logits?.[at - 1];
+  if (values?.[0] === undefined) return [];
+  return attribution.parts.map((name, part) => ({ name, value: values[part] }));
 }
 
 function showContributions(place, parts, heads) {
   // the bias, which says no more than how common a character is, would leave no room for the others
-  const largest = Math.max(...parts.filter(({ name }) => name !== "bias").map(({ value }) => Math.abs(value)), 1e-9);
+  const sizes = parts.filter(({ name }) => name !== "bias").map(({ value }) => Math.abs(value));
+  const largest = Math.max(...sizes, 1e-9);
   place.replaceChildren(
-    ...atMost(parts, PARTS_SHOWN).flatMap(({ name, value }) => {
+    ...atMost(parts, PARTS_SHOWN, headName(heads[Chosen.head])).flatMap(({ name, value }) => {
       const head = heads.findIndex((one) => headName(one) === name);
       const share = Math.abs(value) / largest;
+      const words = head < 0 ? name : `head ${name}`;
       const kind = `bar${value < 0 ? " hinders" : ""}${share > 1 ? " beyond" : ""}`;
       return [
-        element("span", { class: head === Chosen.head ? "name words chosen-part" : "name words" }, head < 0 ? name : `head ${name}`),
+        element("span", { class: `name words${head === Chosen.head ? " chosen-part" : ""}` }, words),
         element("span", { class: kind, "--share": Math.min(1, share).toFixed(4) }),
         element("span", { class: "number" }, signed(value, 2)),
       ];
@@ -66,10 +70,12 @@ function showContributions(place, parts, heads) {
   );
 }
 
-/* All parts in the order of the network, or, of many, the largest and what the others sum to. */
-function atMost(parts, most) {
+// All parts in the order of the network; of very many the largest, the one that is always kept, and what the others
+// sum to.
+function atMost(parts, most, kept) {
   if (parts.length <= most) return parts;
-  const order = parts.slice().sort((one, other) => Math.abs(other.value) - Math.abs(one.value));
+  const size = ({ name, value }) => (name === kept ? Infinity : Math.abs(value));
+  const order = parts.slice().sort((one, other) => size(other) - size(one));
   const few = new Set(order.slice(0, most - 1));
   const others = order.slice(most - 1);
   const sum = others.reduce((total, { value }) => total + value, 0);

@@ -1,18 +1,19 @@
 "use strict";
-/* What the reader has chosen, and the views that follow when it changes.
 
-   text     the characters, an array
-   at       which of them is looked at: what follows the whole text has the number text.length
-   isPinned whether it stays chosen when the pointer moves on
-   head     the number of the head that is looked at, in the order of the X-ray
-   off      the numbers of the heads that are switched off, a Set
-   measure  the key of the measure that colours the heads
-   bits     the surprise of each character, an array; that of the first is null
-   isRead   whether `bits` are those of this text with these heads, or the model is still reading */
+// What the reader has chosen, and the views that follow when it changes.
+//
+// text     the characters, an array
+// at       which of them is looked at: what follows the whole text has the number text.length
+// isPinned whether it stays chosen when the pointer moves on
+// head     the number of the head that is looked at, in the order of the X-ray
+// off      the numbers of the heads that are switched off, a Set
+// measure  the key of the measure that colours the heads
+// bits     the surprise of each character, an array; that of the first is null
+// isRead   whether `bits` are those of this text with these heads, or the model is still reading
 const Chosen = (() => {
   const views = [];
   const chosen = {
-    /* Calls view whenever one of these values changes; `follow` also calls it now. */
+    // Calls view whenever one of these values changes; `follow` also calls it now.
     whenever(names, view) {
       views.push({ names, view });
     },

@@ -1,7 +1,8 @@
 "use strict";
-/* Pictures of all heads together. */
 
-/* The share of the bits against the share of the columns, heads in the order of bits per column. */
+// Pictures of all heads together.
+
+// The share of the bits against the share of the columns, heads in the order of bits per column.
 function showLorenz(points, heads, place) {
   const size = 320, left = 44, top = 12, named = 0.12;
   const x = (share) => left + share * size;
@@ -13,9 +14,11 @@ function showLorenz(points, heads, place) {
   ]);
   const order = heads.slice().sort((one, other) => one.bits_per_column - other.bits_per_column);
   const steps = order.map((head, i) => ({ head, from: points[i], to: points[i + 1] }));
-  const names = steps.filter(({ from, to }) => Math.hypot(to[0] - from[0], to[1] - from[1]) > named).map(({ head, from, to }) =>
-    text(headName(head), { x: x((from[0] + to[0]) / 2) + 8, y: y((from[1] + to[1]) / 2) + 14 }),
-  );
+  const names = steps
+    .filter(({ from, to }) => Math.hypot(to[0] - from[0], to[1] - from[1]) > named)
+    .map(({ head, from, to }) =>
+      text(headName(head), { x: x((from[0] + to[0]) / 2) + 8, y: y((from[1] + to[1]) / 2) + 14 }),
+    );
   const line = points.map(([columns, bits]) => `${x(columns).toFixed(1)},${y(bits).toFixed(1)}`).join(" ");
   place.append(
     drawn(
@@ -37,7 +40,7 @@ function showLorenz(points, heads, place) {
   );
 }
 
-/* How much more, or less, two heads are worth together than alone. */
+// How much more, or less, two heads are worth together than alone.
 function showInteractions(matrix, heads, place) {
   const largest = Math.max(...matrix.flat().map(Math.abs), 1e-12);
   const corner = element("span");
@@ -49,7 +52,8 @@ function showInteractions(matrix, heads, place) {
     row.forEach((bits, j) => {
       const title = `${headInWords(heads[i])} and ${headInWords(heads[j])}: ${signed(bits, 4)} bits`;
       const mix = { "--mix": `${((100 * Math.abs(bits)) / largest).toFixed(1)}%` };
-      grid.append(i === j ? element("i", { class: "same" }) : element("i", { class: bits < 0 ? "hinders" : "", title, ...mix }));
+      const other = element("i", { class: bits < 0 ? "hinders" : "", title, ...mix });
+      grid.append(i === j ? element("i", { class: "same" }) : other);
     });
   });
   place.append(grid);

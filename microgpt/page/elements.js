@@ -1,12 +1,13 @@
 "use strict";
-/* Making the page's elements, and how characters and numbers are written in it. */
 
-/* A new element. What it holds is other elements or text, and text never becomes markup. */
+// Making the page's elements, and how characters and numbers are written in it.
+
+// A new element. What it holds is other elements or text, and text never becomes markup.
 function element(tag, attributes = {}, ...contents) {
   return filled(document.createElement(tag), attributes, contents);
 }
 
-/* A new element of a picture. */
+// A new element of a picture.
 function drawn(tag, attributes = {}, ...contents) {
   return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, contents);
 }
@@ -25,7 +26,7 @@ const byId = (id) => document.getElementById(id);
 
 const NAMED = { "\n": "↵", "\t": "⇥", " ": "␣", "\u00a0": "⍽", "\u007f": "␡" };
 
-/* A character as one can see it: blanks and control characters have signs. */
+// A character as one can see it: blanks and control characters have signs.
 function visible(character) {
   if (NAMED[character]) return NAMED[character];
   const code = character.codePointAt(0);

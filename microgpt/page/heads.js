@@ -1,6 +1,7 @@
 "use strict";
-/* The heads as boxes that are as wide as they are: their areas are as their parameters, their colours as what is
-   measured. Layer stands above layer, as the text goes through them from below. */
+
+// The heads as boxes that are as wide as they are: their areas are as their parameters, their colours as what is
+// measured. Layer stands above layer, as the text goes through them from below.
 function showHeads(xray, place) {
   const boxes = xray.heads.map(({ width }, index) =>
     element(
@@ -35,13 +36,14 @@ function showHeads(xray, place) {
       box.firstChild.textContent = headName(head);
       box.lastChild.textContent = number(values[index], Math.min(measure.digits, 3));
       const value = number(values[index], measure.digits);
-      box.title = `${headInWords(head)}, width ${head.width}: ${measure.name} ${value}${isOff ? ", switched off" : ""}`;
+      const state = isOff ? ", switched off" : "";
+      box.title = `${headInWords(head)}, width ${head.width}: ${measure.name} ${value}${state}`;
       box.setAttribute("aria-label", box.title);
     });
     showScale(byId("scale"), measure, values, largest);
   });
 
-  /* A finger that moves over narrow boxes chooses what is under it. */
+  // A finger that moves over narrow boxes chooses what is under it.
   const choose = (event) => {
     const box = document.elementFromPoint(event.clientX, event.clientY)?.closest(".head");
     if (box && place.contains(box)) Chosen.change({ head: Number(box.dataset.head) });
@@ -65,7 +67,7 @@ function showHeads(xray, place) {
   });
 }
 
-/* Where an arrow key leads from a head: within its layer, or to that of the other layer whose middle is nearest. */
+// Where an arrow key leads from a head: within its layer, or to that of the other layer whose middle is nearest.
 function nextHead(heads, from, key) {
   const { layer, head } = heads[from];
   const find = (test) => {
@@ -88,7 +90,7 @@ function switchHead(index) {
   Chosen.change({ off });
 }
 
-/* Which colour is which number. */
+// Which colour is which number.
 function showScale(place, measure, values, largest) {
   const digits = Math.min(measure.digits, 3);
   const negative = values.some((value) => value < 0);

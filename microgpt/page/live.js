@@ -1,9 +1,10 @@
 "use strict";
-/* The model of the page over the chosen text, with the heads that are not switched off.
 
-   As in `microgpt eval`, the text is cut into chunks of T characters, each read with nothing before it, and the
-   first of a chunk is predicted from the whole chunk before. What would follow the text is predicted from its
-   last T characters, as `microgpt generate` does. */
+// The model of the page over the chosen text, with the heads that are not switched off.
+//
+// As in `microgpt eval`, the text is cut into chunks of T characters, each read with nothing before it, and the
+// first of a chunk is predicted from the whole chunk before. What would follow the text is predicted from its
+// last T characters, as `microgpt generate` does.
 function liveModel(model, xray) {
   const T = xray.architecture.T;
   let encoded = {}, lastLook = {}, lastRows = {}, reading = 0;
@@ -15,10 +16,10 @@ function liveModel(model, xray) {
     return encoded.ids;
   }
 
-  /* The first of the characters that are seen when the one at this place is predicted. */
+  // The first of the characters that are seen when the one at this place is predicted.
   const seen = (at) => (at === Chosen.text.length ? Math.max(0, at - T) : Math.floor(Math.max(0, at - 1) / T) * T);
 
-  /* What the model knows when it predicts the character at this place; null where nothing stands before it. */
+  // What the model knows when it predicts the character at this place; null where nothing stands before it.
   function look(at) {
     const { text, off } = Chosen;
     if (lastLook.text === text && lastLook.at === at && lastLook.off === off) return lastLook.found;
@@ -28,15 +29,16 @@ function liveModel(model, xray) {
       let logits;
       for (const id of ids().subarray(seen(at), at)) logits = pass.push(id);
       const probabilities = Microgpt.softmax(new Float64Array(model.V), logits);
-      const parts = at < text.length ? pass.parts(ids()[at]) : null;
+      const values = at < text.length ? pass.parts(ids()[at]) : [];
+      const parts = new Map(Array.from(values, (value, part) => [model.parts[part], value]));
       found = { probabilities, parts };
     }
     lastLook = { text, at, off, found };
     return found;
   }
 
-  /* Where a head looks while the characters around this place are read: rows[i] has the weights of the
-     characters from `start` to start + i, when the one after them is predicted. */
+  // Where a head looks while the characters around this place are read: rows[i] has the weights of the
+  // characters from `start` to start + i, when the one after them is predicted.
   function attention(at, index) {
     const { text, off } = Chosen;
     const start = seen(at);
@@ -54,8 +56,8 @@ function liveModel(model, xray) {
     return { start, rows: lastRows.rows };
   }
 
-  /* The surprise of every character but the first `known`, a few milliseconds at a time, so that the page goes
-     on answering. Until a character is read, it keeps what it had. */
+  // The surprise of every character but the first `known`, a few milliseconds at a time, so that the page goes
+  // on answering. Until a character is read, it keeps what it had.
   function readAll(known = 0) {
     const mine = ++reading;
     const all = ids();
@@ -74,8 +76,8 @@ function liveModel(model, xray) {
     some();
   }
 
-  /* Another text, without the characters that the model does not know; those are returned. What comes after it is
-     looked at, and what stands before the first difference is not read again. */
+  // Another text, without the characters that the model does not know; those are returned. What comes after it is
+  // looked at, and what stands before the first difference is not read again.
   function type(words) {
     const { ids, unknown } = model.encode(words);
     const before = Chosen.text;
@@ -89,7 +91,7 @@ function liveModel(model, xray) {
     return unknown;
   }
 
-  /* A function that gives the next character each time, beginning with what follows the text. */
+  // A function that gives the next character each time, beginning with what follows the text.
   function writer(sampling) {
     const pass = model.begin({ off: switches(xray.heads, Chosen.off) });
     const sampler = Microgpt.sampler(sampling);
@@ -105,7 +107,7 @@ function liveModel(model, xray) {
   return { look, attention, readAll, type, writer };
 }
 
-/* For each layer, which of its heads are off. */
+// For each layer, which of its heads are off.
 function switches(heads, off) {
   const layers = [];
   heads.forEach(({ layer }, index) => (layers[layer] ??= []).push(off.has(index)));

@@ -1,9 +1,10 @@
 "use strict";
-/* What is measured of a head: how each number is found in the X-ray, and what it means in one sentence.
 
-   value     the number of a head; null or undefined where it was not measured
-   interval  its 95% interval, where it has one
-   digits    behind the decimal point */
+// What is measured of a head: how each number is found in the X-ray, and what it means in one sentence.
+//
+// value     the number of a head; null or undefined where it was not measured
+// interval  its 95% interval, where it has one
+// digits    behind the decimal point
 const MEASURES = [
   {
     group: "worth", key: "ablation", name: "bits", digits: 4,
@@ -33,17 +34,18 @@ const MEASURES = [
   {
     group: "worth", key: "per_column", name: "bits per column", digits: 5,
     value: (head) => head.bits_per_column,
-    says: "The bits divided by the head's width: what makes wide and narrow heads comparable.",
+    says: "What the head is worth, by its Shapley value if there is one and else by the bits, divided by its " +
+      "width: so wide and narrow heads can be compared.",
   },
   {
     group: "worth", key: "per_parameter", name: "millionths of a bit per parameter", digits: 2,
     value: (head) => scaled(head.bits_per_parameter, 1e6),
-    says: "The bits divided by the number of the head's weights.",
+    says: "The same divided by the number of the head's weights.",
   },
   {
     group: "looks", key: "previous", name: "previous character", digits: 3,
     value: (head) => head.patterns.previous,
-    says: "The part of its attention that goes to the character before, on the average.",
+    says: "The part of its attention that goes to the character before the one just read, on the average.",
   },
   {
     group: "looks", key: "first", name: "first character", digits: 3,
@@ -63,12 +65,12 @@ const MEASURES = [
   {
     group: "looks", key: "newline", name: "line break", digits: 3,
     value: (head) => head.patterns.newline,
-    says: "The part that goes to the beginning of the line.",
+    says: "The part that goes to characters that begin a line.",
   },
   {
     group: "looks", key: "word_start", name: "word start", digits: 3,
     value: (head) => head.patterns.word_start,
-    says: "The part that goes to the beginning of a word.",
+    says: "The part that goes to characters that begin a word.",
   },
   {
     group: "looks", key: "entropy", name: "entropy", digits: 3,

@@ -1,8 +1,9 @@
 "use strict";
-/* Tables that can be sorted by each column, and copied into a spreadsheet. */
 
-/* columns  [{name, digits, says, value: row => number or text, interval: row => [low, high]}], `digits` for numbers only
-   choose   called with a row that is clicked */
+// Tables that can be sorted by each column, and copied into a spreadsheet.
+
+// columns  [{name, digits, says, value: row => number or text, interval: row => [low, high]}]; text has no `digits`
+// choose   called with a row that is clicked
 function showTable(place, rows, columns, { choose, isChosen } = {}) {
   const order = { column: null, descending: true };
   const heads = columns.map((column) => {
@@ -27,13 +28,12 @@ function showTable(place, rows, columns, { choose, isChosen } = {}) {
     copy.textContent = (await copied(tabSeparated(inOrder, columns))) ? "Copied" : "The browser does not allow it";
     setTimeout(() => (copy.textContent = "Copy the table"), 2000);
   });
-  place.append(
-    element("div", { class: "scrolls" }, element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body)),
-    copy,
-  );
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body);
+  place.append(element("div", { class: "scrolls" }, table), copy);
   function sort() {
     const { column, descending } = order;
-    const sorted = column ? lines.slice().sort((one, other) => compare(column, one.row, other.row, descending)) : lines;
+    const sorted = lines.slice();
+    if (column) sorted.sort((one, other) => compare(column, one.row, other.row, descending));
     heads.forEach((head, i) => {
       if (columns[i] === column) head.setAttribute("aria-sort", descending ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
@@ -45,22 +45,25 @@ function showTable(place, rows, columns, { choose, isChosen } = {}) {
 }
 
 function cell(row, column, i) {
-  if (column.digits === undefined) return element(i === 0 ? "th" : "td", i === 0 ? { scope: "row" } : {}, column.value(row));
+  const { digits } = column;
+  if (i === 0) return element("th", { scope: "row" }, column.value(row));
+  if (digits === undefined) return element("td", {}, column.value(row));
   const interval = column.interval?.(row);
-  const title = interval ? `95 % interval: ${number(interval[0], column.digits)} to ${number(interval[1], column.digits)}` : null;
-  return element("td", { class: "number", title }, number(column.value(row), column.digits));
+  const title = interval ? `95% interval: ${number(interval[0], digits)} to ${number(interval[1], digits)}` : null;
+  return element("td", { class: "number", title }, number(column.value(row), digits));
 }
 
-/* What was not measured stands last. */
+// What was not measured stands last.
 function compare(column, one, other, descending) {
   const [first, second] = [column.value(one), column.value(other)];
-  if (column.digits === undefined) return first.localeCompare(second, "en", { numeric: true }) * (descending ? -1 : 1);
+  const direction = descending ? -1 : 1;
+  if (column.digits === undefined) return first.localeCompare(second, "en", { numeric: true }) * direction;
   const isMissing = [first, second].map((value) => !Number.isFinite(value));
   if (isMissing[0] || isMissing[1]) return isMissing[0] - isMissing[1];
-  return (first - second) * (descending ? -1 : 1);
+  return (first - second) * direction;
 }
 
-/* Numbers as they are, with intervals in columns of their own. */
+// Numbers as they are, with intervals in columns of their own.
 function tabSeparated(rows, columns) {
   const all = columns.flatMap((column) => {
     if (!column.interval) return [column];
@@ -73,7 +76,7 @@ function tabSeparated(rows, columns) {
     .join("\n");
 }
 
-/* Whether the browser let the text be copied: a file that was opened by double click may not use the newer way. */
+// Whether the browser let the text be copied: a file that was opened by double click may not use the newer way.
 async function copied(text) {
   try {
     await navigator.clipboard.writeText(text);

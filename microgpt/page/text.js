@@ -1,5 +1,6 @@
 "use strict";
-/* The text, coloured by surprise; under the characters, how much the chosen head looks at them. */
+
+// The text, coloured by surprise; under the characters, how much the chosen head looks at them.
 function showText(live, place) {
   let spans = [], shades = [];
 
@@ -12,7 +13,7 @@ function showText(live, place) {
     place.replaceChildren(...spans);
   });
 
-  /* Class s0 to s9 by the whole bits of a character. */
+  // Class s0 to s9 by the whole bits of a character.
   Chosen.follow(["bits", "text"], () => {
     Chosen.bits.forEach((bits, at) => {
       const shade = bits === null ? "s0" : `s${Math.min(9, Math.max(0, Math.floor(bits)))}`;
@@ -56,13 +57,13 @@ function showText(live, place) {
   });
 }
 
-/* What stands for a character in the text: a line break also breaks the line. */
+// What stands for a character in the text: a line break also breaks the line.
 function inText(character) {
   if (character === "\n") return visible("\n") + "\n";
   return character === " " ? " " : visible(character);
 }
 
-/* Where a key leads in the text: up and down to the same column of the other line. */
+// Where a key leads in the text: up and down to the same column of the other line.
 function nextPlace(text, at, key) {
   const lineStart = (from) => text.lastIndexOf("\n", from - 1) + 1;
   const start = at === 0 ? 0 : lineStart(at);

@@ -1,5 +1,6 @@
 "use strict";
-/* Another text: typed by the reader, or written on by the model. */
+
+// Another text: typed by the reader, or written on by the model.
 const WRITTEN_AT_ONCE = 8; // characters, so that one sees them come
 const WRITTEN = 200;
 

@@ -1,8 +1,9 @@
 "use strict";
-/* The page of an X-ray.
 
-   xray   what `microgpt xray --json` prints
-   data   the model, if the page has it: then all that can be computed of any text is computed here */
+// The page of an X-ray.
+//
+// xray   what `microgpt xray --json` prints
+// data   the model, if the page has it: then all that can be computed of any text is computed here
 function showXray(xray, data) {
   const live = data === null ? null : liveModel(Microgpt.load(data), xray);
   document.body.classList.toggle("without-model", !live);
@@ -17,7 +18,7 @@ function showXray(xray, data) {
     measure: "ablation",
   });
   showSummary(xray);
-  showNotice(Data.read("notice"));
+  byId("said").append(...Data.read("notices").map((notice) => element("p", { class: "notice" }, notice)));
   showHeads(xray, byId("heads"));
   showText(live, byId("text"));
   showCharacter(xray, live);
@@ -37,28 +38,23 @@ function worthiest(heads) {
   return bits.indexOf(Math.max(...bits));
 }
 
-function showNotice(notice) {
-  if (notice) byId("notice-shown").textContent = notice;
-  else byId("notice-shown").remove();
-}
-
-/* The sentences and large numbers on top. */
+// The sentences and large numbers on top.
 function showSummary(xray) {
   const { run, architecture, heads, total } = xray;
   byId("run").textContent = run.name;
   const layers = architecture.L === 1 ? "one layer" : `${architecture.L} layers`;
-  const trained = run.characters_trained ? ` It was trained on ${thousands(run.characters_trained)} characters.` : "";
+  const length = thousands(xray.bits.length + 1);
+  const trained = run.step ? `, after ${thousands(run.step)} training steps` : "";
   byId("about").textContent =
-    `What ${heads.length} attention heads in ${layers} do, seen on ${thousands(Array.from(xray.text).length)} ` +
-    `characters of ${xray.source}.${trained}`;
+    `What ${heads.length} attention heads in ${layers} do, seen on ${length} characters of ${xray.source}${trained}.`;
   byId("without").textContent = number(total.without_attention, 3);
   byId("gain").textContent = number(total.gain, 3);
   byId("gini").textContent = Number.isFinite(xray.gini)
     ? `The Gini coefficient of bits over columns is ${number(xray.gini, 2)}.`
     : "No head is worth anything here, so that there is nothing to share out.";
   byId("text-is").textContent =
-    "The stronger the orange behind a character, the less the model expected it. Point at one to see what was expected instead; " +
-    "a click holds it, and arrow keys move on.";
+    "The stronger the orange behind a character, the less the model expected it. Point at one to see what was " +
+    "expected instead; a click holds it, and arrow keys move on.";
 
   Chosen.follow(["bits", "isRead", "off"], () => {
     const known = Chosen.bits.slice(1).filter((bits) => bits !== null);
@@ -74,10 +70,11 @@ function showSummary(xray) {
   select.addEventListener("change", () => Chosen.change({ measure: select.value }));
 }
 
-/* What it does to the loss that heads are off; of the measured text, as that of another with all heads is not known. */
+// The loss without the heads that are off; the difference for the measured text, whose loss with all is known.
 function changeInWords({ text, off, isRead }, mean, xray) {
   if (off.size === 0) return "All heads are on.";
-  const heads = off.size === 1 ? `Head ${headName(xray.heads[[...off][0]])} is off` : `${off.size} heads are off`;
+  const [first] = off;
+  const heads = off.size === 1 ? `Head ${headName(xray.heads[first])} is off` : `${off.size} heads are off`;
   if (!isRead) return `${heads}…`;
   const isMeasured = text.join("") === xray.text;
   const change = isMeasured ? `, ${signed(mean - xray.total.bits, 3)}` : "";
@@ -102,13 +99,13 @@ function showTables(xray) {
   }
 }
 
-/* Each measure in one sentence. */
+// Each measure in one sentence.
 function explained(columns) {
-  const entries = columns.map(({ name, says }) => element("div", {}, element("dt", {}, name), element("dd", {}, says)));
-  return element("dl", { class: "explained small" }, ...entries);
+  const entry = ({ name, says }) => element("div", {}, element("dt", {}, name), element("dd", {}, says));
+  return element("dl", { class: "explained small" }, ...columns.map(entry));
 }
 
-/* What is about two heads. */
+// What is about two heads.
 const READS = { q: "queries", k: "keys", v: "values" };
 const PAIRS = 20;
 
@@ -133,6 +130,7 @@ function showTogether({ heads, interactions, composition }) {
       { name: "excess", digits: 3, value: ({ excess }) => excess },
       { name: "score", digits: 3, value: ({ score }) => score },
       { name: "baseline", digits: 3, value: ({ baseline }) => baseline },
+      { name: "its deviation", digits: 3, value: ({ deviation }) => deviation },
     ]);
   } else {
     byId("composition").remove();

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from microgpt.page.page import asset, document
@@ -14,12 +14,14 @@ SCRIPTS = (
 MOST_PAIRS = 60  # of heads: with 64 heads a layer, all of them would be most of the page
 
 
-def xray_page(xray: Mapping[str, Any], model: Mapping[str, Any] | None = None, notice: str = "") -> str:
+def xray_page(
+    xray: Mapping[str, Any], model: Mapping[str, Any] | None = None, notices: Sequence[str] = ()
+) -> str:
     """The text of an HTML file.
 
-    xray    what `microgpt xray --json` prints
-    model   what `model_data` makes; None for a page in which only the measured text can be looked at
-    notice  a sentence that stands on top; "" for none
+    xray     what `microgpt xray --json` prints
+    model    what `model_data` makes; None for a page in which only the measured text can be looked at
+    notices  sentences that stand on top
     """
     shown = dict(xray)
     if model is not None:  # which computes this itself, of any text
@@ -30,5 +32,5 @@ def xray_page(xray: Mapping[str, Any], model: Mapping[str, Any] | None = None, n
         asset("xray.html"),
         styles=[asset("xray.css")],
         scripts=[asset(name) for name in SCRIPTS],
-        data={"xray": shown, "model": model, "notice": notice},
+        data={"xray": shown, "model": model, "notices": list(notices)},
     )
