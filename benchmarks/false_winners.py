@@ -26,7 +26,9 @@ from typing import Annotated, Literal
 import numpy as np
 import typer
 
-from microgpt.race.statistics import FEWEST_FOR_AN_INTERVAL, Floats, Verdict, judge
+from microgpt.arrays import Floats
+from microgpt.intervals import FEWEST_FOR_AN_INTERVAL
+from microgpt.race.statistics import Verdict, judge
 
 ENTRANTS = tuple("abcdef")
 SEEDS = (5, 10, 20, 40)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
 IdArray = npt.NDArray[np.integer[Any]]  # token ids, in integers of any width
 
 BLOCK = 1 << 17  # numbers: a mebibyte of float64

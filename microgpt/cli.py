@@ -341,6 +341,16 @@ def generate(
         float, typer.Option(help="Choose from the likeliest that have this probability together.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+    novelty: Annotated[
+        bool,
+        typer.Option("--novelty", help="Also say how much of it is copied from what the run was trained on."),
+    ] = False,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With --novelty: where that text lies now.", show_default="where it was"
+        ),
+    ] = None,
     last: Last = False,
     backend: Backend = TrainConfig.backend,
     json: Json = False,
@@ -350,8 +360,13 @@ def generate(
 
     if prompt and prompt_file is not None:
         raise UsageError("--prompt and --prompt-file: give one of them")
+    if text is not None and not novelty:
+        raise UsageError("--text says where the text for --novelty lies: add --novelty")
+    if text == Path("-") and prompt == "-":
+        raise UsageError("--text - and --prompt -: only one of them can be standard input")
     commands.generate(
-        run, prompt, prompt_file, length, num_samples, stop, last=last, backend=backend, as_json=json,
+        run, prompt, prompt_file, length, num_samples, stop, novelty=novelty, text=text, last=last,
+        backend=backend, as_json=json,
         temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ from microgpt.terminal.fitting import fitted, fitting_columns
 from microgpt.terminal.harmless import harmless, harmless_pieces
 from microgpt.terminal.invocation import pasteable
 from microgpt.terminal.streams import lost
+from microgpt.terminal.underlined import print_underlined
 from microgpt.text.ngrams import mixture, ngram_name
 from microgpt.text.opening import STANDARD_INPUT
 from microgpt.text.prompt import read_prompt
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from microgpt.text.reading import Text
     from microgpt.use.evaluate import Score
     from microgpt.use.ladder import Parts, Rung
+    from microgpt.use.novelty import Learned, Novelty
 
 
 def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
@@ -70,6 +73,8 @@ def generate(
     num_samples: int,
     stop: str,
     *,
+    novelty: bool,
+    text: Path | None,
     last: bool,
     backend: str,
     as_json: bool,
@@ -79,33 +84,94 @@ def generate(
     """Stream `length` characters after the prompt to standard output, or as many as come before `stop`.
 
     Sample i has the seed `seed + i`, so that each of them can be written alone.
+
+    novelty  also say what of each sample is copied from the run's own text, which lies in the file `text`, or
+             where it was
     """
     from microgpt.use.generate import Sampling
+    from microgpt.use.novelty import figures as figures_of
 
     try:
         Sampling(seed=seed, **sampling)
     except MicrogptError as error:
         raise UsageError(str(error)) from None
-    model = _open(run, backend, Display(), last=last)
+    display = Display()
+    model = _open(run, backend, display, last=last)
+    learned = _learned(run, model, text) if novelty else None
     if prompt_file is not None or prompt == "-":
         prompt = read_prompt(prompt_file or STANDARD_INPUT)
     for i in range(seed, seed + num_samples):
         pieces = model.stream(prompt, length, seed=i, stop=stop, **sampling)
         begin = time.perf_counter()
         if as_json:
-            text = "".join(pieces)
+            written = "".join(pieces)
             seconds = time.perf_counter() - begin
-            figures = {"seed": i, "prompt": prompt, "text": text, "characters": len(text)}
-            print(json.dumps({**figures, "seconds": seconds}), flush=True)
+            figures = {"seed": i, "prompt": prompt, "text": written, "characters": len(written)}
+            figures["seconds"] = seconds
+            if learned is not None:
+                figures["novelty"] = figures_of(_novelty(written, learned, display), learned)
+            print(json.dumps(figures), flush=True)
             continue
         if num_samples > 1:
             print(f"--- seed {i}")
-        shown = itertools.chain([prompt], pieces)
-        for piece in harmless_pieces(shown) if sys.stdout.isatty() else shown:
-            print(piece, end="", flush=True)
-            if lost(sys.stdout):
-                return
-        print(flush=True)
+        if learned is not None:
+            name = f"the text of seed {i}" if num_samples > 1 else "the text"
+            _write_with_novelty(prompt, pieces, learned, display, name)
+        else:
+            _write(prompt, pieces)
+        if lost(sys.stdout):
+            return
+
+
+def _write(prompt: str, pieces: Iterable[str]) -> None:
+    shown = itertools.chain([prompt], pieces)
+    for piece in harmless_pieces(shown) if sys.stdout.isatty() else shown:
+        print(piece, end="", flush=True)
+        if lost(sys.stdout):
+            return
+    print(flush=True)
+
+
+def _learned(run: Path, model: Model, moved_to: Path | None) -> Learned:
+    """The run's own text, to look for copies of it."""
+    from microgpt.use.novelty import learned
+    from microgpt.use.own_text import state_of
+
+    state = state_of(run, "--novelty")
+    otherwise = "--text FILE says where it lies"
+    return learned(state.config, state.notes, model.vocabulary, otherwise, moved_to)
+
+
+def _novelty(text: str, learned: Learned, display: Display) -> Novelty:
+    from microgpt.use.novelty import novelty
+
+    def show(n_done: int, n_characters: int) -> None:
+        display.working("looking for copies", f"{n_done / n_characters:.0%}")
+
+    found = novelty(learned.vocabulary.encode(text), learned.ids, show if display.live else None)
+    display.idle()
+    return found
+
+
+def _write_with_novelty(
+    prompt: str, pieces: Iterable[str], learned: Learned, display: Display, name: str
+) -> None:
+    """Write a text, on a terminal as a whole with its copies underlined, and then say how much they are."""
+    from microgpt.use.novelty import sentences
+
+    if sys.stdout.isatty():
+        text = "".join(pieces)
+        found = _novelty(text, learned, display)
+        print_underlined(prompt + text, [False] * len(prompt) + found.copied().tolist())
+    else:
+        shown, kept = itertools.tee(pieces)
+        _write(prompt, shown)
+        if lost(sys.stdout):
+            return
+        text = "".join(kept)
+        found = _novelty(text, learned, display)
+    for line in sentences(found, text, learned, name):
+        display.note(line)
 
 
 def evaluate(

@@ -590,6 +590,29 @@ def test_a_time_in_place_of_steps(here):
         microgpt.train(TEXT, minutes=0)
 
 
+def test_the_novelty_of_a_text_is_that_of_the_command_line(here):
+    options = {**TINY, "steps": 2, "backend": "reference", "val_fraction": 0.1, "ngrams": 6}
+    in_memory, of_file = microgpt.train(TEXT, **options), microgpt.train("text.txt", out="run", **options)
+    text = of_file.generate(length=80)
+    figures = json.loads(command("generate", "run", "--length", 80, "--novelty", "--json"))
+    assert figures["text"] == text
+    for model in (of_file, microgpt.load("run")):
+        found = model.novelty(text)
+        assert found.lengths.tolist() == figures["novelty"]["lengths"]
+        assert found.share() == figures["novelty"]["share"] > 0
+    learned = TEXT[: len(TEXT) * 9 // 10]
+    for other in (learned, learned + "€"):
+        assert np.array_equal(in_memory.novelty(text, other).places, found.places)
+    assert model.novelty(text, Path("text.txt")).longest.length >= found.longest.length
+    expected = (
+        "novelty needs the text that the run was trained on, but it was in memory; text=... says what to"
+    )
+    assert sentence(microgpt.MicrogptError, in_memory.novelty, text).startswith(expected)
+    alone = microgpt.load(here / "run" / "model.safetensors")
+    assert "does not say what it was trained on" in sentence(microgpt.MicrogptError, alone.novelty, text)
+    assert "'X' (U+0058)" in sentence(microgpt.MicrogptError, of_file.novelty, "X")
+
+
 def test_a_model_with_ngrams_is_whole_in_memory_and_in_a_file(here):
     options = {**TINY, "backend": "reference", "val_fraction": 0.2, "eval_every": 10}
     both = microgpt.train(TEXT, ngrams=4, **options)

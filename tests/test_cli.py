@@ -332,6 +332,52 @@ def test_generate_writes_the_prompt_and_what_comes_after(trained):
     assert len(run("generate", trained / "a run").stdout) == 501
 
 
+def test_generate_says_what_of_a_text_is_copied(here):
+    options = ("--steps", 2, "--val-fraction", 0.1, "--ngrams", 6, "--backend", "reference", "--out", "run")
+    run("train", "text.txt", *TINY, *options)
+    generate = ("generate", "run", "--prompt", "the cat", "--length", 80, "--backend", "reference")
+    plain, result = run(*generate), run(*generate, "--novelty")
+    assert result.stdout == plain.stdout
+    (line,) = json_lines(run(*generate, "--novelty", "--json").stdout)
+    copied = line["novelty"]
+    learned, text = TEXT[: len(TEXT) * 9 // 10], line["text"]
+    assert copied["text_characters"] == len(learned)
+    for end, length in enumerate(copied["lengths"], 1):
+        assert text[end - length : end] in learned
+        assert length == end or text[end - length - 1 : end] not in learned
+    longest = copied["longest"]
+    piece = text[longest["begin"] : longest["end"]]
+    assert 20 < len(piece) == max(copied["lengths"])
+    assert learned.index(piece) == longest["offset"]
+    assert learned.count("\n", 0, longest["offset"]) + 1 == longest["line"]
+    assert longest in copied["copies"]
+    share = sum(any(c["begin"] <= i < c["end"] for c in copied["copies"]) for i in range(80)) / 80
+    assert copied["share"] == pytest.approx(share)
+    *_, first, second = result.stderr.splitlines()
+    assert first == (
+        f"novelty: {share:.1%} of the text is in copies of more than 20 characters from the first 3,870 "
+        "characters of text.txt, which the run was trained on"
+    )
+    place = f"line {longest['line']} (offset {longest['offset']:,})"
+    assert second.startswith(f"the longest copy has {len(piece)} characters, from {place}: '")
+    two = run(*generate, "--novelty", "--num-samples", 2, "--seed", 7).stderr
+    assert [f"of the text of seed {seed} is" in two for seed in (6, 7, 8)] == [False, True, True]
+    assert "novelty: 0.0%" in run("generate", "run", "--length", 0, "--novelty").stderr
+    (here / "text.txt").rename(here / "moved.txt")
+    expected = "there is no file text.txt here; --text FILE says where it lies"
+    assert fails(*generate, "--novelty").endswith(expected)
+    assert run(*generate, "--novelty", "--text", "moved.txt").stderr == result.stderr.replace(
+        "text.txt", "moved.txt"
+    )
+    assert fails(*generate, "--text", "moved.txt", code=2).endswith("add --novelty")
+    (here / "text.txt").write_text(TEXT[1:])
+    assert "but text.txt has changed; " in fails(*generate, "--novelty")
+    both = ("generate", "run", "--novelty", "--text", "-", "--prompt", "-")
+    assert fails(*both, code=2, stdin=TEXT).startswith("--text - and --prompt -")
+    model = here / "run" / "model.safetensors"
+    assert "which --novelty has to know: name the directory" in fails("generate", model, "--novelty")
+
+
 def test_prompts_that_cannot_be(trained):
     generate = ("generate", trained / "a run")
     expected = "the model does not know 'X' (U+0058) and '€' (U+20AC)"

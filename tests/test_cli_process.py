@@ -226,6 +226,18 @@ def test_a_text_with_control_codes_does_not_drive_the_terminal(here):
     assert b"\x1b[2J" in subprocess.run([*PROGRAM, "generate", "run"], capture_output=True).stdout
 
 
+def test_copies_are_underlined_on_a_terminal(here):
+    run(*LONG, "--steps", "2", "--ngrams", "6", "--backend", "reference")
+    generate = ("generate", "run", "--novelty", "--temperature", "0", "--backend", "reference")
+    code, _, seen = on_a_terminal(*generate, stdout_too=True)
+    assert code == 0
+    assert max(map(len, re.findall(r"\x1b\[4m(.*?)\x1b\[0m", seen, re.DOTALL))) > 20
+    assert "novelty: " in seen
+    _, _, simple = on_a_terminal(*generate, stdout_too=True, environment={"TERM": "dumb"})
+    assert "\x1b" not in simple
+    assert run(*generate).stdout.splitlines() == simple[: simple.index("novelty: ")].splitlines()
+
+
 def test_no_colours_where_none_are_wanted(here):
     arguments = [argument for argument in LONG if argument != "--json"]
     code, _, seen = on_a_terminal(*arguments, stdout_too=True, environment={"NO_COLOR": "1"})

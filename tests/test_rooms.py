@@ -15,6 +15,7 @@ PACKAGE, KERNELS, TESTS = ROOT / "microgpt", ROOT / "kernels" / "microgpt_kernel
 ORDER = (
     ("errors",),
     ("bounds", "fields", "files", "arrays"),
+    ("intervals",),
     ("terminal",),
     ("machine",),
     ("text",),
@@ -23,6 +24,7 @@ ORDER = (
     ("config",),
     ("checkpoint",),
     ("use",),
+    ("xray",),
     ("page",),
     ("training",),
     ("api",),

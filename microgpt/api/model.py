@@ -35,6 +35,7 @@ from microgpt.text.opening import in_memory
 from microgpt.text.reading import Text, encode_file
 from microgpt.use.evaluate import Evaluator, Score
 from microgpt.use.generate import Generator, Sampling, encode_prompt, until
+from microgpt.use.novelty import Novelty, learned, novelty
 
 Pathname = str | os.PathLike[str]
 
@@ -254,6 +255,33 @@ class Model:
             for part, values in self._evaluator(np.append(ids, ids[:1])).logits():
                 logits[part] = values
             return logits
+
+    def novelty(self, generated: str, text: str | os.PathLike[str] | None = None) -> Novelty:
+        """What a generated text has copied: of each of its characters the longest piece that ends with it and
+        stands in another text, as `.lengths` and `.places`; the `.share()` in copies of more than 20
+        characters; the `.copies()`, and the `.longest` one.
+
+        text  a `str` is the text itself, a `pathlib.Path` its file; None for what the run was trained on,
+              without the part that it held out, if its file is still there
+
+        >>> import microgpt
+        >>> text = "a cat and a hat\\n" * 20
+        >>> model = microgpt.train(text, steps=2, seq_len=16, d_model=16, backend="reference")
+        >>> model.novelty("hat and a cat", text).lengths
+        array([1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 3, 4, 5])
+
+        Raises MicrogptError, for characters that the model does not know among others.
+        """
+        with explained():
+            ids = self.vocabulary.encode(generated)
+            if text is not None:
+                return novelty(ids, self._encode(text, skip_unknown=True).ids)
+            if self.config is None:
+                raise MicrogptError(
+                    "this model does not say what it was trained on: give the text, or load a run's directory"
+                )
+            own = learned(self.config, self.notes, self.vocabulary, "text=... says what to compare with")
+            return novelty(ids, own.ids)
 
     def _encode(self, text: str | os.PathLike[str], *, skip_unknown: bool | None = None) -> Text:
         # U+FEFF at the start of a file is a byte order mark, but at the start of a `str` it is a character

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
+from typing import NamedTuple
 
 from microgpt.arrays import Array
 from microgpt.model.activations import Activations
@@ -26,51 +27,89 @@ from microgpt.model.parameters import Parameters
 Step = Callable[..., None]
 
 
+class Parts(NamedTuple):
+    """The forward pass in parts, which `forward` calls one after the other."""
+
+    embed: Step  # from ids to a.x[0]
+    attend: Step  # from a.x[l] to the outputs a.heads[l] of the layer's heads
+    add_heads: Step  # from a.x[l] and a.heads[l] to mid, the residual stream after attention
+    feed_forward: Step  # from mid to a.x[l + 1]
+    read_out: Step  # from the last a.x to a.logits
+
+
+def build_parts(k: ModuleType) -> Parts:
+    """The parts of the forward pass on the kernels of a backend."""
+
+    def embed(p: Parameters, a: Activations, ids: Array, rows: slice) -> None:
+        k.embedding_forward(a.x[0, rows], ids[rows], p.tok)
+        if len(p.pos) > 0:
+            k.position_forward(a.x[0, rows], p.pos, rows.start)
+
+    def attend(
+        p: Parameters, a: Activations, c: Constants, l: int, s: int, rows: slice, seen: slice, seqs: slice
+    ) -> None:
+        """heads = attention(rope(linear(shift(layernorm(x)))))"""
+        qkv_inp = a.ln1
+        k.layernorm_forward(
+            a.ln1[l, rows], a.mean1[l, rows], a.rstd1[l, rows], a.x[l, rows], p.ln1_w[l], p.ln1_b[l]
+        )
+        if a.shift1.shape[1] > 0:
+            qkv_inp = a.shift1
+            k.shift_forward(a.shift1[l, rows], a.ln1[l, seen], seqs.stop - seqs.start)
+        k.linear_forward(a.qkv[l, rows], qkv_inp[l, rows], p.qkv_w[l], p.qkv_b[l])
+        if c.cos.shape[1] > 0:
+            k.rope_forward(a.qkv[l, rows], c.cos[l], c.sin[l], c.offsets[l], rows.start)
+        k.attention_forward(
+            a.heads[l, rows], a.att[l, seqs], a.scratch[s], a.qkv[l, seen], c.offsets[l], c.scales[l]
+        )
+
+    def add_heads(mid: Array, p: Parameters, a: Activations, l: int, rows: slice) -> None:
+        """mid = x + proj(heads)"""
+        branch = a.branch[rows]
+        k.linear_forward(branch, a.heads[l, rows], p.proj_w[l], p.proj_b[l])
+        k.residual_forward(mid, a.x[l, rows], branch)
+
+    def feed_forward(
+        mid: Array, p: Parameters, a: Activations, c: Constants, l: int,
+        rows: slice, seen: slice, seqs: slice,
+    ) -> None:  # fmt: skip
+        """next x = mid + down(relu(up(shift(layernorm(mid))))), or with the square of relu"""
+        branch, up_inp = a.branch[rows], a.ln2
+        k.layernorm_forward(a.ln2[l, rows], a.mean2[l, rows], a.rstd2[l, rows], mid, p.ln2_w[l], p.ln2_b[l])
+        if a.shift2.shape[1] > 0:
+            up_inp = a.shift2
+            k.shift_forward(a.shift2[l, rows], a.ln2[l, seen], seqs.stop - seqs.start)
+        k.linear_forward(a.hidden[l, rows], up_inp[l, rows], p.up_w[l], p.up_b[l])
+        if c.squared:
+            k.relu_squared_forward(a.hidden[l, rows], a.hidden[l, rows])
+        else:
+            k.relu_forward(a.hidden[l, rows], a.hidden[l, rows])
+        k.linear_forward(branch, a.hidden[l, rows], p.down_w[l], p.down_b[l])
+        k.residual_forward(a.x[l + 1, rows], mid, branch)
+
+    def read_out(p: Parameters, a: Activations, rows: slice) -> None:
+        """logits = unembed(layernorm(x))"""
+        L = len(p.ln1_w)
+        k.layernorm_forward(a.lnf[rows], a.meanf[rows], a.rstdf[rows], a.x[L, rows], p.lnf_w, p.lnf_b)
+        k.linear_forward(a.logits[rows], a.lnf[rows], p.unembed_w, p.unembed_b)
+
+    return Parts(embed, attend, add_heads, feed_forward, read_out)
+
+
 def build(k: ModuleType) -> tuple[Step, Step]:
     """forward and backward on the kernels of a backend."""
+    parts = build_parts(k)
 
     def forward(
         p: Parameters, a: Activations, c: Constants, ids: Array, s: int, rows: slice, seen: slice, seqs: slice
     ) -> None:
         """From ids (N,) to a.logits[rows]."""
-        L = len(p.ln1_w)
-        branch, n_sequences = a.branch[rows], seqs.stop - seqs.start
-        # what the linear maps after layer norm read
-        shifts = a.shift1.shape[1] > 0
-        qkv_inp, up_inp = (a.shift1, a.shift2) if shifts else (a.ln1, a.ln2)
-        k.embedding_forward(a.x[0, rows], ids[rows], p.tok)
-        if len(p.pos) > 0:
-            k.position_forward(a.x[0, rows], p.pos, rows.start)
-        for l in range(L):
-            # mid = x + proj(attention(shift(layernorm(x))))
-            k.layernorm_forward(
-                a.ln1[l, rows], a.mean1[l, rows], a.rstd1[l, rows], a.x[l, rows], p.ln1_w[l], p.ln1_b[l]
-            )
-            if shifts:
-                k.shift_forward(a.shift1[l, rows], a.ln1[l, seen], n_sequences)
-            k.linear_forward(a.qkv[l, rows], qkv_inp[l, rows], p.qkv_w[l], p.qkv_b[l])
-            if c.cos.shape[1] > 0:
-                k.rope_forward(a.qkv[l, rows], c.cos[l], c.sin[l], c.offsets[l], rows.start)
-            k.attention_forward(
-                a.heads[l, rows], a.att[l, seqs], a.scratch[s], a.qkv[l, seen], c.offsets[l], c.scales[l]
-            )
-            k.linear_forward(branch, a.heads[l, rows], p.proj_w[l], p.proj_b[l])
-            k.residual_forward(a.mid[l, rows], a.x[l, rows], branch)
-            # next x = mid + down(relu(up(shift(layernorm(mid))))), or with the square of relu
-            k.layernorm_forward(
-                a.ln2[l, rows], a.mean2[l, rows], a.rstd2[l, rows], a.mid[l, rows], p.ln2_w[l], p.ln2_b[l]
-            )
-            if shifts:
-                k.shift_forward(a.shift2[l, rows], a.ln2[l, seen], n_sequences)
-            k.linear_forward(a.hidden[l, rows], up_inp[l, rows], p.up_w[l], p.up_b[l])
-            if c.squared:
-                k.relu_squared_forward(a.hidden[l, rows], a.hidden[l, rows])
-            else:
-                k.relu_forward(a.hidden[l, rows], a.hidden[l, rows])
-            k.linear_forward(branch, a.hidden[l, rows], p.down_w[l], p.down_b[l])
-            k.residual_forward(a.x[l + 1, rows], a.mid[l, rows], branch)
-        k.layernorm_forward(a.lnf[rows], a.meanf[rows], a.rstdf[rows], a.x[L, rows], p.lnf_w, p.lnf_b)
-        k.linear_forward(a.logits[rows], a.lnf[rows], p.unembed_w, p.unembed_b)
+        parts.embed(p, a, ids, rows)
+        for l in range(len(p.ln1_w)):
+            parts.attend(p, a, c, l, s, rows, seen, seqs)
+            parts.add_heads(a.mid[l, rows], p, a, l, rows)
+            parts.feed_forward(a.mid[l, rows], p, a, c, l, rows, seen, seqs)
+        parts.read_out(p, a, rows)
 
     def backward(
         p: Parameters, g: Parameters, a: Activations, c: Constants,

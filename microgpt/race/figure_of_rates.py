@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microgpt.arrays import Floats
 from microgpt.race.figure_page import PALE, Look, counted, in_lines, log_ticks, page, row_height
 from microgpt.race.report import Finding, Side
 from microgpt.race.runs import Rate
-from microgpt.race.statistics import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from microgpt.race.statistics import Floats
+from microgpt.arrays import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from microgpt.arrays import Floats
 from microgpt.model.parameters import Constant, table
 from microgpt.race.plan import Plan, differences
 from microgpt.race.runs import (
@@ -24,7 +25,7 @@ from microgpt.race.runs import (
     not_known_yet,
     steps_of_equal_seconds,
 )
-from microgpt.race.statistics import Floats, Verdict, judge, least_seeds
+from microgpt.race.statistics import Verdict, judge, least_seeds
 
 
 @dataclass(frozen=True)

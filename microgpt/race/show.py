@@ -18,6 +18,7 @@ from rich.text import Text
 
 from microgpt.config import TrainConfig
 from microgpt.console import Display, duration
+from microgpt.intervals import Interval
 from microgpt.machine.budget import format_bytes
 from microgpt.race.files import write_files
 from microgpt.race.plan import MOST_SEEDS, Plan
@@ -25,7 +26,7 @@ from microgpt.race.race import PLAN_FILE, Race
 from microgpt.race.report import Finding, Judgement, Report, report, what_steps
 from microgpt.race.results import RESULTS_FILE
 from microgpt.race.runs import purposes
-from microgpt.race.statistics import Interval, Pair
+from microgpt.race.statistics import Pair
 from microgpt.terminal.fitting import fitted
 from microgpt.terminal.invocation import pasteable
 

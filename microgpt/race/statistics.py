@@ -25,32 +25,20 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]
 
-Floats = NDArray[np.float64]
+from microgpt.arrays import Floats
+from microgpt.intervals import RESAMPLES, Interval, batch, bca_intervals
 
 ALPHA = 0.05  # the probability of a false winner in a race, at the most
 LEVEL, WITHIN_LEVEL = 1 - ALPHA, 1 - 2 * ALPHA  # of the intervals, and of those that bound a difference
 POWER = 0.8  # the probability with which a difference is to be found
-RESAMPLES = 9999
 # Beyond these SciPy's distributions fail, and nobody cares.
 LARGEST_EFFECT, MANY_SEEDS = 1e6, 1_000_000_000
-# With fewer seeds not even two entrants can have a winner, and an interval at 95% has the mean in it in 83%.
-FEWEST_FOR_AN_INTERVAL = 6
 # With fewer, it still has the mean in it more rarely than it says: in 90% with 10 seeds (docs/race.md).
 FEWEST_TO_TRUST = 20
-NUMBERS = 1 << 18  # of the resamples that are in memory together
-
-
-class Interval(NamedTuple):
-    """From where to where a mean may be."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -174,37 +162,6 @@ def winner_of(first: str, second: str, interval: Interval | None, adjusted_p: fl
     return first if interval.high < 0 else second if interval.low > 0 else None
 
 
-def bca_intervals(values: Floats, level: float, resamples: int, seed: int) -> list[Interval | None]:
-    """An interval for the mean of each row of values (rows, n), all from the same resamples of the columns.
-
-    Where all values of a row are equal, that value is the interval. None for every row where n is below
-    FEWEST_FOR_AN_INTERVAL.
-    """
-    n_rows, n = values.shape
-    if n < FEWEST_FOR_AN_INTERVAL:
-        return [None] * n_rows
-    # The bootstrap is of the deviations from the mean: where the values differ in their last digits only, the
-    # means of resamples would be rounded to the same number, and the interval would be none.
-    means = values.mean(axis=1)
-    deviations = values - means[:, None]
-    ends = np.zeros((2, n_rows))
-    vary = np.ptp(values, axis=1) > 0
-    if vary.any():
-        # SciPy before 1.15 has no `rng`; a Generator means the same by the older name
-        result = stats.bootstrap(
-            (deviations[vary],),
-            np.mean,
-            axis=-1,
-            method="BCa",
-            confidence_level=level,
-            n_resamples=resamples,
-            batch=_batch(deviations),
-            random_state=np.random.default_rng(seed),
-        )
-        ends[:, vary] = result.confidence_interval
-    return [Interval(float(low), float(high)) for low, high in (means + ends).T]
-
-
 def sign_flip_test(differences: Floats, resamples: int, seed: int) -> Floats:
     """The two-sided p value (pairs,) of the mean of each row of differences (pairs, seeds).
 
@@ -223,15 +180,10 @@ def sign_flip_test(differences: Floats, resamples: int, seed: int) -> Floats:
         permutation_type="samples",
         alternative="two-sided",
         n_resamples=flips,
-        batch=_batch(differences),
+        batch=batch(differences),
         random_state=np.random.default_rng(seed),
     )
     return np.asarray(result.pvalue, np.float64)
-
-
-def _batch(values: Floats) -> int:
-    """How many resamples of these values are made together; the result does not depend on it."""
-    return max(1, NUMBERS // values.size)
 
 
 def holm(p: Floats) -> Floats:

@@ -11,14 +11,14 @@ from typing import Protocol
 import numpy as np
 
 from microgpt.arrays import IdArray, blocks
-from microgpt.checkpoint.saved import STATE_FILE, SavedState, read_description
-from microgpt.errors import MicrogptError, shown_path
+from microgpt.errors import MicrogptError
 from microgpt.text.ngrams import count, highest_order, kneser_ney, ngram_name, shortened
-from microgpt.text.opening import IN_MEMORY, STANDARD_INPUT, text_name
-from microgpt.text.reading import Text, encode_file
+from microgpt.text.opening import text_name
+from microgpt.text.reading import Text
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.text.walk import split
 from microgpt.use.evaluate import Score
+from microgpt.use.own_text import beginning, own_text, state_of
 
 HIGHEST_ORDER = 6
 # what is judged of a text of which the run held nothing out
@@ -64,19 +64,20 @@ def parts(run: Path, text: Text) -> Parts:
     of any other text the whole. Raises MicrogptError where the run does not say what it was trained on, where
     that is not there any more, and where the text is too short.
     """
-    state = read_description(run / STATE_FILE if run.is_dir() else run)
-    if not isinstance(state, SavedState):
-        raise MicrogptError(
-            f"{shown_path(run)} does not say what its model was trained on, which --ladder has to know: name "
-            "the directory of the run"
-        )
+    state = state_of(run, "--ladder")
     fraction = state.config.val_fraction
     if text.sha256 != state.notes.get("text_sha256"):
         if len(text.ids) < 2:
             raise MicrogptError(f"a text needs at least 2 characters to predict one, not {len(text.ids)}")
-        own = _own_text(state, text.vocabulary)
+        own = own_text(
+            state.config.file,
+            state.notes,
+            text.vocabulary,
+            need="--ladder needs the text that the run was trained on, for n-gram models to learn from",
+            otherwise="without --ladder, eval gives the loss alone",
+        )
         learned, _ = split(own.ids, fraction)
-        return Parts(learned, text.ids, None, False, text_name(text.path), _beginning(own, learned))
+        return Parts(learned, text.ids, None, False, text_name(text.path), beginning(own, learned))
     if not fraction and round(len(text.ids) * LAST_PART) < 2:
         raise MicrogptError(
             f"{text_name(text.path)} has {len(text.ids)} characters, and the run trained on all of them: its "
@@ -85,32 +86,7 @@ def parts(run: Path, text: Text) -> Parts:
     learned, judged = split(text.ids, fraction or LAST_PART)
     how = "held out" if fraction else "trained on as well"
     name = f"the last {len(judged):,} characters of {text_name(text.path)}, which the run {how}"
-    return Parts(learned, judged, learned, not fraction, name, _beginning(text, learned))
-
-
-def _own_text(state: SavedState, vocabulary: Vocabulary) -> Text:
-    """The text that the run was trained on. Raises MicrogptError where it is not there any more."""
-    file = Path(state.config.file)
-    if file == IN_MEMORY:
-        why = "it was in memory"
-    elif file == STANDARD_INPUT:
-        why = "it came from standard input"
-    elif not file.exists():
-        why = f"there is no file {text_name(file)} here"
-    else:
-        own = encode_file(file, vocabulary, skip_unknown=True)
-        if own.sha256 == state.notes.get("text_sha256"):
-            return own
-        why = f"{text_name(file)} has changed"
-    raise MicrogptError(
-        f"--ladder needs the text that the run was trained on, for n-gram models to learn from, but {why}; "
-        "without --ladder, eval gives the loss alone"
-    )
-
-
-def _beginning(text: Text, part: IdArray) -> str:
-    whole = len(part) == len(text.ids)
-    return f"{'' if whole else 'the first '}{len(part):,} characters of {text_name(text.path)}"
+    return Parts(learned, judged, learned, not fraction, name, beginning(text, learned))
 
 
 def rungs(parts: Parts, vocabulary: Vocabulary, progress: Progress) -> list[Rung]:

@@ -1,0 +1,124 @@
+"""The X-ray as JSON: what `microgpt xray --json` prints and what a page has in it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from microgpt.arrays import Array
+from microgpt.xray.ablation import Change
+from microgpt.xray.composition import KINDS
+from microgpt.xray.patterns import OTHERS, Patterns
+from microgpt.xray.shapley import Shapley
+from microgpt.xray.xray import Xray
+
+FORMAT = 1
+# of the pairs of heads of different layers, of which a model of narrow heads has very many: those that compose
+# most; the arrays in `Xray.composition` have all
+MOST_PAIRS = 1000
+RANKS = ("qk", "ov", "outputs")
+
+
+def as_json(xray: Xray) -> dict[str, Any]:
+    """The X-ray as objects that JSON has, of the names that `Xray` explains.
+
+    Heads, layers and pairs are counted from 0, except in names such as "1.1". Losses are in bits per
+    character. Numbers have six digits, and where there is one for each character four. What could not be
+    measured is null. `fairness` says of which bits those for each column and parameter are.
+    """
+    architecture, without = xray.architecture, xray.ablations
+    of_shapley = xray.shapley is not None
+    return {
+        "format": FORMAT,
+        "run": xray.run,
+        "architecture": {
+            "vocabulary": xray.vocabulary.characters,
+            **{letter: architecture.sizes[letter] for letter in "TCFL"},
+            **{
+                name: getattr(architecture, name)
+                for name in ("positions", "activation", "token_shift", "attention_scale")
+            },
+        },
+        "text": xray.text,
+        "source": xray.source,
+        "bits": numbers(xray.bits, 4),
+        "total": {
+            "bits": number(without.all_on),
+            "without_attention": number(without.all_off),
+            "gain": number(without.all_off - without.all_on),
+        },
+        "heads": [_head(xray, h) for h in range(len(xray.heads))],
+        "uniform": {
+            "patterns": _patterns(xray.uniform, 0),
+            "entropy": number(xray.uniform.entropy[0]),
+            "reach": number(xray.uniform.reach[0]),
+        },
+        "interactions": None
+        if xray.shapley is None or xray.shapley.interactions is None
+        else numbers(xray.shapley.interactions),
+        "composition": _pairs(xray),
+        "fairness": "shapley" if of_shapley else "ablation",
+        "lorenz": numbers(xray.fairness.lorenz),
+        "gini": number(xray.fairness.gini),
+        "attribution": {"parts": list(xray.part_names), "logits": numbers(xray.attribution, 4)},
+    }
+
+
+def _head(xray: Xray, h: int) -> dict[str, Any]:
+    head, without = xray.heads[h], xray.ablations
+    return {
+        "layer": head.layer,
+        "head": head.number,
+        "width": head.width,
+        "first_column": head.low,
+        "ablation": {"mean": _with_interval(without.mean, h), "zero": _with_interval(without.zero, h)},
+        "shapley": None if xray.shapley is None else _with_interval(xray.shapley, h),
+        "gradient_importance": number(xray.gradient_importance[h]),
+        "patterns": _patterns(xray.patterns, h) | {"induction": number(xray.induction[h])},
+        "entropy": number(xray.patterns.entropy[h]),
+        "entropy_of_uniform": number(xray.uniform.entropy[0]),
+        "reach": number(xray.patterns.reach[h]),
+        "rank": dict(zip(RANKS, numbers(xray.ranks[h]), strict=True)),
+        "utilisation": dict(zip(RANKS, numbers(xray.utilisation[h]), strict=True)),
+        "copying": number(xray.copying[h]),
+        "bits_per_column": number(xray.fairness.per_column[h]),
+        "bits_per_parameter": number(xray.fairness.per_parameter[h]),
+    }
+
+
+def _with_interval(found: Change | Shapley, h: int) -> dict[str, float | None]:
+    return {name: number(getattr(found, name)[h]) for name in ("bits", "low", "high")}
+
+
+def _patterns(found: Patterns, h: int) -> dict[str, Any]:
+    offsets = numbers(found.offsets[h])
+    return {
+        "previous": offsets[0],
+        "offsets": offsets,
+        **{name: number(getattr(found, name)[h]) for name in OTHERS},
+    }
+
+
+def _pairs(xray: Xray) -> list[dict[str, Any]]:
+    found = xray.composition
+    most = np.sort(np.argsort(-found.excess, kind="stable")[:MOST_PAIRS])
+    names = ("score", "baseline", "deviation", "excess")
+    return [
+        {"from": int(found.earlier[i]), "to": int(found.later[i]), "kind": KINDS[found.kind[i]]}
+        | {name: number(getattr(found, name)[i]) for name in names}
+        for i in most
+    ]
+
+
+def number(value: float, digits: int = 6) -> float | None:
+    """A number with so many significant digits, as JSON can have it: None for NaN and infinity."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def numbers(values: Array, digits: int = 6) -> list[Any]:
+    """The same of every number of an array, in lists as deep as the array has dimensions."""
+    if values.ndim > 1:
+        return [numbers(row, digits) for row in values]
+    return [number(value, digits) for value in values.tolist()]

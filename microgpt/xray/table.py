@@ -1,0 +1,75 @@
+"""The X-ray on a terminal: a line on the text, and a table with a row for each head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from microgpt.terminal.fitting import fitted, fitting_columns
+from microgpt.xray.xray import Xray
+
+# the columns that are left out, in this order, where a terminal is too narrow
+LEAST = ("copying", "outputs", "ov", "qk", "first", "same", "gradient", "by zero", "reach", "interval")
+GAP = 2
+EXPLAINED = (
+    "bits: how many the loss rises, for each character, if the head always writes its mean; by zero: if it "
+    "writes nothing. previous, first, same: the part of its attention that goes to the character before, to "
+    "the first, and to earlier ones like its own; induction: to what followed last time, in a random string "
+    "that is repeated; reach: how many characters it looks back. qk, ov, outputs: in how many directions it "
+    "compares, carries and writes, of its width. docs/xray.md explains them all; --json has more."
+)
+
+
+def lines(xray: Xray) -> list[str]:
+    """What is shown to a person."""
+    without, n = xray.ablations, len(xray.text)
+    gain = without.all_off - without.all_on
+    said = (
+        f"{without.all_on:.4f} bits per character on {n:,} characters ({xray.source}); "
+        f"{without.all_off:.4f} without attention, which is worth {gain:.4f}"
+    )
+    if xray.run["ngrams"]:
+        said += "; all of the network without its n-grams"
+    return [fitted(said, 0), "", *_table(_columns(xray), len(xray.heads)), "", fitted(EXPLAINED, 0)]
+
+
+def _columns(xray: Xray) -> dict[str, Callable[[int], str]]:
+    """What each column says of head h."""
+    by_mean, values, seen = xray.ablations.mean, xray.shapley, xray.patterns
+
+    def interval(h: int) -> str:
+        low, high = by_mean.low[h], by_mean.high[h]
+        return f"{low:.4f} to {high:.4f}" if math.isfinite(low) else ""
+
+    columns: dict[str, Callable[[int], str]] = {
+        "head": lambda h: xray.heads[h].name,
+        "width": lambda h: str(xray.heads[h].width),
+        "bits": lambda h: f"{by_mean.bits[h]:.4f}",
+        "interval": interval,
+        "by zero": lambda h: f"{xray.ablations.zero.bits[h]:.4f}",
+    }
+    if values is not None:
+        columns["shapley"] = lambda h: f"{values.bits[h]:.4f}"
+    return columns | {
+        "gradient": lambda h: f"{xray.gradient_importance[h]:.4f}",
+        "previous": lambda h: f"{seen.offsets[h, 0]:.3f}",
+        "first": lambda h: f"{seen.first[h]:.3f}",
+        "same": lambda h: f"{seen.same[h]:.3f}",
+        "induction": lambda h: f"{xray.induction[h]:.3f}",
+        "reach": lambda h: f"{seen.reach[h]:.1f}",
+        "qk": lambda h: f"{xray.ranks[h, 0]:.1f}",
+        "ov": lambda h: f"{xray.ranks[h, 1]:.1f}",
+        "outputs": lambda h: f"{xray.ranks[h, 2]:.1f}",
+        "copying": lambda h: f"{xray.copying[h]:.2f}",
+    }
+
+
+def _table(columns: dict[str, Callable[[int], str]], n: int) -> list[str]:
+    cells = {name: [name, *map(cell, range(n))] for name, cell in columns.items()}
+    widths = {name: max(map(len, column)) for name, column in cells.items()}
+    shown = fitting_columns(widths, LEAST, GAP)
+    rows = zip(*(cells[name] for name in shown), strict=True)
+    return [
+        (" " * GAP).join(f"{cell:>{widths[name]}}" for name, cell in zip(shown, row, strict=True))
+        for row in rows
+    ]
