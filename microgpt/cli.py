@@ -12,6 +12,7 @@ import typer
 from microgpt_kernels import BACKENDS, BackendError, unusable_package
 
 from microgpt import __version__
+from microgpt.bounds import MAX_XRAY_CHARACTERS, XRAY_CHARACTERS
 from microgpt.config import ORDERS, SCHEDULES, TrainConfig, read_toml
 from microgpt.errors import MicrogptError, UsageError, shown_path
 from microgpt.machine.address_space import check_address_space
@@ -396,6 +397,45 @@ def eval(
     commands.evaluate(
         run, file, skip_unknown=skip_unknown, ladder=ladder, last=last, backend=backend, as_json=json
     )
+
+
+@command("xray runs/my")
+def xray(
+    run: RunPath,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="TEXT",
+            help="The text to look at; - reads standard input.",
+            show_default="what the run held out",
+        ),
+    ] = None,
+    characters: Annotated[
+        int,
+        typer.Option(help="Look at so many, from the beginning of the text.", min=2, max=MAX_XRAY_CHARACTERS),
+    ] = XRAY_CHARACTERS,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out the characters that the model does not know.")
+    ] = False,
+    shapley: Annotated[
+        bool,
+        typer.Option(
+            "--shapley",
+            help="Also what each head is worth over all orders in which they can be switched on: exactly for "
+            "up to 16 heads, and for more from random orders for a minute.",
+        ),
+    ] = False,
+    last: Last = False,
+    backend: Backend = TrainConfig.backend,
+    json: Json = False,
+) -> None:
+    """What every head of a model does, in numbers: what it is worth, where it looks, what it writes."""
+    from microgpt import commands
+
+    commands.xray(
+        run, file, characters=characters, skip_unknown=skip_unknown, shapley=shapley, last=last,
+        backend=backend, as_json=json,
+    )  # fmt: skip
 
 
 @command("info runs/my")

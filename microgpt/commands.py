@@ -1,4 +1,4 @@
-"""What the smaller commands do: generate, eval, info, runs, backends, corpus."""
+"""What the smaller commands do: generate, eval, xray, info, runs, backends, corpus."""
 
 from __future__ import annotations
 
@@ -46,11 +46,12 @@ if TYPE_CHECKING:
     from microgpt.use.evaluate import Score
     from microgpt.use.ladder import Parts, Rung
     from microgpt.use.novelty import Learned, Novelty
+    from microgpt.xray.xray import Xray
 
 
 def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
     """The model of a run. Says which weights these are, if they are not the last ones."""
-    from microgpt.api.model import Model
+    from microgpt.api.model import Model, config_of_run
 
     saved = load_model(run, last=last)
     if run.is_dir() and saved.path.name == BEST_FILE:
@@ -62,7 +63,7 @@ def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
                 f"these are the weights of step {step}, the best of the validation; "
                 f"--last takes those of step {newest}"
             )
-    return Model(saved, backend, display)
+    return Model(saved, backend, display, config=config_of_run(run, saved))
 
 
 def generate(
@@ -278,6 +279,40 @@ def _print_ladder(parts: Parts, rungs: list[Rung]) -> None:
             "here, and the others have not. --val-fraction 0.1 would hold a tenth of the text out."
         )
     print("\n" + "\n".join(fitted(note, 0) for note in notes))
+
+
+def xray(
+    run: Path,
+    file: Path | None,
+    *,
+    characters: int,
+    skip_unknown: bool,
+    shapley: bool,
+    last: bool,
+    backend: str,
+    as_json: bool,
+) -> None:
+    """What each head of a model does on the text of a file, or on what the run held out."""
+    from microgpt.text.reading import encode_file
+
+    display = Display()
+    model = _open(run, backend, display, last=last)
+    text = None if file is None else encode_file(file, model.vocabulary, skip_unknown=skip_unknown)
+    found = model.xray(text, characters=characters, shapley=shapley)
+    display.idle()
+    _show_xray(found, as_json=as_json)
+
+
+def _show_xray(found: Xray, *, as_json: bool) -> None:
+    """Where an X-ray goes."""
+    from microgpt.xray.as_json import as_json as described
+    from microgpt.xray.table import lines
+
+    if as_json:
+        print(json.dumps(described(found)))
+        return
+    for line in lines(found):
+        print(line)
 
 
 def info(run: Path, *, as_json: bool) -> None:

@@ -8,12 +8,14 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from microgpt.api.log import Log
 from microgpt.api.words import explained
 from microgpt.arrays import Array, IdArray
+from microgpt.bounds import MAX_XRAY_CHARACTERS, XRAY_CHARACTERS
 from microgpt.checkpoint.saved import (
     MODEL_FILE,
     STATE_FILE,
@@ -24,7 +26,7 @@ from microgpt.checkpoint.saved import (
 )
 from microgpt.checkpoint.writing import save_model
 from microgpt.config import TrainConfig
-from microgpt.errors import MicrogptError, shown_path
+from microgpt.errors import MicrogptError, shown, shown_path
 from microgpt.machine.address_space import check_address_space
 from microgpt.machine.backends import Listener, compiled, load_backend
 from microgpt.machine.budget import Budget
@@ -36,6 +38,9 @@ from microgpt.text.reading import Text, encode_file
 from microgpt.use.evaluate import Evaluator, Score
 from microgpt.use.generate import Generator, Sampling, encode_prompt, until
 from microgpt.use.novelty import Novelty, learned, novelty
+
+if TYPE_CHECKING:
+    from microgpt.xray.xray import Xray
 
 Pathname = str | os.PathLike[str]
 
@@ -256,6 +261,54 @@ class Model:
                 logits[part] = values
             return logits
 
+    def xray(
+        self,
+        text: str | os.PathLike[str] | Text | None = None,
+        *,
+        characters: int = XRAY_CHARACTERS,
+        skip_unknown: bool = False,
+        shapley: bool = False,
+    ) -> Xray:
+        """What each head of the model does on a text: named arrays, which `Xray` explains.
+
+        text          a `str` is the text itself, a `pathlib.Path` its file; None for what the run held out
+        characters    look at so many at the most, from the beginning of the text
+        skip_unknown  leave out the characters that the model does not know
+        shapley       also compute what each head is worth over all orders in which heads can be switched on:
+                      exactly for up to 16 heads, which takes minutes for long texts, and from random orders,
+                      for a minute, of more
+
+        >>> import microgpt
+        >>> text = "a cat and a hat\n" * 20
+        >>> model = microgpt.train(text, steps=20, seq_len=16, d_model=16, backend="reference")
+        >>> found = model.xray(text)
+        >>> [head.name for head in found.heads], found.bits.shape, found.patterns.offsets.shape
+        (['1.1', '2.1'], (319,), (2, 8))
+
+        Raises MicrogptError, where nothing was held out among others.
+        """
+        from microgpt.xray.held_out import held_out
+        from microgpt.xray.run import described
+        from microgpt.xray.xray import xray  # it needs SciPy's statistics, which take half a second to import
+
+        with explained():
+            if not 2 <= characters <= MAX_XRAY_CHARACTERS:
+                raise MicrogptError(
+                    f"--characters must be between 2 and {MAX_XRAY_CHARACTERS:,}, not {shown(characters)}"
+                )
+            if text is None:
+                ids, source = held_out(self.config, self.notes, self.vocabulary), "held-out text"
+            else:
+                encoded = text if isinstance(text, Text) else self._encode(text, skip_unknown=skip_unknown)
+                ids, source = encoded.ids, "your text"
+                if len(ids) > characters:
+                    self._listener.note(f"the first {characters:,} of {len(ids):,} characters are looked at")
+            order = None if self.ngrams is None else self.ngrams.order
+            run = described(self.path, self.notes, self.config, self.backend, order)
+            network = dataclasses.replace(self._placed, budget=Budget(None), ngrams=None)
+            ids = np.ascontiguousarray(ids[:characters])
+            return xray(network, self.vocabulary, ids, source, run, self._listener, with_shapley=shapley)
+
     def novelty(self, generated: str, text: str | os.PathLike[str] | None = None) -> Novelty:
         """What a generated text has copied: of each of its characters the longest piece that ends with it and
         stands in another text, as `.lengths` and `.places`; the `.share()` in copies of more than 20
@@ -324,9 +377,13 @@ def load(path: Pathname, *, backend: str = TrainConfig.backend, last: bool = Fal
     with explained():
         check_address_space()
         saved = load_model(path, last=last)
-        has_state = path.is_dir() and (path / STATE_FILE).exists()
-        state = read_description(path / STATE_FILE) if has_state else saved
-        return Model(saved, backend, listener, config=config_of(state))
+        return Model(saved, backend, listener, config=config_of_run(path, saved))
+
+
+def config_of_run(path: Path, saved: SavedModel) -> TrainConfig | None:
+    """The options of the run whose directory or file this is; None where it does not say them."""
+    has_state = path.is_dir() and (path / STATE_FILE).exists()
+    return config_of(read_description(path / STATE_FILE) if has_state else saved)
 
 
 def config_of(saved: SavedModel) -> TrainConfig | None:

@@ -15,8 +15,8 @@ from microgpt.xray.shapley import Shapley
 from microgpt.xray.xray import Xray
 
 FORMAT = 1
-# of the pairs of heads of different layers, of which a model of narrow heads has very many: those that compose
-# most; the arrays in `Xray.composition` have all
+# A model of narrow heads has very many pairs of heads of different layers. These are the ones that compose
+# most; the arrays in `Xray.composition` have all.
 MOST_PAIRS = 1000
 RANKS = ("qk", "ov", "outputs")
 
@@ -25,8 +25,8 @@ def as_json(xray: Xray) -> dict[str, Any]:
     """The X-ray as objects that JSON has, of the names that `Xray` explains.
 
     Heads, layers and pairs are counted from 0, except in names such as "1.1". Losses are in bits per
-    character. Numbers have six digits, and where there is one for each character four. What could not be
-    measured is null. `fairness` says of which bits those for each column and parameter are.
+    character. Numbers have six digits, and where there are some for each character four or three behind the
+    decimal point. What could not be measured is null. `fairness` says of which bits those for each column and parameter are.
     """
     architecture, without = xray.architecture, xray.ablations
     of_shapley = xray.shapley is not None
@@ -43,7 +43,7 @@ def as_json(xray: Xray) -> dict[str, Any]:
         },
         "text": xray.text,
         "source": xray.source,
-        "bits": numbers(xray.bits, 4),
+        "bits": np.round(xray.bits.astype(np.float64), 4).tolist(),
         "total": {
             "bits": number(without.all_on),
             "without_attention": number(without.all_off),
@@ -62,7 +62,7 @@ def as_json(xray: Xray) -> dict[str, Any]:
         "fairness": "shapley" if of_shapley else "ablation",
         "lorenz": numbers(xray.fairness.lorenz),
         "gini": number(xray.fairness.gini),
-        "attribution": {"parts": list(xray.part_names), "logits": numbers(xray.attribution, 4)},
+        "attribution": {"parts": list(xray.part_names), "logits": np.round(xray.attribution, 3).tolist()},
     }
 
 
@@ -112,13 +112,13 @@ def _pairs(xray: Xray) -> list[dict[str, Any]]:
     ]
 
 
-def number(value: float, digits: int = 6) -> float | None:
-    """A number with so many significant digits, as JSON can have it: None for NaN and infinity."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+def number(value: float) -> float | None:
+    """A number of six significant digits, as JSON can have it: None for NaN and infinity."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-def numbers(values: Array, digits: int = 6) -> list[Any]:
+def numbers(values: Array) -> list[Any]:
     """The same of every number of an array, in lists as deep as the array has dimensions."""
     if values.ndim > 1:
-        return [numbers(row, digits) for row in values]
-    return [number(value, digits) for value in values.tolist()]
+        return [numbers(row) for row in values]
+    return [number(value) for value in values.tolist()]

@@ -34,8 +34,8 @@ from microgpt.xray.shapley import Shapley, shapley
 class Xray:
     """What was measured of a model's H heads on a text of n + 1 characters.
 
-    Losses, and what follows from them, are in bits per character; where a model has n-grams, they are those of
-    its network alone. Heads are in the order of `heads`. The file of its name explains each measure.
+    Losses, and what follows from them, are in bits per character; where a model has n-grams, they are of its
+    network alone. Heads are in the order of `heads`. The file of its name explains each measure.
 
     run                        what is known of the model, as in JSON: "name", "step", "options", "backend",
                                "ngrams", the order of those that it also has or None, and others
@@ -43,7 +43,7 @@ class Xray:
     text                       the characters
     source                     in words, where the text is from
     bits                       (n,)    the loss of each character but the first
-    heads                      (H,)    .layer and .number, both from 0, .width, .name as people count: "1.1"
+    heads                      (H,)    .layer and .number, both from 0; .width; .name as people count, "1.1"
     ablations                  how the loss changes without each head: .mean and .zero, each with .bits, .low
                                and .high (H,); .all_on, the loss; .all_off, the loss without attention
     shapley                    .bits, .low, .high (H,), .interactions (H, H) or None; None if not asked for
