@@ -1,5 +1,6 @@
 """The page of an X-ray in a browser: what it shows are the numbers of --json and of the backend."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,8 +10,6 @@ from saved_examples import arrays_of, model_of
 
 from microgpt.api.log import Log
 from microgpt.api.model import Model
-from microgpt.checkpoint.saved import SavedModel
-from microgpt.model.heads import parse_layout
 from microgpt.page.weights import model_data
 from microgpt.page.xray_page import xray_page
 from microgpt.text.vocabulary import Vocabulary
@@ -67,11 +66,8 @@ def test_heads_are_as_wide_as_they_are_and_say_what_was_measured(browse, shown):
     tab = browse(shown.page)
     boxes = tab.locator(".head")
     widths = [box.bounding_box()["width"] for box in boxes.all()]
-    gap = 2
-    columns = [head["width"] for head in shown.json["heads"]]
-    expected = [width * (widths[2] + gap) / 5 for width in columns[:3]]
-    assert np.allclose(np.add(widths[:3], gap), expected, atol=3)
-    assert math.isclose(widths[3], widths[4], abs_tol=1)
+    unit = widths[0]
+    assert widths == pytest.approx([unit, 2 * unit, 5 * unit, 4 * unit, 4 * unit], rel=0.01)
     assert boxes.nth(0).bounding_box()["y"] > boxes.nth(3).bounding_box()["y"], "the first layer is below"
     for measure, key in (("ablation", "mean"), ("zero", "zero")):
         tab.select_option("#measure", measure)
@@ -195,12 +191,9 @@ HOSTILE = "</script><script>x=1</script><!--<b>\"'&amp;\\`${x}\U0001f600\u05d0\u
 
 def test_no_text_breaks_the_page(browse, shoot):
     vocabulary = Vocabulary("".join(sorted({*HOSTILE, *map(chr, range(0x4E00, 0x4E00 + 5000))})))
-    config = {**OPTIONS, "heads": parse_layout(OPTIONS["heads"], 8, 2)}
     saved = model_of(**OPTIONS)
-    architecture = saved.architecture.__class__(
-        **{**saved.architecture.__dict__, "vocabulary_size": len(vocabulary), "heads": config["heads"]}
-    )
-    hostile = Shown(SavedModel(architecture, vocabulary, saved.notes), HOSTILE * 2)
+    architecture = dataclasses.replace(saved.architecture, vocabulary_size=len(vocabulary))
+    hostile = Shown(dataclasses.replace(saved, architecture=architecture, vocabulary=vocabulary), HOSTILE * 2)
     hostile.json["run"]["name"] = HOSTILE
     tab = browse(xray_page(hostile.json, hostile.data))
     assert tab.evaluate("typeof x") == "undefined"
