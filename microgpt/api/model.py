@@ -120,6 +120,11 @@ class Model:
         return network
 
     @property
+    def param(self) -> Array:
+        """The weights (P,), in the order of `parameters.table`: a copy on the host."""
+        return self._placed.k.to_host(self._placed.param)
+
+    @property
     def heads(self) -> str:
         """The layout of the heads, such as '16+8+8+32', or '4x16 | 64' for layers that differ."""
         return format_layout(self.architecture.heads)
@@ -360,7 +365,7 @@ class Model:
                 ngrams=self.ngrams,
                 ngram_weight=self._placed.ngram_weight,
             )
-            save_model(Path(path), saved, self._placed.k.to_host(self._placed.param))
+            save_model(Path(path), saved, self.param)
 
 
 def load(path: Pathname, *, backend: str = TrainConfig.backend, last: bool = False) -> Model:

@@ -46,7 +46,7 @@ function showLikeliest(place, found, vocabulary, actual) {
 
 // The parts of the logit of the character that came next, less the mean of all logits.
 function contributions({ attribution }, found, at) {
-  const values = found ? attribution.parts.map((name) => found.parts.get(name)) : attribution.logits?.[at - 1];
+  const values = found ? attribution.parts.map((name) => found.parts.get(name)) : attribution.logits[at - 1];
   if (values?.[0] === undefined) return [];
   return attribution.parts.map((name, part) => ({ name, value: values[part] }));
 }

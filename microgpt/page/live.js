@@ -2,13 +2,27 @@
 
 // The model of the page over the chosen text, with the heads that are not switched off.
 //
-// As in `microgpt eval`, the text is cut into chunks of T characters, each read with nothing before it, and the
-// first of a chunk is predicted from the whole chunk before. What would follow the text is predicted from its
-// last T characters, as `microgpt generate` does.
+// As in `microgpt eval`, the text is cut into windows of T characters, each read with nothing before it, and the
+// first character of a window is predicted from the whole window before. What would follow the text is predicted
+// from its last T characters, as `microgpt generate` does.
 function liveModel(model, xray) {
-  const T = xray.architecture.T;
-  let encoded = {}, lastLook = {}, lastRows = {}, reading = 0;
-  const begin = () => model.begin({ off: switches(xray.heads, Chosen.off), keep: 0 });
+  const { T } = model;
+  let reader, probe, next; // of the whole text, of the text up to a character, and of what would follow
+  let encoded = {}, lastRows = {};
+  const begun = (keep) => model.begin({ off: switches(xray.heads, Chosen.off), keep });
+
+  function begin() {
+    reader?.stop();
+    reader = new Reader(begun(0), told);
+    probe = begun(0);
+    next = begun();
+  }
+
+  // Until a character is read, it keeps what it had.
+  function told() {
+    const bits = Chosen.bits.map((old, at) => (at > 0 && at <= reader.done ? reader.bits[at] : old));
+    Chosen.change({ bits, isRead: reader.isDone });
+  }
 
   function ids() {
     const { text } = Chosen;
@@ -16,95 +30,65 @@ function liveModel(model, xray) {
     return encoded.ids;
   }
 
-  // The first of the characters that are seen when the one at this place is predicted.
-  const seen = (at) => (at === Chosen.text.length ? Math.max(0, at - T) : Math.floor(Math.max(0, at - 1) / T) * T);
-
   // What the model knows when it predicts the character at this place; null where nothing stands before it.
   function look(at) {
-    const { text, off } = Chosen;
-    if (lastLook.text === text && lastLook.at === at && lastLook.off === off) return lastLook.found;
-    let found = null;
-    if (at > 0) {
-      const pass = begin();
-      let logits;
-      for (const id of ids().subarray(seen(at), at)) logits = pass.push(id);
-      const probabilities = Microgpt.softmax(new Float64Array(model.V), logits);
-      const values = at < text.length ? pass.parts(ids()[at]) : [];
-      const parts = new Map(Array.from(values, (value, part) => [model.parts[part], value]));
-      found = { probabilities, parts };
-    }
-    lastLook = { text, at, off, found };
-    return found;
+    if (at === 0) return null;
+    const isNext = at === Chosen.text.length;
+    const pass = isNext ? next : probe;
+    const logits = pass.read(isNext ? ids().slice(-T) : ids().subarray(0, at));
+    const probabilities = Microgpt.softmax(new Float64Array(model.V), logits);
+    const values = isNext ? [] : pass.parts(ids()[at]);
+    return { probabilities, parts: new Map(Array.from(values, (value, part) => [model.parts[part], value])) };
   }
 
   // Where a head looks while the characters around this place are read: rows[i] has the weights of the
   // characters from `start` to start + i, when the one after them is predicted.
   function attention(at, index) {
     const { text, off } = Chosen;
-    const start = seen(at);
+    const start = at === text.length ? Math.max(0, at - T) : Math.floor(Math.max(0, at - 1) / T) * T;
     const last = lastRows;
     if (last.text !== text || last.off !== off || last.index !== index || last.start !== start) {
       const { layer, head } = xray.heads[index];
-      const pass = begin();
+      const pass = begun(0);
       const rows = [];
       for (const id of ids().subarray(start, start + T)) {
         pass.push(id);
-        rows.push(Float64Array.from(pass.attention(layer, head)));
+        rows.push(pass.attention(layer, head).slice());
       }
       lastRows = { text, off, index, start, rows };
     }
     return { start, rows: lastRows.rows };
   }
 
-  // The surprise of every character but the first `known`, a few milliseconds at a time, so that the page goes
-  // on answering. Until a character is read, it keeps what it had.
-  function readAll(known = 0) {
-    const mine = ++reading;
-    const all = ids();
-    const bits = Array.from(all, (_, at) => Chosen.bits[at] ?? null);
-    const pass = begin();
-    let at = Math.floor(Math.max(0, known - 1) / T) * T;
-    function some() {
-      if (mine !== reading) return;
-      const until = performance.now() + 12;
-      for (; at < all.length - 1 && performance.now() < until; at++)
-        bits[at + 1] = Microgpt.bits(pass.push(all[at]), all[at + 1]);
-      const isRead = at >= all.length - 1;
-      Chosen.change({ bits: bits.slice(), isRead });
-      if (!isRead) setTimeout(some);
-    }
-    some();
-  }
-
-  // Another text, without the characters that the model does not know; those are returned. What comes after it is
-  // looked at, and what stands before the first difference is not read again.
+  // Another text, without the characters that the model does not know; those are returned. What would follow it
+  // is looked at.
   function type(words) {
     const { ids, unknown } = model.encode(words);
-    const before = Chosen.text;
     const text = Array.from(ids, (id) => model.vocabulary[id]);
-    let same = 0;
-    while (same < text.length && text[same] === before[same]) same++;
-    const known = Chosen.isRead ? same : 0;
     const bits = text.map((_, at) => Chosen.bits[at] ?? null);
     Chosen.change({ text, bits, at: text.length, isPinned: false, isRead: false });
-    readAll(known);
+    reader.read(ids);
     return unknown;
   }
 
-  // A function that gives the next character each time, beginning with what follows the text.
+  // A function that gives one more character each time, as `microgpt generate` goes on from the text.
   function writer(sampling) {
-    const pass = model.begin({ off: switches(xray.heads, Chosen.off) });
-    const sampler = Microgpt.sampler(sampling);
-    let logits = null;
-    for (const id of ids().subarray(-T)) logits = pass.push(id);
+    const pass = begun();
+    const sampler = model.sampler(sampling);
+    let logits = pass.read(ids().length > 0 ? ids().slice(-T) : [model.opening]);
     return () => {
-      const id = logits ? sampler.draw(logits) : 0;
+      const id = sampler.draw(logits);
       logits = pass.push(id);
       return model.vocabulary[id];
     };
   }
 
-  return { look, attention, readAll, type, writer };
+  begin();
+  Chosen.whenever(["off"], () => {
+    begin();
+    reader.read(ids());
+  });
+  return { look, attention, type, writer };
 }
 
 // For each layer, which of its heads are off.

@@ -5,8 +5,6 @@
 // xray   what `microgpt xray --json` prints
 // data   the model, if the page has it: then all that can be computed of any text is computed here
 function showXray(xray, data) {
-  const live = data === null ? null : liveModel(Microgpt.load(data), xray);
-  document.body.classList.toggle("without-model", !live);
   Chosen.change({
     text: Array.from(xray.text),
     bits: [null, ...xray.bits],
@@ -17,6 +15,8 @@ function showXray(xray, data) {
     off: new Set(),
     measure: "ablation",
   });
+  const live = data === null ? null : liveModel(Microgpt.load(data), xray);
+  document.body.classList.toggle("without-model", !live);
   showSummary(xray);
   byId("said").append(...Data.read("notices").map((notice) => element("p", { class: "notice" }, notice)));
   showHeads(xray, byId("heads"));
@@ -26,7 +26,6 @@ function showXray(xray, data) {
   if (live) {
     showAttention(live, byId("attention"), byId("looks"));
     showTyping(live, xray.text);
-    Chosen.whenever(["off"], () => live.readAll());
   }
   showTables(xray);
   if (Number.isFinite(xray.gini)) showLorenz(xray.lorenz, xray.heads, byId("lorenz"));
@@ -41,7 +40,7 @@ function worthiest(heads) {
 // The sentences and large numbers on top.
 function showSummary(xray) {
   const { run, architecture, heads, total } = xray;
-  byId("run").textContent = run.name;
+  byId("run").textContent = run.name ?? "a model";
   const layers = architecture.L === 1 ? "one layer" : `${architecture.L} layers`;
   const length = thousands(xray.bits.length + 1);
   const trained = run.step ? `, after ${thousands(run.step)} training steps` : "";
@@ -77,7 +76,8 @@ function changeInWords({ text, off, isRead }, mean, xray) {
   const heads = off.size === 1 ? `Head ${headName(xray.heads[first])} is off` : `${off.size} heads are off`;
   if (!isRead) return `${heads}…`;
   const isMeasured = text.join("") === xray.text;
-  const change = isMeasured ? `, ${signed(mean - xray.total.bits, 3)}` : "";
+  const withAll = xray.bits.reduce((sum, bits) => sum + bits, 0) / xray.bits.length;
+  const change = isMeasured ? `, ${signed(mean - withAll, 3)}` : "";
   return `${heads}: ${number(mean, 3)} bits per character${change}.`;
 }
 

@@ -11,7 +11,7 @@ from saved_examples import arrays_of, model_of
 from microgpt.api.log import Log
 from microgpt.api.model import Model
 from microgpt.page.weights import model_data
-from microgpt.page.xray_page import xray_page
+from microgpt.page.xray_page import assembled, xray_page
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.xray.as_json import as_json
 
@@ -30,7 +30,7 @@ class Shown:
         self.model, self.text = Model(saved, "reference", Log(), param=param), text
         self.json = as_json(self.model.xray(text, **options))
         self.data = model_data(saved.architecture, saved.vocabulary, param)
-        self.page = xray_page(self.json, self.data)
+        self.page = assembled(self.json, self.data)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_tables_are_sorted_and_copied(browse, shown):
 
 
 def test_without_the_model_the_measured_numbers_are_there(browse, shown):
-    tab = browse(xray_page(shown.json, None, ["There is no model in this page."]))
+    tab = browse(assembled(shown.json, None, ["There is no model in this page."]))
     assert "There is no model" in tab.inner_text(".notice")
     assert not tab.locator("#typed").is_visible()
     assert not tab.locator("#attention").is_visible()
@@ -195,7 +195,7 @@ def test_no_text_breaks_the_page(browse, shoot):
     architecture = dataclasses.replace(saved.architecture, vocabulary_size=len(vocabulary))
     hostile = Shown(dataclasses.replace(saved, architecture=architecture, vocabulary=vocabulary), HOSTILE * 2)
     hostile.json["run"]["name"] = HOSTILE
-    tab = browse(xray_page(hostile.json, hostile.data))
+    tab = browse(assembled(hostile.json, hostile.data))
     assert tab.evaluate("typeof x") == "undefined"
     assert tab.evaluate("Chosen.text.join('')") == HOSTILE * 2
     for at in range(1, len(HOSTILE)):
