@@ -11,8 +11,8 @@ from microgpt.errors import MicrogptError, shown
 # far beyond any model for a CPU; it keeps a mistyped d_model from filling the memory with heads of width 1
 MAX_D_MODEL = 65_536
 MAX_LAYERS = 1000
-# How many characters an X-ray looks at where nobody says it, enough to read on a page; and at the most, since it
-# keeps what every layer has computed of each.
+# How many characters an X-ray looks at where nobody says it, enough to read on a page; and at the most, since
+# it keeps what every layer has computed of each.
 XRAY_CHARACTERS, MAX_XRAY_CHARACTERS = 2000, 100_000
 # The smallest and the largest value of each option, far beyond any use. Real numbers stay below the largest.
 BOUNDS: dict[str, tuple[float, float]] = {

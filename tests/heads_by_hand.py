@@ -6,6 +6,7 @@ import numpy as np
 from microgpt_kernels import load
 from support import placed
 
+from microgpt.api.log import Log
 from microgpt.config import TrainConfig
 from microgpt.machine.budget import Budget
 from microgpt.model.architecture import Architecture
@@ -15,6 +16,7 @@ from microgpt.recipes import RECIPES
 from microgpt.text.vocabulary import Vocabulary
 from microgpt.xray.head import Head, heads_of
 from microgpt.xray.reading import Reader
+from microgpt.xray.xray import xray
 
 VOCABULARY = Vocabulary("\n abcdé")
 V = len(VOCABULARY)
@@ -58,6 +60,11 @@ def random_model(backend="reference", **options):
     for norm in (p.ln1_w, p.ln2_w, p.lnf_w):
         norm += 1
     return looked_into(architecture, param, backend)
+
+
+def xray_of(model, ids, **options):
+    run = {"name": "by hand", "ngrams": None}
+    return xray(model.placed, VOCABULARY, ids, "your text", run, Log(), **options)
 
 
 def text_of(n):

@@ -284,7 +284,7 @@ class Model:
                       for a minute, of more
 
         >>> import microgpt
-        >>> text = "a cat and a hat\n" * 20
+        >>> text = "a cat and a hat\\n" * 20
         >>> model = microgpt.train(text, steps=20, seq_len=16, d_model=16, backend="reference")
         >>> found = model.xray(text)
         >>> [head.name for head in found.heads], found.bits.shape, found.patterns.offsets.shape

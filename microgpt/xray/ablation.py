@@ -3,9 +3,9 @@
     change_h = loss without head h - loss with all heads, in bits per character
 
 A positive change means that the model predicts worse without the head. There are two ways to be without it,
-which `coalitions.py` describes, and neither is neutral. The mean is the main one, since the rest of the model has
-learned to expect what a head writes on the average; how much the choice matters differs from model to model
-(Pochinkov et al. 2024, arXiv 2408.17322).
+which `coalitions.py` describes, and neither is neutral. The mean is the main one, since the rest of the
+model has learned to expect what a head writes on the average; how much the choice matters differs from model
+to model (Pochinkov et al. 2024, arXiv 2408.17322).
 """
 
 from __future__ import annotations

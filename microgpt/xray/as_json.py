@@ -22,11 +22,12 @@ RANKS = ("qk", "ov", "outputs")
 
 
 def as_json(xray: Xray) -> dict[str, Any]:
-    """The X-ray as objects that JSON has, of the names that `Xray` explains.
+    """The X-ray as objects that JSON has, by the names that `Xray` explains.
 
     Heads, layers and pairs are counted from 0, except in names such as "1.1". Losses are in bits per
-    character. Numbers have six digits, and where there are some for each character four or three behind the
-    decimal point. What could not be measured is null. `fairness` says of which bits those for each column and parameter are.
+    character. Numbers have six digits; where there are some for each character, four or three behind the
+    decimal point. What could not be measured is null. `fairness` says which bits those for each column and
+    parameter are of.
     """
     architecture, without = xray.architecture, xray.ablations
     of_shapley = xray.shapley is not None

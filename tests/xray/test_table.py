@@ -1,0 +1,39 @@
+"""The table for a terminal."""
+
+import pytest
+from heads_by_hand import KINDS, random_model, text_of, xray_of
+
+from microgpt.terminal import fitting
+from microgpt.xray.table import lines
+
+
+@pytest.fixture(scope="module")
+def found():
+    return xray_of(random_model(**KINDS["learned"]), text_of(60), with_shapley=True)
+
+
+def test_there_is_a_row_for_each_head(found):
+    said, blank, header, *rows, _, explained = lines(found)
+    assert said.startswith(f"{found.ablations.all_on:.4f} bits per character on 60 characters (your text); ")
+    assert not blank
+    assert header.split()[:3] == ["head", "width", "bits"]
+    assert [row.split()[:2] for row in rows] == [["1.1", "1"], ["1.2", "2"], ["1.3", "3"], ["2.1", "6"]]
+    assert {len(row) for row in (header, *rows)} == {len(header)}
+    place = header.index("shapley") + len("shapley")
+    assert rows[3][:place].endswith(f"{found.shapley.bits[3]:.4f}")
+    assert "docs/xray.md" in explained
+
+
+def test_a_narrow_terminal_has_fewer_columns(found, monkeypatch):
+    monkeypatch.setattr(fitting, "columns", lambda: 60)
+    shown = lines(found)
+    assert max(map(len, "\n".join(shown).splitlines())) <= 60
+    assert not any("copying" in line for line in shown)
+
+
+def test_that_n_grams_are_left_out_is_said(found):
+    found.run["ngrams"] = 6
+    try:
+        assert lines(found)[0].endswith("; all of the network without its n-grams")
+    finally:
+        found.run["ngrams"] = None
