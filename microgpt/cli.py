@@ -430,7 +430,7 @@ def eval(
     )
 
 
-@command("xray runs/my")
+@command("xray runs/my --out page.html")
 def xray(
     run: RunPath,
     file: Annotated[
@@ -462,16 +462,27 @@ def xray(
             "--film", help="Also how the heads came to it, from what train --snapshots has kept on the way."
         ),
     ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page instead, which opens anywhere.")
+    ] = None,
+    model: Annotated[
+        bool | None,
+        typer.Option(
+            "--model/--no-model",
+            help="Whether the page has the model in it, so that it can look at any text.",
+            show_default="up to 8 MB",
+        ),
+    ] = None,
     last: Last = False,
     backend: Backend = TrainConfig.backend,
     json: Json = False,
 ) -> None:
-    """What every head of a model does, in numbers: what it is worth, where it looks, what it writes."""
+    """What every head of a model does, in numbers or on a page: its worth, where it looks, what it writes."""
     from microgpt import commands
 
     commands.xray(
-        run, file, characters=characters, skip_unknown=skip_unknown, shapley=shapley, film=film, last=last,
-        backend=backend, as_json=json,
+        run, file, characters=characters, skip_unknown=skip_unknown, shapley=shapley, film=film, out=out,
+        with_model=model, last=last, backend=backend, as_json=json,
     )  # fmt: skip
 
 

@@ -27,7 +27,8 @@ from microgpt.checkpoint.saved import (
 )
 from microgpt.console import Display
 from microgpt.corpora import corpus as corpora
-from microgpt.errors import MicrogptError, UsageError, shown
+from microgpt.errors import MicrogptError, UsageError, shown, shown_path
+from microgpt.files import write_atomically
 from microgpt.machine.budget import format_bytes
 from microgpt.model.heads import format_layout
 from microgpt.model.parameters import count, table
@@ -315,6 +316,8 @@ def xray(
     skip_unknown: bool,
     shapley: bool,
     film: bool,
+    out: Path | None,
+    with_model: bool | None,
     last: bool,
     backend: str,
     as_json: bool,
@@ -327,7 +330,14 @@ def xray(
     text = None if file is None else encode_file(file, model.vocabulary, skip_unknown=skip_unknown)
     found = model.xray(text, characters=characters, shapley=shapley, film=film)
     display.idle()
-    _show_xray(found, as_json=as_json)
+    if out is not None:
+        from microgpt.page.xray_page import xray_page
+
+        content = xray_page(found, model.param, with_model=with_model).encode()
+        write_atomically(out, content)
+        display.note(f"{shown_path(out)}: {format_bytes(len(content))}; open it in any browser")
+    if as_json or out is None:
+        _show_xray(found, as_json=as_json)
 
 
 def _show_xray(found: Xray, *, as_json: bool) -> None:

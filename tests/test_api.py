@@ -613,6 +613,27 @@ def test_the_novelty_of_a_text_is_that_of_the_command_line(here):
     assert "'X' (U+0058)" in sentence(microgpt.MicrogptError, of_file.novelty, "X")
 
 
+def test_the_xray_of_a_model_is_that_of_the_command_line(here):
+    options = {**TINY, "steps": 2, "backend": "reference", "val_fraction": 0.1}
+    in_memory, of_file = microgpt.train(TEXT, **options), microgpt.train("text.txt", out="run", **options)
+    told = json.loads(command("xray", "run", "--backend", "reference", "--characters", 99, "--json"))
+    for found in (of_file.xray(characters=99), in_memory.xray(TEXT[-len(TEXT) // 10 :], characters=99)):
+        assert found.text == told["text"]
+        assert found.bits == pytest.approx(told["bits"], abs=1e-4)
+        assert found.ablations.mean.bits == pytest.approx(
+            [head["ablation"]["mean"]["bits"] for head in told["heads"]], rel=1e-4
+        )
+    assert found.bits == pytest.approx(in_memory.losses(found.text) / math.log(2), rel=1e-6)
+    assert of_file.xray(Path("text.txt")).text == TEXT[:2000]
+    assert of_file.xray("the X", skip_unknown=True).text == "the "
+    assert "it was in memory; name the text" in sentence(microgpt.MicrogptError, in_memory.xray)
+    assert sentence(microgpt.MicrogptError, of_file.xray, characters=1).startswith(
+        "characters must be between 2 and"
+    )
+    alone = microgpt.load(here / "run" / "model.safetensors")
+    assert "does not say which text it has not seen" in sentence(microgpt.MicrogptError, alone.xray)
+
+
 def test_a_model_with_ngrams_is_whole_in_memory_and_in_a_file(here):
     options = {**TINY, "backend": "reference", "val_fraction": 0.2, "eval_every": 10}
     both = microgpt.train(TEXT, ngrams=4, **options)

@@ -28,7 +28,7 @@ from microgpt.use.generate import Generator
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
 TINY = ("--recipe", "plain", "--steps", "20", "--seq-len", "16", "--d-model", "16")
-COMMANDS = ("train", "generate", "eval", "info", "backends", "bench", "corpus")
+COMMANDS = ("train", "generate", "eval", "xray", "info", "backends", "bench", "corpus")
 
 
 def call(*arguments, stdin=None):
@@ -444,6 +444,44 @@ def test_eval(trained):
     (trained / "unknown.txt").write_text("the Xat")
     assert "'X' (U+0058)" in fails("eval", trained / "a run", trained / "unknown.txt")
     assert "there is no file" in fails("eval", trained / "a run", trained / "nope.txt")
+
+
+def test_xray_looks_at_what_was_held_out_or_at_a_text_of_the_users(here):
+    options = ("--backend", "reference", *TINY, "--val-fraction", 0.2, "--heads", "3+13", "--ngrams", 3)
+    run("train", "text.txt", *options, "--out", "held out")
+    xray = ("xray", "held out", "--backend", "reference")
+    (found,) = json_lines(run(*xray, "--json", "--characters", 100, "--shapley").stdout)
+    assert found["text"] == TEXT[-860:][:100]
+    assert found["source"] == "held-out text"
+    assert found["run"]["name"] == "held out"
+    assert (found["run"]["options"]["heads"], found["run"]["ngrams"]) == ("3+13", 3)
+    assert sum(head["shapley"]["bits"] for head in found["heads"]) == pytest.approx(
+        found["total"]["gain"], abs=1e-5
+    )
+    (here / "other.txt").write_text("the hat sat on the dog.\n" * 3)
+    shown = run(*xray, "other.txt", "--characters", 50)
+    assert " bits per character on 50 characters (your text); " in shown.stdout
+    assert "; all of the network without its n-grams\n" in shown.stdout
+    assert [line.split()[:2] for line in shown.stdout.splitlines()[3:7]] == [
+        ["1.1", "3"], ["1.2", "13"], ["2.1", "3"], ["2.2", "13"],
+    ]  # fmt: skip
+    assert "the first 50 of 72 characters are looked at\n" in shown.stderr
+    assert run(*xray, "-", "--skip-unknown", stdin="the X cat").stdout.count(" on 8 characters ") == 1
+    assert "'X' (U+0058)" in fails(*xray, "-", stdin="the X cat")
+    assert "at least 2 characters" in fails(*xray, "-", stdin="t")
+    assert "--characters" in fails(*xray, "--characters", 1, code=2)
+    (here / "text.txt").rename(here / "moved.txt")
+    assert fails(*xray) == (
+        "the X-ray looks at what the run held out of its text, but there is no file text.txt here; "
+        "name the text to look at"
+    )
+
+
+def test_xray_needs_a_text_that_the_model_has_not_seen(trained):
+    assert fails("xray", trained / "a run") == (
+        "the run held nothing out, so that there is no text that its model has not seen: "
+        "name the text to look at"
+    )
 
 
 def test_the_ladder_has_a_rung_for_the_model(here):

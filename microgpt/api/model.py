@@ -123,6 +123,11 @@ class Model:
         return network
 
     @property
+    def param(self) -> Array:
+        """The weights (P,), in the order of `parameters.table`: a copy on the host."""
+        return self._placed.k.to_host(self._placed.param)
+
+    @property
     def heads(self) -> str:
         """The layout of the heads, such as '16+8+8+32', or '4x16 | 64' for layers that differ."""
         return format_layout(self.architecture.heads)
@@ -293,7 +298,7 @@ class Model:
         film          also how some measures changed in training, from the `snapshots` that the run has kept
 
         >>> import microgpt
-        >>> text = "a cat and a hat\n" * 20
+        >>> text = "a cat and a hat\\n" * 20
         >>> model = microgpt.train(text, steps=20, seq_len=16, d_model=16, backend="reference")
         >>> found = model.xray(text)
         >>> [head.name for head in found.heads], found.bits.shape, found.patterns.offsets.shape
@@ -388,7 +393,7 @@ class Model:
                 ngrams=self.ngrams,
                 ngram_weight=self._placed.ngram_weight,
             )
-            save_model(Path(path), saved, self._placed.k.to_host(self._placed.param))
+            save_model(Path(path), saved, self.param)
 
 
 def load(path: Pathname, *, backend: str = TrainConfig.backend, last: bool = False) -> Model:

@@ -92,15 +92,15 @@ def _head(xray: Xray, h: int) -> dict[str, Any]:
 
 
 def _film(film: Film) -> dict[str, Any]:
-    """A list with a number for each step, of the model and of each head."""
+    """A list with a number for each step, of the model and of each head; four digits show every movement."""
 
     def of_head(name: str, h: int) -> list[float | None]:
-        return numbers(getattr(film, name)[:, h])
+        return numbers(getattr(film, name)[:, h], 4)
 
     return {
         "steps": film.steps.tolist(),
-        "bits": numbers(film.bits),
-        "without_attention": numbers(film.without_attention),
+        "bits": numbers(film.bits, 4),
+        "without_attention": numbers(film.without_attention, 4),
         "heads": [
             {
                 "ablation": of_head("ablation", h),
