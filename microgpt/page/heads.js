@@ -11,12 +11,7 @@ function showHeads(xray, place) {
       element("span", { class: "head-value" }),
     ),
   );
-  const layers = Math.max(...xray.heads.map(({ layer }) => layer)) + 1;
-  for (let layer = 0; layer < layers; layer++) {
-    const heads = boxes.filter((_, index) => xray.heads[index].layer === layer);
-    const name = element("span", { class: "name" }, `layer ${layer + 1}`);
-    place.append(element("div", { class: "layer" }, name, element("div", { class: "heads" }, ...heads)));
-  }
+  inLayers(xray.heads, boxes, place);
 
   Chosen.follow(["head", "off", "measure"], () => {
     const measure = MEASURES.find(({ key }) => key === Chosen.measure);
@@ -65,6 +60,16 @@ function showHeads(xray, place) {
       switchHead(Chosen.head);
     }
   });
+}
+
+// The boxes of heads in their layers, of which the first is below.
+function inLayers(heads, boxes, place) {
+  const layers = Math.max(...heads.map(({ layer }) => layer)) + 1;
+  for (let layer = 0; layer < layers; layer++) {
+    const ofLayer = boxes.filter((_, index) => heads[index].layer === layer);
+    const name = element("span", { class: "name" }, `layer ${layer + 1}`);
+    place.append(element("div", { class: "layer" }, name, element("div", { class: "heads" }, ...ofLayer)));
+  }
 }
 
 // Where an arrow key leads from a head: within its layer, or to that of the other layer whose middle is nearest.

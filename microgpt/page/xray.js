@@ -30,6 +30,8 @@ function showXray(xray, data) {
   showTables(xray);
   if (Number.isFinite(xray.gini)) showLorenz(xray.lorenz, xray.heads, byId("lorenz"));
   showTogether(xray);
+  if (xray.film) showFilm(xray);
+  else byId("film").remove();
 }
 
 function worthiest(heads) {

@@ -92,15 +92,15 @@ def _head(xray: Xray, h: int) -> dict[str, Any]:
 
 
 def _film(film: Film) -> dict[str, Any]:
-    """A list with a number for each step, of the model and of each head; four digits show every movement."""
+    """A list with a number for each step, to five places: of the model, and of each head."""
 
     def of_head(name: str, h: int) -> list[float | None]:
-        return numbers(getattr(film, name)[:, h], 4)
+        return numbers(np.round(getattr(film, name)[:, h], 5))
 
     return {
         "steps": film.steps.tolist(),
-        "bits": numbers(film.bits, 4),
-        "without_attention": numbers(film.without_attention, 4),
+        "bits": numbers(np.round(film.bits, 5)),
+        "without_attention": numbers(np.round(film.without_attention, 5)),
         "heads": [
             {
                 "ablation": of_head("ablation", h),
