@@ -1,4 +1,4 @@
-"""What the smaller commands do: generate, eval, xray, info, runs, backends, corpus."""
+"""What the smaller commands do: generate, eval, xray, export, info, runs, backends, corpus."""
 
 from __future__ import annotations
 
@@ -49,11 +49,19 @@ if TYPE_CHECKING:
     from microgpt.use.novelty import Learned, Novelty
     from microgpt.xray.xray import Xray
 
+PAGE_FILE = "page.html"  # of a run
+
 
 def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
     """The model of a run. Says which weights these are, if they are not the last ones."""
     from microgpt.api.model import Model, config_of_run
 
+    saved = _read(run, display, last=last)
+    return Model(saved, backend, display, config=config_of_run(run, saved))
+
+
+def _read(run: Path, display: Display, *, last: bool) -> SavedModel:
+    """What a run's file says of its model; says likewise which weights these are."""
     saved = load_model(run, last=last)
     if run.is_dir() and saved.path.name == BEST_FILE:
         step, newest = saved.notes.get("step"), None
@@ -64,7 +72,7 @@ def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
                 f"these are the weights of step {step}, the best of the validation; "
                 f"--last takes those of step {newest}"
             )
-    return Model(saved, backend, display, config=config_of_run(run, saved))
+    return saved
 
 
 def generate(
@@ -346,10 +354,32 @@ def _show_xray(found: Xray, *, as_json: bool) -> None:
     from microgpt.xray.table import lines
 
     if as_json:
-        print(json.dumps(described(found)))
+        print(
+            json.dumps(described(found), separators=(",", ":"))
+        )  # an eighth shorter: it is of every character
         return
     for line in lines(found):
         print(line)
+
+
+def export(what: str, run: Path, out: Path | None, *, last: bool, large: bool, as_json: bool) -> None:
+    """Write a run's model as something else than a checkpoint."""
+    if what != "page":
+        raise UsageError(f"a model can be exported as a page, not as {shown(what)}")
+    from microgpt.page.play import play_page
+
+    display = Display()
+    saved = _read(run, display, last=last)
+    name = run.resolve().name if run.is_dir() else run.stem
+    content = play_page(saved, name, large=large).encode()
+    out = out or (run if run.is_dir() else run.parent) / PAGE_FILE
+    write_atomically(out, content)
+    if as_json:
+        print(json.dumps({"page": str(out), "bytes": len(content)}))
+    else:
+        display.note(
+            f"{shown_path(out)}: {format_bytes(len(content))}; open it in any browser, also without a network"
+        )
 
 
 def info(run: Path, *, as_json: bool) -> None:

@@ -1,6 +1,8 @@
 "use strict";
 
-// The chosen head: what it is, and what it looks at on the average.
+// The chosen head: what it is, what it looks at on the average, and what it writes at the chosen character.
+const WRITTEN_ABOUT = 200; // of the likeliest characters, where there are more
+const SHOWN_EACH_WAY = 5;
 
 function showHead(xray, live) {
   Chosen.follow(["head", "off"], () => {
@@ -14,17 +16,18 @@ function showHead(xray, live) {
     byId("switch").textContent = `Switch head ${headName(head)} ${isOff ? "on" : "off"}`;
     showPatterns(byId("patterns"), head, xray.uniform);
   });
+  if (live) Chosen.follow(["head", "off", "at", "text"], () => showWritten(live, xray.architecture.vocabulary));
   byId("switch").addEventListener("click", () => switchHead(Chosen.head));
   byId("all-on").addEventListener("click", () => Chosen.change({ off: new Set() }));
 }
 
 function worth({ bits, low, high }) {
-  const interval = `between ${number(low, 4)} and ${number(high, 4)}`;
+  const interval = `95% interval: ${number(low, 4)} to ${number(high, 4)}`;
   if (low <= 0 && high >= 0)
-    return `worth ${number(bits, 4)} bits per character, ${interval}: this cannot be told from nothing`;
+    return `worth ${number(bits, 4)} bits per character (${interval}), which cannot be told from nothing`;
   return bits > 0
-    ? `worth ${number(bits, 4)} bits per character, ${interval}`
-    : `in the way: without it, the loss is lower by ${number(-bits, 4)} bits per character`;
+    ? `worth ${number(bits, 4)} bits per character (${interval})`
+    : `in the way: it costs ${number(-bits, 4)} bits per character (${interval})`;
 }
 
 // Mean weights of attention, beside those of a head that looks at everything equally. The offsets from 2 on stand
@@ -48,6 +51,27 @@ function showPatterns(place, head, uniform) {
         class: Number.isFinite(even) ? "bar beside" : "bar", "--share": value.toFixed(4), "--even": even ?? 0,
       }),
       element("span", { class: "number" }, percent(value)),
+    ]),
+  );
+}
+
+// The characters that the head makes likelier and less likely, those with the largest effect first.
+function showWritten(live, vocabulary) {
+  const { at, text, head } = Chosen;
+  const all = live.writes(at, head, WRITTEN_ABOUT).sort((one, other) => other.value - one.value);
+  const likelier = all.slice(0, SHOWN_EACH_WAY).filter(({ value }) => value > 0);
+  const less = all.slice(-SHOWN_EACH_WAY).filter(({ value }) => value < 0);
+  const some = Array.from(vocabulary).length > WRITTEN_ABOUT ? `, the ${WRITTEN_ABOUT} likeliest,` : "";
+  byId("writes-is").textContent =
+    at > 0 ? `The largest of what it adds to the logits of the characters${some} that could follow ${visible(text[at - 1])}.` : "";
+  const largest = Math.max(...all.map(({ value }) => Math.abs(value)), 1e-9);
+  byId("writes").replaceChildren(
+    ...[...likelier, ...less].flatMap(({ character, value }) => [
+      element("span", { class: "name" }, visible(character)),
+      element("span", {
+        class: value < 0 ? "bar hinders" : "bar", "--share": (Math.abs(value) / largest).toFixed(4),
+      }),
+      element("span", { class: "number" }, signed(value, 2)),
     ]),
   );
 }

@@ -41,6 +41,18 @@ function liveModel(model, xray) {
     return { probabilities, parts: new Map(Array.from(values, (value, part) => [model.parts[part], value])) };
   }
 
+  // What a head adds, when the character at this place is predicted, to the logits of the likeliest characters, less
+  // what it adds to all on the average.
+  function writes(at, index, most) {
+    const found = look(at);
+    if (found === null) return [];
+    const pass = at === Chosen.text.length ? next : probe;
+    const part = model.parts.indexOf(headName(xray.heads[index]));
+    const order = Array.from(found.probabilities.keys());
+    order.sort((one, other) => found.probabilities[other] - found.probabilities[one]);
+    return order.slice(0, most).map((id) => ({ character: model.vocabulary[id], value: pass.parts(id)[part] }));
+  }
+
   // Where a head looks while the characters around this place are read: rows[i] has the weights of the
   // characters from `start` to start + i, when the one after them is predicted.
   function attention(at, index) {
@@ -88,7 +100,7 @@ function liveModel(model, xray) {
     begin();
     reader.read(ids());
   });
-  return { look, attention, type, writer };
+  return { look, writes, attention, type, writer };
 }
 
 // For each layer, which of its heads are off.

@@ -11,7 +11,7 @@ const MEASURES = [
     value: (head) => head.ablation.mean.bits,
     interval: (head) => [head.ablation.mean.low, head.ablation.mean.high],
     says: "How much the loss rises, in bits per character, when the head always writes its average output. " +
-      "Below 0, the text is predicted better without the head.",
+      "Below 0, the text is predicted better without the head. Under it stands its 95% interval.",
   },
   {
     group: "worth", key: "zero", name: "bits, by zero", digits: 4,

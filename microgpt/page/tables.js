@@ -48,9 +48,10 @@ function cell(row, column, i) {
   const { digits } = column;
   if (i === 0) return element("th", { scope: "row" }, column.value(row));
   if (digits === undefined) return element("td", {}, column.value(row));
-  const interval = column.interval?.(row);
-  const title = interval ? `95% interval: ${number(interval[0], digits)} to ${number(interval[1], digits)}` : null;
-  return element("td", { class: "number", title }, number(column.value(row), digits));
+  const [low, high] = column.interval?.(row) ?? [];
+  const isKnown = low < high; // an exact number has none
+  const between = isKnown ? element("small", {}, `${number(low, digits)} to ${number(high, digits)}`) : "";
+  return element("td", { class: "number" }, number(column.value(row), digits), between);
 }
 
 // What was not measured stands last.

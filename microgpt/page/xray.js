@@ -22,7 +22,7 @@ function showXray(xray, data) {
   showHeads(xray, byId("heads"));
   showText(live, byId("text"));
   showCharacter(xray, live);
-  showHead(xray);
+  showHead(xray, live);
   if (live) {
     showAttention(live, byId("attention"), byId("looks"));
     showTyping(live, xray.text);

@@ -45,7 +45,7 @@ def as_json(xray: Xray) -> dict[str, Any]:
         },
         "text": xray.text,
         "source": xray.source,
-        "bits": np.round(xray.bits.astype(np.float64), 4).tolist(),
+        "bits": _rounded(xray.bits, 4),
         "total": {
             "bits": number(without.all_on),
             "without_attention": number(without.all_off),
@@ -64,7 +64,7 @@ def as_json(xray: Xray) -> dict[str, Any]:
         "fairness": "shapley" if of_shapley else "ablation",
         "lorenz": numbers(xray.fairness.lorenz),
         "gini": number(xray.fairness.gini),
-        "attribution": {"parts": list(xray.part_names), "logits": np.round(xray.attribution, 3).tolist()},
+        "attribution": {"parts": list(xray.part_names), "logits": _rounded(xray.attribution, 3)},
         "film": None if xray.film is None else _film(xray.film),
     }
 
@@ -136,6 +136,12 @@ def _pairs(xray: Xray) -> list[dict[str, Any]]:
         | {name: number(getattr(found, name)[i]) for name in names}
         for i in most
     ]
+
+
+def _rounded(values: Array, decimals: int) -> list[Any]:
+    """Numbers of which there are many, with so many digits behind the decimal point, and without -0."""
+    rounded: list[Any] = (np.round(values.astype(np.float64), decimals) + 0.0).tolist()
+    return rounded
 
 
 def number(value: float) -> float | None:

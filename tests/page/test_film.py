@@ -83,7 +83,8 @@ def test_the_film_runs_to_its_end_and_what_was_not_measured_is_left_out(browse, 
     assert tab.locator("#film-heads .head-value").nth(1).text_content() == "–"
     tab.click("#run-film")
     assert tab.inner_text("#run-film") == "Stop"
-    tab.wait_for_function("Chosen.picture === 4 && byId('run-film').textContent === 'Run the film'")
+    tab.get_by_role("button", name="Run the film").wait_for()
+    assert tab.locator("#picture").input_value() == "4"
     shoot(tab, "film")
 
 

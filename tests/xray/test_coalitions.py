@@ -13,7 +13,7 @@ from microgpt.errors import MicrogptError
 from microgpt.machine.budget import Budget
 from microgpt.use.evaluate import Evaluator
 from microgpt.xray import coalitions as module
-from microgpt.xray.coalitions import Coalitions, Head, heads_of
+from microgpt.xray.coalitions import Coalitions
 
 MODELS = {
     "learned positions": {},
@@ -96,12 +96,6 @@ def test_progress_counts_the_coalitions():
     told = []
     Coalitions(made(architecture_of()), text_of(20)).all_losses(progress=lambda *given: told.append(given))
     assert told == [(done, 32) for done in range(4, 33, 4)]
-
-
-def test_heads_are_named_by_layer_number_and_columns():
-    heads = heads_of(((1, 3, 2), (6,)))
-    assert heads == (Head(0, 0, 0, 1), Head(0, 1, 1, 4), Head(0, 2, 4, 6), Head(1, 0, 0, 6))
-    assert [head.width for head in heads] == [1, 3, 2, 6]
 
 
 @pytest.mark.parametrize("n", [0, 1])
