@@ -125,7 +125,8 @@ class Model:
     @property
     def param(self) -> Array:
         """The weights (P,), in the order of `parameters.table`: a copy on the host."""
-        return self._placed.k.to_host(self._placed.param)
+        param: Array = self._placed.k.to_host(self._placed.param)
+        return param
 
     @property
     def heads(self) -> str:

@@ -240,13 +240,14 @@
   function showLoss() {
     const n = off.flat().filter(Boolean).length, all = off.flat().length;
     byId("all-on").hidden = n === 0;
-    if (n === 0) byId("loss").textContent = `All ${all} are on: ${number(whole.mean, 3)} bits per character.`;
-    else {
-      const more = signed(cut.mean - whole.mean, 3);
-      byId("loss").textContent =
-        `${n} of ${all} ${n === 1 ? "is" : "are"} off: ${number(cut.mean, 3)} bits per character, ${more} to ` +
-        `${number(whole.mean, 3)} with all of them.`;
+    if (n === 0) {
+      byId("loss").textContent = `All ${all} heads are on: ${number(whole.mean, 3)} bits per character.`;
+      return;
     }
+    const difference = cut.mean - whole.mean;
+    byId("loss").textContent =
+      `${n} of ${all} heads ${n === 1 ? "is" : "are"} off: ${number(cut.mean, 3)} bits per character, ` +
+      `${number(Math.abs(difference), 3)} ${difference < 0 ? "less" : "more"} than with all of them on.`;
   }
 
   // --- what does not change

@@ -142,3 +142,4 @@ function showTogether({ heads, interactions, composition }) {
 const strongest = (pairs, size) => pairs.slice().sort((one, other) => size(other) - size(one)).slice(0, PAIRS);
 
 showXray(Data.read("xray"), Data.read("model"));
+document.documentElement.dataset.ready = Math.round(performance.now()); // milliseconds

@@ -44,7 +44,7 @@ def xray_page(found: Xray, param: Array, *, with_model: bool | None = None) -> s
         notices.append(without_ngrams(found.run["ngrams"]))
     if len(found.text) > MOST_CHARACTERS:
         notices.append(
-            f"The text is shown up to its first {MOST_CHARACTERS:,} characters; the measures are those of all "
+            f"Of the text, the first {MOST_CHARACTERS:,} characters are shown; the measures are those of all "
             f"{len(found.text):,}."
         )
     model = model_data(found.architecture, found.vocabulary, param) if included else None

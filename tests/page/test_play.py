@@ -38,11 +38,11 @@ class Held(SavedModel):
 
 
 def held(characters=LETTERS, seed=0, **options):
-    """A model of the default sizes, or others, with random weights that make it rather sure of itself."""
+    """A model of the default sizes, or others, with random weights that make it sure of itself."""
     config = TrainConfig("tales.txt", **options)
     vocabulary = Vocabulary("".join(sorted(set(characters))))
     architecture = config.architecture(len(vocabulary))
-    weights = np.random.default_rng(seed).normal(0, 0.15, count(table(architecture.sizes)))
+    weights = np.random.default_rng(seed).normal(0, 0.4, count(table(architecture.sizes)))
     notes = {"step": 1000, "text": "/home/me/tales.txt", "text_characters": 1234, "val_loss": 1.5}
     return Held(
         architecture=architecture, vocabulary=vocabulary, notes=notes, weights=weights.astype(np.float32)
@@ -253,14 +253,14 @@ class TestInABrowser:
         without = dataclasses.replace(model, weights=model.weights.copy())
         views(without.weights, table(model.architecture.sizes)).proj_w[1, 32:64] = 0
         whole, cut = (on_backend(one).losses(TEXT).mean() / math.log(2) for one in (model, without))
-        difference = f"{cut - whole:+.3f}".replace("-", "\u2212")
+        difference = f"{abs(cut - whole):.3f} {'more' if cut > whole else 'less'}"
         assert tab.locator("#loss").inner_text() == (
-            f"1 of 14 is off: {cut:.3f} bits per character, {difference} to {whole:.3f} with all of them."
+            f"1 of 14 heads is off: {cut:.3f} bits per character, {difference} than with all of them on."
         )
         assert wide.get_attribute("aria-pressed") == "false"
         tab.get_by_role("button", name="Switch all on").click()
         read(tab)
-        assert tab.locator("#loss").inner_text() == f"All 14 are on: {whole:.3f} bits per character."
+        assert tab.locator("#loss").inner_text() == f"All 14 heads are on: {whole:.3f} bits per character."
 
     def test_arrow_keys_go_from_head_to_head(self, browse, model):
         tab = opened(browse, model)
