@@ -198,13 +198,13 @@ def generate_interactively(
     if not display.live:
         raise UsageError("--interactive rewrites its screen, which this terminal cannot do (TERM says so)")
     try:
-        drawn = Sampling(**sampling)
+        Sampling(**sampling)
     except MicrogptError as error:
         raise UsageError(str(error)) from None
     model = _open(run, backend, display, last=last)
     if prompt_file is not None:
         prompt = read_prompt(prompt_file)
-    draft = model.draft(prompt, drawn)
+    draft = model.draft(prompt, **sampling)
     with keyboard() as keys:
         write(draft, keys, display.console)
     print(harmless(draft.text) if sys.stdout.isatty() else draft.text, flush=True)

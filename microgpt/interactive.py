@@ -46,11 +46,12 @@ def write(draft: Draft, keys: Keyboard, console: Console) -> None:
         while True:
             live.update(frame(draft, message, console), refresh=True)
             key = _next_key(draft, keys, console)
+            said = ""
             while key is not None:  # all that waits: what is pasted needs no picture of each character
                 if key is Key.END:
                     return
-                message = press(draft, key)
-                key = keys.read(0.0)
+                said = press(draft, key) or said
+                message, key = said, keys.read(0.0)
 
 
 def _next_key(draft: Draft, keys: Keyboard, console: Console) -> Key | str | None:

@@ -114,7 +114,7 @@ def test_the_continuation_is_taken_to_the_end_of_a_line_at_most():
 
 def test_a_session_ends_with_the_screen_as_it_was():
     draft, console = draft_of("a "), console_of(colours="truecolor")
-    write(draft, Keys("b", None, "é", None, Key.RIGHT, "c", Key.BACKSPACE, None, Key.END), console)
+    write(draft, Keys("é", "b", None, Key.RIGHT, "c", Key.BACKSPACE, None, Key.END), console)
     assert draft.text[:3] == "a b"
     assert len(draft.written) == 2
     seen = console.file.getvalue()

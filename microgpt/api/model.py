@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from microgpt.xray.xray import Xray
 
 Pathname = str | os.PathLike[str]
-DRAWN = Sampling()
 
 
 class Model:
@@ -204,13 +203,33 @@ class Model:
         pieces = self._pieces(generator, drawn)
         return until(pieces, stop) if stop else pieces
 
-    def draft(self, prompt: str = "", sampling: Sampling = DRAWN) -> Draft:
-        """A text that grows character by character, with what this model expects of the next one.
+    def draft(
+        self,
+        prompt: str = "",
+        *,
+        temperature: float = Sampling.temperature,
+        top_k: int = Sampling.top_k,
+        top_p: float = Sampling.top_p,
+        seed: int = Sampling.seed,
+    ) -> Draft:
+        """A text to go on with, character by character, beside what the model expects of the next one.
 
-        Its continuation is drawn by `sampling`, and begins as what `generate` would write after the prompt.
+        Its continuation is what `generate` would write with the same parameters.
+
+        >>> import microgpt
+        >>> text = "a cat and a hat\\n" * 20
+        >>> model = microgpt.train(text, steps=200, seq_len=16, d_model=16, backend="reference")
+        >>> draft = model.draft("a ca")
+        >>> [character for character, probability in draft.alternatives(1)]
+        ['t']
+        >>> draft.write("n")
+        >>> draft.text, draft.written[0][1] > 3  # bits of surprise
+        ('a can', True)
+
         Raises MicrogptError for a prompt with characters that the model does not know.
         """
         with explained():
+            sampling = Sampling(temperature, top_k, top_p, seed)
             return Draft(self._new_generator(), self.vocabulary, prompt, sampling)
 
     def _new_generator(self) -> Generator:
