@@ -5,7 +5,7 @@
 (() => {
   const SHOWN = 10; // of the likeliest characters
   const SEEN = 24; // characters of the text before the cursor
-  const FIRST = 280; // characters that the model has written before anybody types
+  const FIRST = 280; // characters that the model writes before anybody types
   const about = Data.read("about"), model = Microgpt.load(Data.read("model"));
   const off = model.heads.map((widths) => widths.map(() => false));
   const field = byId("text"), editor = new Editor(field, byId("behind"));
@@ -122,8 +122,7 @@
     };
   }
 
-  function write() {
-    const length = Math.max(1, Math.floor(Number(byId("length").value)));
+  function write(length = Math.max(1, Math.floor(Number(byId("length").value)))) {
     written = field.value.length;
     writing = { next: writer(model.encode(field.value).ids), left: length, done: 0 };
     byId("write").textContent = "Stop";
@@ -131,13 +130,13 @@
     frame();
   }
 
-  // Slowly at first, so that one can read along, then faster.
+  // Slowly at first, so that one can read along, then faster; for those who want no motion as fast as it can be.
   function frame() {
     if (writing === null) return;
-    const n = Math.min(writing.left, 2 + Math.floor(writing.done / 60));
-    let piece = "";
-    for (let i = 0; i < n; i++) piece += writing.next();
-    writing.left -= n;
+    const slow = !matchMedia("(prefers-reduced-motion: reduce)").matches, until = performance.now() + Reader.SLICE;
+    const most = slow ? 2 + Math.floor(writing.done / 60) : Infinity;
+    let piece = "", n = 0;
+    for (; n < most && writing.left > 0 && performance.now() < until; n++, writing.left--) piece += writing.next();
     writing.done += n;
     append(piece);
     if (writing.left === 0) stop();
@@ -175,6 +174,7 @@
     }
   });
 
+  for (const event of ["pointerdown", "focus"]) field.addEventListener(event, stop); // who points or types goes first
   field.addEventListener("input", () => {
     stop();
     byId("again").hidden = true;
@@ -274,9 +274,7 @@
 
   showAbout();
   showHeads();
-  const next = writer([]);
-  for (let i = 0; i < FIRST; i++) field.value += next();
-  field.setSelectionRange(field.value.length, field.value.length);
   begin();
   document.documentElement.dataset.ready = Math.round(performance.now());
+  write(FIRST);
 })();
