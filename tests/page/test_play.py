@@ -275,6 +275,19 @@ class TestInABrowser:
         read(tab)
         assert tab.locator("#loss").inner_text() == f"All 14 heads are on: {whole:.3f} bits per character."
 
+    def test_each_head_is_weighed_by_what_the_text_costs_without_it(self, browse, model):
+        tab = opened(browse, model)
+        typed(tab, TEXT)
+        tab.get_by_role("button", name="Weigh each head").click()
+        tab.locator("html[data-weighed='14']").wait_for(state="attached")
+        worth = re.search(r"worth (\S+) bits", tab.get_by_label("Layer 2, head 7").get_attribute("title"))[1]
+        tab.get_by_label("Layer 2, head 7").click()
+        read(tab)
+        change = f"{worth[1:]} less than" if worth[0] == "\u2212" else f"{worth} more than"
+        assert change in tab.locator("#loss").inner_text()
+        typed(tab, TEXT + "!")
+        assert tab.locator("#weighed").is_hidden()
+
     def test_arrow_keys_go_from_head_to_head(self, browse, model):
         tab = opened(browse, model)
         tab.get_by_label("Layer 1, head 1, width 1").focus()
@@ -286,7 +299,7 @@ class TestInABrowser:
         tab = opened(browse, model)
         typed(tab, "A ~quiet~ p\u00e4ge")
         assert tab.locator("#unknown").inner_text() == (
-            "The model does not know ~, \u00e4. It reads the text without."
+            "The model does not know ~, \u00e4, and reads the text without them."
         )
         known = on_backend(model).losses("A quiet pge").mean() / math.log(2)
         assert tab.locator("#bits").inner_text() == f"{known:.2f}"
@@ -311,7 +324,7 @@ class TestInABrowser:
         name = "</title><script>throw 1</script>\u202e\ud800\0"
         tab = browse(play_page(model, name))
         written(tab)
-        assert tab.evaluate("document.querySelectorAll('main').length + document.scripts.length") == 1 + 2 + 6
+        assert tab.evaluate("document.querySelectorAll('main').length + document.scripts.length") == 1 + 2 + 7
         assert tab.locator("h1").evaluate("(h1) => h1.childElementCount") == 0
         typed(tab, HOSTILE + "</script>")
         # a field has no carriage returns
