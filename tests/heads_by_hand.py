@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from microgpt_kernels import load
+from microgpt_kernels import reference
 from support import placed
 
 from microgpt.api.log import Log
@@ -45,13 +45,13 @@ def architecture_of(n_characters=V, **options):
     return TrainConfig(file="", **RECIPES["plain"] | sizes).architecture(n_characters)
 
 
-def looked_into(architecture, param, backend="reference"):
-    model = placed(load(backend), architecture, Budget(None), param.astype(architecture.dtype))
+def looked_into(architecture, param, k=reference):
+    model = placed(k, architecture, Budget(None), param.astype(architecture.dtype))
     p = views(model.k.to_host(model.param), table(architecture.sizes))
     return LookedInto(model, p, heads_of(architecture), architecture)
 
 
-def random_model(backend="reference", **options):
+def random_model(k=reference, **options):
     """Of random weights, in which no bias is 0 and heads look at some keys more than at others."""
     architecture = architecture_of(**options)
     tensors = table(architecture.sizes)
@@ -59,7 +59,7 @@ def random_model(backend="reference", **options):
     p = views(param, tensors)
     for norm in (p.ln1_w, p.ln2_w, p.lnf_w):
         norm += 1
-    return looked_into(architecture, param, backend)
+    return looked_into(architecture, param, k)
 
 
 def xray_of(model, ids, **options):

@@ -1,5 +1,7 @@
 """The model, written once for all backends: two straight lists of kernel calls, one the mirror of the other.
 
+The forward list is cut into parts, some of which the X-ray of a model's heads repeats.
+
 k     the backend, whose kernels contract.py describes
 p     parameters, as tensors by name: p.qkv_w[l] is that of layer l
 g     their gradients, in several slots: g.qkv_w[s, l]

@@ -17,7 +17,9 @@ function showCharacter(xray, live) {
     const found = live ? live.look(at) : null;
     byId("surprise").textContent = inWords(text, at, found, vocabulary);
     showLikeliest(byId("likeliest"), found, vocabulary, text[at]);
-    showContributions(byId("contributions"), contributions(xray, found, at), xray.heads);
+    const parts = contributions(xray, found, at);
+    byId("contributed").hidden = parts.length === 0;
+    showContributions(byId("contributions"), parts, xray.heads);
   });
 }
 

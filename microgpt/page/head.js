@@ -1,7 +1,7 @@
 "use strict";
 
 // The chosen head: what it is, what it looks at on the average, and what it writes at the chosen character.
-const WRITTEN_ABOUT = 200; // of the likeliest characters, where there are more
+const WRITTEN_ABOUT = 100; // of the likeliest characters, where there are more
 const SHOWN_EACH_WAY = 5;
 
 function showHead(xray, live) {
@@ -22,12 +22,13 @@ function showHead(xray, live) {
 }
 
 function worth({ bits, low, high }) {
-  const interval = `95% interval: ${number(low, 4)} to ${number(high, 4)}`;
-  if (low <= 0 && high >= 0)
-    return `worth ${number(bits, 4)} bits per character (${interval}), which cannot be told from nothing`;
+  const isKnown = Number.isFinite(low); // of a short text it is not
+  const interval = isKnown ? ` (95% interval: ${number(low, 4)} to ${number(high, 4)})` : "";
+  if (isKnown && low <= 0 && high >= 0)
+    return `worth ${number(bits, 4)} bits per character${interval}, which cannot be told from nothing`;
   return bits > 0
-    ? `worth ${number(bits, 4)} bits per character (${interval})`
-    : `in the way: it costs ${number(-bits, 4)} bits per character (${interval})`;
+    ? `worth ${number(bits, 4)} bits per character${interval}`
+    : `in the way: with it, a character takes ${number(-bits, 4)} bits more`;
 }
 
 // Mean weights of attention, beside those of a head that looks at everything equally. The offsets from 2 on stand
@@ -63,7 +64,9 @@ function showWritten(live, vocabulary) {
   const less = all.slice(-SHOWN_EACH_WAY).filter(({ value }) => value < 0);
   const some = Array.from(vocabulary).length > WRITTEN_ABOUT ? `, the ${WRITTEN_ABOUT} likeliest,` : "";
   byId("writes-is").textContent =
-    at > 0 ? `The largest of what it adds to the logits of the characters${some} that could follow ${visible(text[at - 1])}.` : "";
+    at > 0
+      ? `The largest of what it adds to the logits of the characters${some} that could follow ${visible(text[at - 1])}.`
+      : "";
   const largest = Math.max(...all.map(({ value }) => Math.abs(value)), 1e-9);
   byId("writes").replaceChildren(
     ...[...likelier, ...less].flatMap(({ character, value }) => [

@@ -2,7 +2,7 @@
 
 // The heads as boxes that are as wide as they are: their areas are as their parameters, their colours as what is
 // measured. Layer stands above layer, as the text goes through them from below.
-function showHeads(xray, place) {
+function showHeads(xray, live, place) {
   const boxes = xray.heads.map(({ width }, index) =>
     element(
       "button",
@@ -56,7 +56,7 @@ function showHeads(xray, place) {
       event.preventDefault();
       Chosen.change({ head: next });
       boxes[next].focus();
-    } else if (event.key === "x") {
+    } else if (event.key === "x" && live) {
       switchHead(Chosen.head);
     }
   });

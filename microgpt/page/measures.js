@@ -11,7 +11,7 @@ const MEASURES = [
     value: (head) => head.ablation.mean.bits,
     interval: (head) => [head.ablation.mean.low, head.ablation.mean.high],
     says: "How much the loss rises, in bits per character, when the head always writes its average output. " +
-      "Below 0, the text is predicted better without the head. Under it stands its 95% interval.",
+      "Below 0, the text is predicted better without the head.",
   },
   {
     group: "worth", key: "zero", name: "bits, by zero", digits: 4,
@@ -38,9 +38,9 @@ const MEASURES = [
       "width: so wide and narrow heads can be compared.",
   },
   {
-    group: "worth", key: "per_parameter", name: "millionths of a bit per parameter", digits: 2,
+    group: "worth", key: "per_parameter", name: "bits per million parameters", digits: 2,
     value: (head) => scaled(head.bits_per_parameter, 1e6),
-    says: "The same divided by the number of the head's weights.",
+    says: "The same divided by the number of the head's weights, for a million of them.",
   },
   {
     group: "looks", key: "previous", name: "previous character", digits: 3,
@@ -63,7 +63,7 @@ const MEASURES = [
     says: "In random characters that are repeated, the part that goes to what followed the same character last time.",
   },
   {
-    group: "looks", key: "newline", name: "line break", digits: 3,
+    group: "looks", key: "newline", name: "line start", digits: 3,
     value: (head) => head.patterns.newline,
     says: "The part that goes to characters that begin a line.",
   },

@@ -184,9 +184,10 @@ const Microgpt = (() => {
 
   // The tensors by name, views of one array.
   function tensors(data) {
-    const bytes = Uint8Array.from(atob(data.weights), (character) => character.charCodeAt(0));
-    const view = new DataView(bytes.buffer), all = new Float64Array(bytes.length / 4), p = {};
-    for (let i = 0; i < all.length; i++) all[i] = view.getFloat32(4 * i, true);
+    const text = atob(data.weights), bytes = new Uint8Array(text.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+    // the file's order of bytes is that of every machine with a browser
+    const all = new Float64Array(new Float32Array(bytes.buffer)), p = {};
     let low = 0;
     for (const [name, size] of data.tensors) p[name] = all.subarray(low, (low += size));
     if (low !== all.length) throw new Error("the weights are not those of the model");

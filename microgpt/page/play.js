@@ -4,19 +4,23 @@
 // switch off.
 (() => {
   const SHOWN = 10; // of the likeliest characters
+  const WEIGHED = 1000; // characters on which heads are weighed
   const SEEN = 24; // characters of the text before the cursor
-  const FIRST = 280; // characters that the model has written before anybody types
+  const FIRST = 280; // characters that the model writes before anybody types
   const about = Data.read("about"), model = Microgpt.load(Data.read("model"));
   const off = model.heads.map((widths) => widths.map(() => false));
   const field = byId("text"), editor = new Editor(field, byId("behind"));
-  let characters = [], idAt = []; // of the text, and how many of the characters before each are known
+  let text = "", characters = [], idAt = []; // idAt: how many of the characters before each are known
   let whole, cut, probe; // read with all heads, and with those that are not off; and up to the cursor
   let writing = null; // what is being written
   let written = null; // what was written last: where it begins
+  let weighing = null; // the text without one head, while each is weighed
 
   // --- the text
 
   function read() {
+    if (field.value !== text) forgetWorths();
+    text = field.value;
     const { ids, unknown } = model.encode(field.value);
     characters = Array.from(field.value);
     idAt = [0];
@@ -57,7 +61,8 @@
     const names = unknown.slice(0, SHOWN).map(visible).join(", ");
     byId("unknown").hidden = unknown.length === 0;
     const more = unknown.length > SHOWN ? ` and ${thousands(unknown.length - SHOWN)} more` : "";
-    byId("unknown").textContent = `The model does not know ${names}${more}. It reads the text without.`;
+    const them = unknown.length === 1 ? "it" : "them";
+    byId("unknown").textContent = `The model does not know ${names}${more}, and reads the text without ${them}.`;
   }
 
   // --- what comes next, at the cursor
@@ -122,8 +127,7 @@
     };
   }
 
-  function write() {
-    const length = Math.max(1, Math.floor(Number(byId("length").value)));
+  function write(length = Math.max(1, Math.floor(Number(byId("length").value)))) {
     written = field.value.length;
     writing = { next: writer(model.encode(field.value).ids), left: length, done: 0 };
     byId("write").textContent = "Stop";
@@ -131,13 +135,13 @@
     frame();
   }
 
-  // Slowly at first, so that one can read along, then faster.
+  // Slowly at first, so that one can read along, then faster; for those who want no motion as fast as it can be.
   function frame() {
     if (writing === null) return;
-    const n = Math.min(writing.left, 2 + Math.floor(writing.done / 60));
-    let piece = "";
-    for (let i = 0; i < n; i++) piece += writing.next();
-    writing.left -= n;
+    const slow = !matchMedia("(prefers-reduced-motion: reduce)").matches, until = performance.now() + Reader.SLICE;
+    const most = slow ? 2 + Math.floor(writing.done / 60) : Infinity;
+    let piece = "", n = 0;
+    for (; n < most && writing.left > 0 && performance.now() < until; n++, writing.left--) piece += writing.next();
     writing.done += n;
     append(piece);
     if (writing.left === 0) stop();
@@ -175,6 +179,7 @@
     }
   });
 
+  for (const event of ["pointerdown", "focus"]) field.addEventListener(event, stop); // who points or types goes first
   field.addEventListener("input", () => {
     stop();
     byId("again").hidden = true;
@@ -250,6 +255,35 @@
       `${number(Math.abs(difference), 3)} ${difference < 0 ? "less" : "more"} than with all of them on.`;
   }
 
+  function weigh() {
+    forgetWorths();
+    const ids = whole.ids.subarray(0, WEIGHED);
+    if (ids.length > 1 && whole.isDone) weighing = new Weighing(model, ids, whole, showWorths);
+  }
+
+  function showWorths(worths) {
+    const boxes = document.querySelectorAll(".head");
+    const largest = Math.max(...worths.map(Math.abs), 1e-3);
+    byId("weighed").hidden = false;
+    worths.forEach((worth, i) => {
+      boxes[i].style.setProperty("--mix", `${((70 * Math.abs(worth)) / largest).toFixed(1)}%`);
+      boxes[i].classList.toggle("hinders", worth < 0);
+      boxes[i].title = `${boxes[i].getAttribute("aria-label")}: worth ${number(worth, 3)} bits per character`;
+    });
+    document.documentElement.dataset.weighed = worths.length;
+  }
+
+  function forgetWorths() {
+    if (weighing === null) return;
+    weighing.stop();
+    weighing = null;
+    byId("weighed").hidden = true;
+    for (const box of document.querySelectorAll(".head")) box.style.removeProperty("--mix");
+    document.documentElement.dataset.weighed = 0;
+  }
+
+  byId("weigh").addEventListener("click", weigh);
+
   // --- what does not change
 
   function showAbout() {
@@ -274,9 +308,7 @@
 
   showAbout();
   showHeads();
-  const next = writer([]);
-  for (let i = 0; i < FIRST; i++) field.value += next();
-  field.setSelectionRange(field.value.length, field.value.length);
   begin();
   document.documentElement.dataset.ready = Math.round(performance.now());
+  write(FIRST);
 })();

@@ -14,7 +14,7 @@ from microgpt.page.page import asset, document
 from microgpt.page.weights import MOST_BYTES, model_bytes, model_data
 from microgpt.text.ngrams import ngram_name
 
-SCRIPTS = ("elements.js", "model.js", "reader.js", "editor.js", "play.js")
+SCRIPTS = ("elements.js", "model.js", "reader.js", "weighing.js", "editor.js", "play.js")
 
 
 def play_page(saved: SavedModel, name: str, *, large: bool = False) -> str:

@@ -27,9 +27,14 @@ class Reader {
 
   // Bits per character of those that are read, or NaN.
   get mean() {
+    return this.meanOf(this.done);
+  }
+
+  // likewise of the first n
+  meanOf(n) {
     let sum = 0;
-    for (let i = 1; i <= this.done; i++) sum += this.bits[i];
-    return sum / this.done;
+    for (let i = 1; i <= n; i++) sum += this.bits[i];
+    return sum / n;
   }
 
   slice() {

@@ -2,23 +2,31 @@
 
 // The text, coloured by surprise; under the characters, how much the chosen head looks at them.
 function showText(live, place) {
-  let spans = [], shades = [];
+  let shown = [], spans = [], shades = [];
 
+  // What stands before the first difference stays.
   Chosen.follow(["text"], () => {
-    shades = [];
-    spans = Chosen.text.map((character, at) =>
-      element("span", { "data-at": at, class: inText(character) === character ? null : "sign" }, inText(character)),
-    );
-    spans.push(element("span", { "data-at": spans.length, class: "next", title: "what comes next" }, "\u00a0"));
-    place.replaceChildren(...spans);
+    const { text } = Chosen;
+    let same = 0;
+    while (same < shown.length && shown[same] === text[same]) same++;
+    for (const span of spans.splice(same)) span.remove();
+    shades.length = same;
+    for (let at = same; at < text.length; at++) {
+      const words = inText(text[at]);
+      spans.push(element("span", { "data-at": at, class: words === text[at] ? null : "sign" }, words));
+    }
+    spans.push(element("span", { "data-at": text.length, class: "next", title: "what comes next" }, "\u00a0"));
+    place.append(...spans.slice(same));
+    shown = text;
   });
 
   // Class s0 to s9 by the whole bits of a character.
   Chosen.follow(["bits", "text"], () => {
     Chosen.bits.forEach((bits, at) => {
       const shade = bits === null ? "s0" : `s${Math.min(9, Math.max(0, Math.floor(bits)))}`;
+      if (shades[at] === shade) return;
       const { classList } = spans[at];
-      if (shades[at] !== shade) classList.remove(shades[at]);
+      if (shades[at]) classList.remove(shades[at]);
       classList.add((shades[at] = shade));
     });
   });

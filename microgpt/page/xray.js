@@ -17,9 +17,9 @@ function showXray(xray, data) {
   });
   const live = data === null ? null : liveModel(Microgpt.load(data), xray);
   document.body.classList.toggle("without-model", !live);
-  showSummary(xray);
+  showSummary(xray, live);
   byId("said").append(...Data.read("notices").map((notice) => element("p", { class: "notice" }, notice)));
-  showHeads(xray, byId("heads"));
+  showHeads(xray, live, byId("heads"));
   showText(live, byId("text"));
   showCharacter(xray, live);
   showHead(xray, live);
@@ -40,7 +40,7 @@ function worthiest(heads) {
 }
 
 // The sentences and large numbers on top.
-function showSummary(xray) {
+function showSummary(xray, live) {
   const { run, architecture, heads, total } = xray;
   byId("run").textContent = run.name ?? "a model";
   const layers = architecture.L === 1 ? "one layer" : `${architecture.L} layers`;
@@ -54,8 +54,8 @@ function showSummary(xray) {
     ? `The Gini coefficient of bits over columns is ${number(xray.gini, 2)}.`
     : "No head is worth anything here, so that there is nothing to share out.";
   byId("text-is").textContent =
-    "The stronger the orange behind a character, the less the model expected it. Point at one to see what was " +
-    "expected instead; a click holds it, and arrow keys move on.";
+    "The stronger the orange behind a character, the less the model expected it. Point at one to see " +
+    `${live ? "what was expected instead" : "what it cost"}; a click holds it, and arrow keys move on.`;
 
   Chosen.follow(["bits", "isRead", "off"], () => {
     const known = Chosen.bits.slice(1).filter((bits) => bits !== null);

@@ -33,13 +33,12 @@ def xray_page(found: Xray, param: Array, *, with_model: bool | None = None) -> s
     included = n_bytes <= MOST_BYTES if with_model is None else with_model
     notices = []
     if not included:
-        reason = "it was left out"
+        notices.append("The model is not in this page, which therefore shows the measured text only.")
         if with_model is None:
-            reason = (
-                f"it would add {n_bytes / 1e6:.1f} MB, and above {MOST_BYTES / 1e6:.0f} MB a page is slow to "
-                "open and to send; --model puts it in all the same"
+            notices[0] += (
+                f" It would add {n_bytes / 1e6:.1f} MB, and above {MOST_BYTES / 1e6:.0f} MB a page is slow "
+                "to open and to send; --model puts it in all the same."
             )
-        notices.append(f"Without the model, this page shows the measured text only: {reason}.")
     if found.run["ngrams"]:
         notices.append(without_ngrams(found.run["ngrams"]))
     if len(found.text) > MOST_CHARACTERS:

@@ -26,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from microgpt.arrays import Array, Floats, IdArray
+from microgpt.errors import MicrogptError
 from microgpt.model.activations import Activations, activations
 from microgpt.model.parameters import Parameters
 from microgpt.model.placed import PlacedModel
@@ -88,7 +89,8 @@ class Coalitions:
 
     Losses are in bits per character. They are of the network alone, also where a model has n-grams. That of a
     part is scaled by its length, so that the mean over the parts is the loss of the whole text. Raises
-    MicrogptError where the text is too short or the arrays exceed the budget.
+    MicrogptError where the text is too short, the arrays exceed the budget, or outputs of heads are not
+    finite.
     """
 
     def __init__(self, placed: PlacedModel, ids: IdArray, *, n_threads: int = 1) -> None:
@@ -116,8 +118,9 @@ class Coalitions:
         k.set_threads(n_threads)
 
     def compile(self) -> None:
-        """Compile all steps, or load them from the cache: nothing is computed."""
-        for step in (self._start, *self._onward, self._finish, self._sweep):
+        """Compile all kernels, or load them from the cache: nothing is computed."""
+        # `_sweep` has the same kernels, and is long: it is recorded only once it is needed
+        for step in (self._start, *self._onward, self._finish):
             step(0, self._state)
 
     def losses(self, on: Sequence[bool], off_by: str = "mean") -> Floats:
@@ -156,6 +159,10 @@ class Coalitions:
                 for block in blocks:
                     is_read = self._k.to_host(block.targets) >= 0
                     total += self._k.to_host(block.a.heads)[:, is_read].sum(axis=1, dtype=np.float64)
+            if not np.isfinite(total).all():
+                raise MicrogptError(
+                    "the model's heads have outputs that are not finite: it cannot be measured"
+                )
             self._off_outputs["mean"] = total / self.n_characters
         return self._off_outputs["mean"]
 

@@ -116,37 +116,33 @@ class Reader:
 
     def read(self) -> Reading:
         """Read the whole text. Raises MicrogptError where the losses are not finite."""
-        k, state, W, T = self._k, self._state, self._walk.n_chunks, self._walk.seq_len
-        n = self._walk.n_targets
-        L, _, C = state.a.heads.shape
-        proj_w = k.to_host(state.p.proj_w).astype(np.float64)
-
-        def rows_of(array: Array) -> Array:
-            """Room for the rows of all windows, of an array with those of one."""
-            shape = (*array.shape[:-2], W, *array.shape[-2:]) if array.ndim > 1 else (W, *array.shape)
-            return np.empty(shape, array.dtype)
-
-        names = ("losses", "rstdf", "qkv", "heads", "hidden")
-        kept = {name: rows_of(getattr(state.a, name)) for name in names}
-        gradients = np.empty((W, L, C))
-        k.from_host(state.clock, np.zeros(2, np.int64))
-        for w in range(W):
-            self._step(1, state)
-            for name, room in kept.items():
-                place = room if name in ("losses", "rstdf") else room.swapaxes(0, 1)
-                place[w] = k.to_host(getattr(state.a, name))
-            # a factor of a column multiplies a row of the weights behind it: no other gradient is needed
-            gradients[w] = (proj_w * k.to_host(state.g.proj_w[0])).sum(axis=-1)
-        if not all_finite(kept["losses"]):
-            raise MicrogptError("the model cannot be looked into: its losses on this text are not finite")
+        W, T, n = self._walk.n_chunks, self._walk.seq_len, self._walk.n_targets
+        self._k.from_host(self._state.clock, np.zeros(2, np.int64))
+        losses, rstd, qkv, heads, hidden, gradients = zip(
+            *(self._next_window() for _ in range(W)), strict=True
+        )
         ids = np.zeros(W * T, np.int64)
         ids[:n] = self._ids[:n]
-        return Reading(
+        reading = Reading(
             ids=ids.reshape(W, T),
-            losses=kept["losses"].reshape(W * T)[:n],
-            rstd=kept["rstdf"].reshape(W * T)[:n],
-            qkv=kept["qkv"],
-            heads=kept["heads"].reshape(L, W * T, C)[:, :n],
-            hidden=kept["hidden"].reshape(L, W * T, -1)[:, :n],
-            gradients=gradients,
+            losses=np.concatenate(losses)[:n],
+            rstd=np.concatenate(rstd)[:n],
+            qkv=np.stack(qkv, axis=1),
+            heads=np.concatenate(heads, axis=1)[:, :n],
+            hidden=np.concatenate(hidden, axis=1)[:, :n],
+            gradients=np.stack(gradients),
         )
+        if not all_finite(reading.losses):
+            raise MicrogptError("the model cannot be looked into: its losses on this text are not finite")
+        return reading
+
+    def _next_window(self) -> list[Array]:
+        """The arrays of `Reading` but the ids, of the next window."""
+        k, a = self._k, self._state.a
+        self._step(1, self._state)
+        # the next window overwrites the arrays, which on a CPU are not copied to the host
+        kept = [np.array(k.to_host(array)) for array in (a.losses, a.rstdf, a.qkv, a.heads, a.hidden)]
+        # a factor of a column of `heads` multiplies a row of the projection behind it: no other gradient is
+        # needed than that of the projection
+        proj_w, dproj_w = k.to_host(self._state.p.proj_w), k.to_host(self._state.g.proj_w[0])
+        return [*kept, np.einsum("lcd,lcd->lc", proj_w, dproj_w, dtype=np.float64)]

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from saved_examples import state_of
 
 from microgpt.api.log import Log
 from microgpt.api.model import Model
-from microgpt.checkpoint.saved import SavedModel
+from microgpt.checkpoint.saved import SavedModel, load_model
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.model.parameters import count, table, views
@@ -61,7 +62,7 @@ def on_backend(model, **changes):
 
 def opened(browse, model, **options):
     tab = browse(play_page(model, "my run"), **options)
-    read(tab)
+    written(tab)
     return tab
 
 
@@ -142,6 +143,7 @@ class TestInABrowser:
             ready.append(int(tab.evaluate("document.documentElement.dataset.ready")))
             tab.reload()
         assert min(ready) < 1000
+        written(tab)
         assert len(text_of(tab)) == 280  # it has written something to begin with
 
     def test_the_surprise_is_that_of_the_backend(self, browse, model):
@@ -206,6 +208,17 @@ class TestInABrowser:
         written(tab)
         assert text_of(tab) == prompt + on_backend(model).generate(prompt, 150, temperature=0)
 
+    @pytest.mark.parametrize("run", ["learned", "relu", "rope"])
+    def test_runs_of_earlier_versions_write_what_generate_writes(self, browse, run):
+        saved = load_model(Path(__file__).parents[1] / "data" / run)
+        tab = opened(browse, saved)
+        typed(tab, "")
+        tab.get_by_label("Temperature").fill("0")
+        tab.get_by_label("Characters").fill("100")
+        tab.keyboard.press("Control+Enter")
+        written(tab)
+        assert text_of(tab) == Model(saved, "reference", Log()).network.generate(length=100, temperature=0)
+
     def test_a_seed_repeats_and_another_does_not(self, browse, model):
         tab, texts = opened(browse, model), []
         tab.get_by_label("Characters").fill("40")
@@ -262,6 +275,19 @@ class TestInABrowser:
         read(tab)
         assert tab.locator("#loss").inner_text() == f"All 14 heads are on: {whole:.3f} bits per character."
 
+    def test_each_head_is_weighed_by_what_the_text_costs_without_it(self, browse, model):
+        tab = opened(browse, model)
+        typed(tab, TEXT)
+        tab.get_by_role("button", name="Weigh each head").click()
+        tab.locator("html[data-weighed='14']").wait_for(state="attached")
+        worth = re.search(r"worth (\S+) bits", tab.get_by_label("Layer 2, head 7").get_attribute("title"))[1]
+        tab.get_by_label("Layer 2, head 7").click()
+        read(tab)
+        change = f"{worth[1:]} less than" if worth[0] == "\u2212" else f"{worth} more than"
+        assert change in tab.locator("#loss").inner_text()
+        typed(tab, TEXT + "!")
+        assert tab.locator("#weighed").is_hidden()
+
     def test_arrow_keys_go_from_head_to_head(self, browse, model):
         tab = opened(browse, model)
         tab.get_by_label("Layer 1, head 1, width 1").focus()
@@ -273,7 +299,7 @@ class TestInABrowser:
         tab = opened(browse, model)
         typed(tab, "A ~quiet~ p\u00e4ge")
         assert tab.locator("#unknown").inner_text() == (
-            "The model does not know ~, \u00e4. It reads the text without."
+            "The model does not know ~, \u00e4, and reads the text without them."
         )
         known = on_backend(model).losses("A quiet pge").mean() / math.log(2)
         assert tab.locator("#bits").inner_text() == f"{known:.2f}"
@@ -294,11 +320,11 @@ class TestInABrowser:
 
     def test_a_hostile_vocabulary_of_5000_characters_breaks_nothing(self, browse):
         many = {chr(code) for code in range(0x4E00, 0x4E00 + 5000)}
-        model = held(many | set(HOSTILE + "</script>"), d_model=16, seq_len=16)
+        model = held(many | set(HOSTILE + "</script>"), d_model=16, seq_len=64)
         name = "</title><script>throw 1</script>\u202e\ud800\0"
         tab = browse(play_page(model, name))
-        read(tab)
-        assert tab.evaluate("document.querySelectorAll('main').length + document.scripts.length") == 1 + 2 + 6
+        written(tab)
+        assert tab.evaluate("document.querySelectorAll('main').length + document.scripts.length") == 1 + 2 + 7
         assert tab.locator("h1").evaluate("(h1) => h1.childElementCount") == 0
         typed(tab, HOSTILE + "</script>")
         # a field has no carriage returns

@@ -251,7 +251,7 @@ def test_a_page_says_what_it_leaves_out(shown, monkeypatch):
     found, param = shown.model.xray(TEXT), shown.model.param
     small = xray_page(found, param)
     assert small == assembled(as_json(found), shown.data)
-    assert "Without the model" in xray_page(found, param, with_model=False)
+    assert "The model is not in this page" in xray_page(found, param, with_model=False)
     monkeypatch.setattr(module, "MOST_BYTES", 1000)
     assert "--model puts it in all the same" in xray_page(found, param)
     assert xray_page(found, param, with_model=True) == small

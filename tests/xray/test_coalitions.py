@@ -112,3 +112,10 @@ def test_arrays_that_exceed_the_budget_are_refused():
 def test_two_characters_are_enough():
     placed, ids = made(architecture_of()), np.array([V - 1, 0], np.uint8)
     assert Coalitions(placed, ids).all_losses().shape == (32, 1)
+
+
+def test_a_model_with_weights_that_are_not_finite_is_refused():
+    model = made(architecture_of())
+    model.p.qkv_w[1, 0, -1] = np.inf
+    with np.errstate(invalid="ignore"), pytest.raises(MicrogptError, match="not finite"):
+        Coalitions(model, text_of(20)).losses([True] * 5)

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from gpu import GPU_BACKENDS, gpu_backend
 from heads_by_hand import KINDS, random_model, text_of
+from microgpt_kernels import load
 from support import CPU_BACKENDS, TOLERANCE, relative_error
 
 from microgpt.errors import MicrogptError
@@ -51,7 +53,19 @@ def test_the_outputs_of_a_head_are_its_weights_times_its_values(kind):
 def test_every_backend_reads_the_same(backend):
     options = {**KINDS["rope-shifted"], "dtype": "float32"}
     expected = random_model(**options | {"dtype": "float64"}).read(text_of(30))
-    found = random_model(backend, **options).read(text_of(30))
+    found = random_model(load(backend), **options).read(text_of(30))
+    check(found, expected)
+
+
+@pytest.mark.parametrize("backend", GPU_BACKENDS)
+def test_a_gpu_reads_the_same(backend, monkeypatch):
+    options = {**KINDS["learned"], "dtype": "float32", "seq_len": 3}
+    expected = random_model(**options | {"dtype": "float64"}).read(text_of(5))
+    found = random_model(gpu_backend(backend, monkeypatch), **options).read(text_of(5))
+    check(found, expected)
+
+
+def check(found, expected):
     for name in ("losses", "rstd", "heads", "hidden", "gradients"):
         assert relative_error(getattr(found, name), getattr(expected, name)) < 5 * TOLERANCE["float32"], name
     assert np.array_equal(found.ids, expected.ids)
