@@ -33,6 +33,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "val_fraction": (0.0, 1.0),
     "eval_every": (1, 10**12),
     "sample_every": (1, 10**12),
+    "snapshots": (2, 100_000),
     "ngrams": (0, 16),
     "seed": (0, (1 << 63) - 1),
     "threads": (1, 1 << 20),

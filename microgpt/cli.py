@@ -209,6 +209,14 @@ def train(
     sample_every: Annotated[
         int | None, typer.Option(help="Steps between samples.", show_default="at the end")
     ] = None,
+    snapshots: Annotated[
+        int | None,
+        typer.Option(
+            help="Keep the weights of so many steps, in files of snapshots/ in the run's directory; half of "
+            "them are of its first quarter, where most changes.",
+            show_default="none",
+        ),
+    ] = None,
     ngrams: Annotated[
         int,
         typer.Option(
@@ -349,6 +357,7 @@ def _is_given(ctx: typer.Context, name: str) -> bool:
 
 @command('generate runs/my --prompt "Once" --length 500')
 def generate(
+    ctx: typer.Context,
     run: RunPath,
     prompt: Annotated[str, typer.Option(help="What the text begins with; - reads standard input.")] = "",
     prompt_file: Annotated[Path | None, typer.Option(help="Read the prompt from a file.")] = None,
@@ -361,6 +370,13 @@ def generate(
         float, typer.Option(help="Choose from the likeliest that have this probability together.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive",
+            help="Type in the terminal, and see what the model expects next, and what has surprised it.",
+        ),
+    ] = False,
     novelty: Annotated[
         bool,
         typer.Option("--novelty", help="Also say how much of it is copied from what the run was trained on."),
@@ -380,6 +396,21 @@ def generate(
 
     if prompt and prompt_file is not None:
         raise UsageError("--prompt and --prompt-file: give one of them")
+    if interactive:
+        unused = [
+            name for name in ("length", "num_samples", "stop", "novelty", "json") if _is_given(ctx, name)
+        ]
+        if unused:
+            raise UsageError(f"--interactive: leave --{unused[0].replace('_', '-')} away")
+        if prompt == "-" or prompt_file == Path("-"):
+            raise UsageError(
+                "--interactive reads what you type from standard input: the prompt cannot be there"
+            )
+        commands.generate_interactively(
+            run, prompt, prompt_file, last=last, backend=backend,
+            temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
+        )  # fmt: skip
+        return
     if text is not None and not novelty:
         raise UsageError("--text says where the text for --novelty lies: add --novelty")
     if text == Path("-") and (prompt == "-" or prompt_file == Path("-")):
@@ -418,7 +449,7 @@ def eval(
     )
 
 
-@command("xray runs/my")
+@command("xray runs/my --out page.html")
 def xray(
     run: RunPath,
     file: Annotated[
@@ -444,17 +475,53 @@ def xray(
             "up to 16 heads, and for more from random orders for a minute.",
         ),
     ] = False,
+    film: Annotated[
+        bool,
+        typer.Option(
+            "--film", help="Also how the heads came to it, from what train --snapshots has kept on the way."
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page instead, which opens anywhere.")
+    ] = None,
+    model: Annotated[
+        bool | None,
+        typer.Option(
+            "--model/--no-model",
+            help="Whether the page has the model in it, so that it can look at any text.",
+            show_default="up to 8 MB",
+        ),
+    ] = None,
     last: Last = False,
     backend: Backend = TrainConfig.backend,
     json: Json = False,
 ) -> None:
-    """What every head of a model does, in numbers: what it is worth, where it looks, what it writes."""
+    """What every head of a model does, in numbers or on a page: its worth, where it looks, what it writes."""
     from microgpt import commands
 
     commands.xray(
-        run, file, characters=characters, skip_unknown=skip_unknown, shapley=shapley, last=last,
-        backend=backend, as_json=json,
+        run, file, characters=characters, skip_unknown=skip_unknown, shapley=shapley, film=film, out=out,
+        with_model=model, last=last, backend=backend, as_json=json,
     )  # fmt: skip
+
+
+@command("export page runs/my --out page.html")
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="page", help="One HTML file, in which the model reads and writes.")
+    ],
+    run: RunPath,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it.", show_default="page.html in the run's directory")
+    ] = None,
+    large: Annotated[bool, typer.Option("--large", help="Also write a page of more than 8 MB.")] = False,
+    last: Last = False,
+    json: Json = False,
+) -> None:
+    """Make one file of a model that opens in any browser, without a network: to type or to send on."""
+    from microgpt import commands
+
+    commands.export(what, run, out, last=last, large=large, as_json=json)
 
 
 @command("info runs/my")

@@ -1,4 +1,4 @@
-"""What the smaller commands do: generate, eval, xray, info, runs, backends, corpus."""
+"""What the smaller commands do: generate, eval, xray, export, info, runs, backends, corpus."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from microgpt.checkpoint.saved import (
 )
 from microgpt.console import Display
 from microgpt.corpora import corpus as corpora
-from microgpt.errors import MicrogptError, UsageError, shown
+from microgpt.errors import MicrogptError, UsageError, shown, shown_path
+from microgpt.files import write_atomically
 from microgpt.machine.budget import format_bytes
 from microgpt.model.heads import format_layout
 from microgpt.model.parameters import count, table
@@ -48,11 +49,19 @@ if TYPE_CHECKING:
     from microgpt.use.novelty import Learned, Novelty
     from microgpt.xray.xray import Xray
 
+PAGE_FILE = "page.html"  # of a run
+
 
 def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
     """The model of a run. Says which weights these are, if they are not the last ones."""
     from microgpt.api.model import Model, config_of_run
 
+    saved = _read(run, display, last=last)
+    return Model(saved, backend, display, config=config_of_run(run, saved))
+
+
+def _read(run: Path, display: Display, *, last: bool) -> SavedModel:
+    """What a run's file says of its model; says likewise which weights these are."""
     saved = load_model(run, last=last)
     if run.is_dir() and saved.path.name == BEST_FILE:
         step, newest = saved.notes.get("step"), None
@@ -63,7 +72,7 @@ def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
                 f"these are the weights of step {step}, the best of the validation; "
                 f"--last takes those of step {newest}"
             )
-    return Model(saved, backend, display, config=config_of_run(run, saved))
+    return saved
 
 
 def generate(
@@ -173,6 +182,32 @@ def _write_with_novelty(
         found = _novelty(text, learned, display)
     for line in sentences(found, text, learned, name):
         display.note(line)
+
+
+def generate_interactively(
+    run: Path, prompt: str, prompt_file: Path | None, *, last: bool, backend: str, **sampling: Any
+) -> None:
+    """Let the user type after the prompt, beside the model; then the whole text goes to standard output."""
+    from microgpt.interactive import write
+    from microgpt.terminal.keyboard import keyboard
+    from microgpt.use.generate import Sampling
+
+    display = Display()
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("--interactive needs a terminal as its standard input and standard error")
+    if not display.live:
+        raise UsageError("--interactive rewrites its screen, which this terminal cannot do (TERM says so)")
+    try:
+        Sampling(**sampling)
+    except MicrogptError as error:
+        raise UsageError(str(error)) from None
+    model = _open(run, backend, display, last=last)
+    if prompt_file is not None:
+        prompt = read_prompt(prompt_file)
+    draft = model.draft(prompt, **sampling)
+    with keyboard() as keys:
+        write(draft, keys, display.console)
+    print(harmless(draft.text) if sys.stdout.isatty() else draft.text, flush=True)
 
 
 def evaluate(
@@ -288,6 +323,9 @@ def xray(
     characters: int,
     skip_unknown: bool,
     shapley: bool,
+    film: bool,
+    out: Path | None,
+    with_model: bool | None,
     last: bool,
     backend: str,
     as_json: bool,
@@ -298,9 +336,16 @@ def xray(
     display = Display()
     model = _open(run, backend, display, last=last)
     text = None if file is None else encode_file(file, model.vocabulary, skip_unknown=skip_unknown)
-    found = model.xray(text, characters=characters, shapley=shapley)
+    found = model.xray(text, characters=characters, shapley=shapley, film=film)
     display.idle()
-    _show_xray(found, as_json=as_json)
+    if out is not None:
+        from microgpt.page.xray_page import xray_page
+
+        content = xray_page(found, model.param, with_model=with_model).encode()
+        write_atomically(out, content)
+        display.note(f"{shown_path(out)}: {format_bytes(len(content))}; open it in any browser")
+    if as_json or out is None:
+        _show_xray(found, as_json=as_json)
 
 
 def _show_xray(found: Xray, *, as_json: bool) -> None:
@@ -315,6 +360,26 @@ def _show_xray(found: Xray, *, as_json: bool) -> None:
         return
     for line in lines(found):
         print(line)
+
+
+def export(what: str, run: Path, out: Path | None, *, last: bool, large: bool, as_json: bool) -> None:
+    """Write a run's model as something else than a checkpoint."""
+    if what != "page":
+        raise UsageError(f"a model can be exported as a page, not as {shown(what)}")
+    from microgpt.page.play import play_page
+
+    display = Display()
+    saved = _read(run, display, last=last)
+    name = run.resolve().name if run.is_dir() else run.stem
+    content = play_page(saved, name, large=large).encode()
+    out = out or (run if run.is_dir() else run.parent) / PAGE_FILE
+    write_atomically(out, content)
+    if as_json:
+        print(json.dumps({"page": str(out), "bytes": len(content)}))
+    else:
+        display.note(
+            f"{shown_path(out)}: {format_bytes(len(content))}; open it in any browser, also without a network"
+        )
 
 
 def info(run: Path, *, as_json: bool) -> None:

@@ -71,6 +71,7 @@ class TrainConfig:
     val_fraction: float = 0.0
     eval_every: int | None = None  # None: at the end
     sample_every: int | None = None  # None: at the end
+    snapshots: int | None = None  # how many; None: none
     ngrams: int = 0  # the order of the n-grams that the network is interpolated with; 0: none
     seed: int = 1337
     dtype: str = "float32"

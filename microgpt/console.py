@@ -237,12 +237,13 @@ def summary_lines(s: Summary) -> list[str]:
     weights = f" with the weights of {s.weights}" if s.weights and not s.step else ""
     threads = f"{s.threads} thread{'s' if s.threads > 1 else ''}"
     out = f", results in {s.out}" if s.out is not None else ""
+    snapshots = f", {s.snapshots} snapshots on the way" if s.snapshots else ""
     falling = "" if s.schedule == "constant" else f", {s.schedule} down to {s.rates.min_lr:.4g}"
     warmup = f", after {s.rates.warmup} steps of warm-up" if s.rates.warmup else ""
     return [
         f"{text_name(s.file)}: {s.characters:,} characters, {s.vocabulary:,} distinct{held_out}; "
         f"{s.parameters:,} parameters, heads {s.heads}, {s.backend}, {threads}, {format_bytes(s.memory)}; "
-        f"{where}{weights}{out}",
+        f"{where}{weights}{out}{snapshots}",
         f"losses in nats per character; to compare: ln V {s.uniform_entropy:.3f}, "
         f"unigram {s.unigram_entropy:.3f}{bigram}{floor}",
         f"learning rate {s.rates.lr:.4g}{falling}{warmup}; beta2 {s.rates.beta2:g}",

@@ -27,8 +27,11 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """The path to write the new content to: at any instant the old file is at `path` or the new one, whole.
+
+    durable  whether that also holds for a power cut, after which the file may else be empty; this takes most
+             of the time of a small file
 
     Missing directories are made. A symbolic link stays one, and a file keeps its permissions. What writers
     that were killed have left in the directory is removed. Raises MicrogptError, which names the file, for
@@ -49,7 +52,8 @@ def replacing(path: Path) -> Iterator[Path]:
             private.chmod(0o700)
             temporary = private / target.name
             yield temporary
-            _flush(temporary)
+            if durable:
+                _flush(temporary)
             temporary.chmod(mode)
             temporary.replace(target)
         finally:
@@ -57,6 +61,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise MicrogptError(f"cannot write {shown_path(path)}: {reason}") from None
+    if not durable:
+        return
     # the rename itself must survive a power cut; where a directory cannot be synced, nothing more can be done
     with contextlib.suppress(OSError):
         directory = os.open(target.parent, os.O_RDONLY)

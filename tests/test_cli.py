@@ -18,6 +18,7 @@ from microgpt.checkpoint.saved import load_model, load_state
 from microgpt.cli import app
 from microgpt.config import TrainConfig
 from microgpt.corpora.corpus import PUZZLES_LINES
+from microgpt.errors import UsageError
 from microgpt.machine.budget import Budget
 from microgpt.measure import bench
 from microgpt.model.placed import place
@@ -27,7 +28,7 @@ from microgpt.use.generate import Generator
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
 TINY = ("--recipe", "plain", "--steps", "20", "--seq-len", "16", "--d-model", "16")
-COMMANDS = ("train", "generate", "eval", "xray", "info", "backends", "bench", "corpus")
+COMMANDS = ("train", "generate", "eval", "xray", "export", "info", "backends", "bench", "corpus")
 
 
 def call(*arguments, stdin=None):
@@ -314,6 +315,31 @@ def test_a_loss_that_is_not_finite_is_exit_code_3(here):
 # --- generate
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--interactive needs a terminal as its standard input and standard error"),
+        (("--length", 9), "--interactive: leave --length away"),
+        (("--num-samples", 2), "--interactive: leave --num-samples away"),
+        (("--json",), "--interactive: leave --json away"),
+        (
+            ("--prompt", "-"),
+            "--interactive reads what you type from standard input: the prompt cannot be there",
+        ),
+    ],
+)
+def test_typing_needs_a_terminal_and_goes_with_fewer_options(trained, options, message):
+    assert fails("generate", trained / "a run", "--interactive", *options, code=2) == message
+
+
+def test_typing_needs_more_than_a_dumb_terminal(trained, monkeypatch):
+    monkeypatch.setattr(commands.sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(commands.sys, "stderr", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setenv("TERM", "dumb")
+    with pytest.raises(UsageError, match="which this terminal cannot do"):
+        commands.generate_interactively(trained / "a run", "", None, last=False, backend="reference")
+
+
 def test_generate_writes_the_prompt_and_what_comes_after(trained):
     result = run("generate", trained / "a run", "--prompt", "the cat", "--length", 30)
     assert result.stdout.startswith("the cat")
@@ -451,6 +477,21 @@ def test_xray_looks_at_what_was_held_out_or_at_a_text_of_the_users(here):
     )
 
 
+def test_xray_writes_a_page(trained):
+    (trained / "seen.txt").write_text("the hat sat on the dog.\n")
+    xray = ("xray", trained / "a run", trained / "seen.txt", "--backend", "reference")
+    page = trained / "xray.html"
+    done = run(*xray, "--out", page)
+    assert done.stdout == ""
+    assert f"{page}: " in done.stderr
+    with_model = page.read_text("utf-8")
+    (found,) = json_lines(run(*xray, "--out", page, "--no-model", "--json").stdout)
+    without_model = page.read_text("utf-8")
+    assert found["text"] == "the hat sat on the dog.\n"
+    assert '"weights":' in with_model
+    assert '"weights":' not in without_model
+
+
 def test_xray_needs_a_text_that_the_model_has_not_seen(trained):
     assert fails("xray", trained / "a run") == (
         "the run held nothing out, so that there is no text that its model has not seen: "
@@ -555,6 +596,21 @@ def test_info(trained):
     assert shown["vocabulary"].startswith("15 characters: ")
     assert (shown["step"], shown["heads"], facts["seq_len"]) == ("20", "16", 16)
     assert shown["smoothed_loss"] == f"{facts['smoothed_loss']:.4f}"
+
+
+def test_export_writes_a_page(here, trained):
+    shutil.copytree(trained / "a run", "a run")
+    told = run("export", "page", "a run").stderr
+    page = here / "a run" / "page.html"
+    assert told.startswith("a run/page.html: ")
+    assert "<title>a run</title>" in page.read_text(encoding="utf-8")
+    (facts,) = json_lines(
+        run("export", "page", "a run/model.safetensors", "--out", "b.html", "--json").stdout
+    )
+    assert facts == {"page": "b.html", "bytes": (here / "b.html").stat().st_size}
+    assert "<title>model</title>" in (here / "b.html").read_text(encoding="utf-8")
+    assert fails("export", "gguf", "a run", code=2) == "a model can be exported as a page, not as 'gguf'"
+    assert fails("export", "page", "no run").startswith("no run is not a usable checkpoint")
 
 
 def test_the_time_of_a_text_begins_before_its_first_piece(here, trained, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import shlex
 import signal
 import subprocess
@@ -253,6 +254,54 @@ def test_no_bar_off_a_terminal_even_where_colours_are_forced(here):
     result = run(*LONG, "--steps", "200", env={**PLAIN, "FORCE_COLOR": "1"})
     assert "\r" not in result.stderr
     assert "\x1b[2K" not in result.stderr
+
+
+SCREEN, NO_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
+
+
+def typed_on_a_terminal(arguments, *steps):
+    """`microgpt generate run --interactive`, after which the terminal has to be what it was before.
+
+    steps  what happens as soon as the terminal has got something: bytes are typed, and a number is a signal
+
+    Returns the exit code, and what the terminal got once its own screen was back.
+    """
+    pty = pytest.importorskip("pty", reason="needs a Unix terminal")
+    termios = pytest.importorskip("termios", reason="needs a Unix terminal")
+    mine, terminal = pty.openpty()
+    before = termios.tcgetattr(terminal)
+    with subprocess.Popen(
+        [*PROGRAM, "generate", "run", "--interactive", "--backend", "reference", *arguments],
+        stdin=terminal, stdout=terminal, stderr=terminal,
+        env={**PLAIN, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
+    ) as process:  # fmt: skip
+        seen, left = b"", list(steps)
+        while process.poll() is None or select.select([mine], [], [], 0)[0]:
+            if select.select([mine], [], [], 0.1)[0]:
+                seen += os.read(mine, 65536)
+            if left and left[0][0] in seen:
+                act = left.pop(0)[1]
+                os.write(mine, act) if isinstance(act, bytes) else process.send_signal(act)
+    assert not left
+    assert termios.tcgetattr(terminal) == before
+    os.close(terminal)
+    os.close(mine)
+    assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")  # the cursor is back
+    assert seen.rindex(NO_SCREEN) > seen.rindex(SCREEN)
+    return process.returncode, seen[seen.rindex(NO_SCREEN) + len(NO_SCREEN) :].decode().replace("\r\n", "\n")
+
+
+def test_typing_ends_with_the_text_and_the_terminal_as_it_was(here):
+    run(*LONG, "--steps", "20", "--backend", "reference")
+    prompt = ("--prompt", "the", "--seed", "4")
+    written = run("generate", "run", *prompt, "--length", "60", "--backend", "reference").stdout[3:]
+    taken = (written.partition("\n")[0] + "\n")[:40]  # the rest of a line
+    unknown = "the model does not know 'é' (U+00E9)".encode()
+    for end in (b"\x03", b"\x04", b"\x1b"):  # Ctrl-C, Ctrl-D, Escape
+        steps = [(SCREEN, "\té".encode()), (unknown, b"\x1b[C" + end)]
+        assert typed_on_a_terminal(prompt, *steps) == (0, f"the{written[: len(taken) + 1]}\n")
+    steps = [(SCREEN, b"cat"), (b"in 3 characters", signal.SIGTERM)]
+    assert typed_on_a_terminal((), *steps) == (130, "microgpt: interrupted\n")
 
 
 def test_the_command_line_imports_nothing_heavy():

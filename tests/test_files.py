@@ -8,7 +8,7 @@ import pytest
 from saved_examples import names
 
 from microgpt.errors import MicrogptError
-from microgpt.files import write_atomically
+from microgpt.files import replacing, write_atomically
 
 
 def test_the_file_is_whole_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
@@ -19,6 +19,14 @@ def test_the_file_is_whole_on_the_disk_before_it_gets_its_name(tmp_path, monkeyp
     write_atomically(tmp_path / "x", b"12345")
     assert events[:2] == [("sync", 5), ("name", "x")]
     assert [kind for kind, _ in events] == ["sync", "name", "sync"]  # the last one is the directory
+
+
+def test_what_need_not_survive_a_power_cut_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda fd: pytest.fail("the disk was waited for"))
+    with replacing(tmp_path / "x", durable=False) as temporary:
+        temporary.write_bytes(b"12345")
+        assert not (tmp_path / "x").exists()
+    assert names(tmp_path) == ["x"]
 
 
 def test_a_link_stays_a_link_and_a_private_file_private(tmp_path):

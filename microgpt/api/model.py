@@ -24,6 +24,7 @@ from microgpt.checkpoint.saved import (
     load_model,
     read_description,
 )
+from microgpt.checkpoint.snapshots import snapshots
 from microgpt.checkpoint.writing import save_model
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, shown, shown_path
@@ -35,6 +36,7 @@ from microgpt.model.placed import place
 from microgpt.text.ngrams import NGrams
 from microgpt.text.opening import in_memory
 from microgpt.text.reading import Text, encode_file
+from microgpt.use.draft import Draft
 from microgpt.use.evaluate import Evaluator, Score
 from microgpt.use.generate import Generator, Sampling, encode_prompt, until
 from microgpt.use.novelty import Novelty, learned, novelty
@@ -120,6 +122,12 @@ class Model:
         return network
 
     @property
+    def param(self) -> Array:
+        """The weights (P,), in the order of `parameters.table`: a copy on the host."""
+        param: Array = self._placed.k.to_host(self._placed.param)
+        return param
+
+    @property
     def heads(self) -> str:
         """The layout of the heads, such as '16+8+8+32', or '4x16 | 64' for layers that differ."""
         return format_layout(self.architecture.heads)
@@ -195,6 +203,35 @@ class Model:
         pieces = self._pieces(generator, drawn)
         return until(pieces, stop) if stop else pieces
 
+    def draft(
+        self,
+        prompt: str = "",
+        *,
+        temperature: float = Sampling.temperature,
+        top_k: int = Sampling.top_k,
+        top_p: float = Sampling.top_p,
+        seed: int = Sampling.seed,
+    ) -> Draft:
+        """A text to go on with, character by character, beside what the model expects of the next one.
+
+        Its continuation is what `generate` would write with the same parameters.
+
+        >>> import microgpt
+        >>> text = "a cat and a hat\\n" * 20
+        >>> model = microgpt.train(text, steps=200, seq_len=16, d_model=16, backend="reference")
+        >>> draft = model.draft("a ca")
+        >>> [character for character, probability in draft.alternatives(1)]
+        ['t']
+        >>> draft.write("n")
+        >>> draft.text, draft.written[0][1] > 3  # bits of surprise
+        ('a can', True)
+
+        Raises MicrogptError for a prompt with characters that the model does not know.
+        """
+        with explained():
+            sampling = Sampling(temperature, top_k, top_p, seed)
+            return Draft(self._new_generator(), self.vocabulary, prompt, sampling)
+
     def _new_generator(self) -> Generator:
         generator = Generator(dataclasses.replace(self._placed, budget=Budget(None)))
         compiled(self._listener, generator.compile)
@@ -268,6 +305,7 @@ class Model:
         characters: int = XRAY_CHARACTERS,
         skip_unknown: bool = False,
         shapley: bool = False,
+        film: bool = False,
     ) -> Xray:
         """What each head of the model does on a text: named arrays, which `Xray` explains.
 
@@ -277,6 +315,7 @@ class Model:
         shapley       also compute what each head is worth over all orders in which heads can be switched on:
                       exactly for up to 16 heads, which takes minutes for long texts, and from random orders,
                       for a minute, of more
+        film          also how some measures changed in training, from the `snapshots` that the run has kept
 
         >>> import microgpt
         >>> text = "a cat and a hat\\n" * 20
@@ -303,11 +342,25 @@ class Model:
                 ids, source = encoded.ids, "your text"
                 if len(ids) > characters:
                     self._listener.note(f"the first {characters:,} of {len(ids):,} characters are looked at")
+            kept = self._snapshots() if film else None
             order = None if self.ngrams is None else self.ngrams.order
             run = described(self.path, self.notes, self.config, self.backend, order)
             network = dataclasses.replace(self._placed, budget=Budget(None), ngrams=None)
             ids = np.ascontiguousarray(ids[:characters])
-            return xray(network, self.vocabulary, ids, source, run, self._listener, with_shapley=shapley)
+            return xray(
+                network, self.vocabulary, ids, source, run, self._listener,
+                with_shapley=shapley, snapshots=kept,
+            )  # fmt: skip
+
+    def _snapshots(self) -> dict[int, Path]:
+        """The snapshots of the run that the model is of. Raises MicrogptError where there are none."""
+        found = {} if self.path is None else snapshots(self.path.parent)
+        if not found:
+            of_what = "a model in memory" if self.path is None else shown_path(self.path.parent)
+            raise MicrogptError(
+                f"there are no snapshots of {of_what}: in training, --snapshots 60 keeps some"
+            )
+        return found
 
     def novelty(self, generated: str, text: str | os.PathLike[str] | None = None) -> Novelty:
         """What a generated text has copied: of each of its characters the longest piece that ends with it and
@@ -360,7 +413,7 @@ class Model:
                 ngrams=self.ngrams,
                 ngram_weight=self._placed.ngram_weight,
             )
-            save_model(Path(path), saved, self._placed.k.to_host(self._placed.param))
+            save_model(Path(path), saved, self.param)
 
 
 def load(path: Pathname, *, backend: str = TrainConfig.backend, last: bool = False) -> Model:

@@ -57,6 +57,7 @@ class Options(TypedDict, total=False):
     val_fraction: float
     eval_every: int | None
     sample_every: int | None
+    snapshots: int | None
     ngrams: int
     seed: int
     dtype: str
@@ -96,11 +97,11 @@ def train(
     extend_vocabulary  with `weights`: add the text's new characters to those that the weights know
     options            the options of `microgpt train`; `Options` lists them
 
-    Nothing is written, unless `out` names a directory for the run. An interruption (Ctrl-C, or the stop
-    button of a notebook) ends the training after its current step and returns the model of that step; a
-    second one, or one before the first step, is a KeyboardInterrupt as usual. Only the main thread can be
-    interrupted so; in others, `progress` can end the training. One model is trained at a time: a second
-    thread waits for the first.
+    Nothing is written, unless `out` names a directory for the run; `snapshots` need one. An interruption
+    (Ctrl-C, or the stop button of a notebook) ends the training after its current step and returns the model
+    of that step; a second one, or one before the first step, is a KeyboardInterrupt as usual. Only the main
+    thread can be interrupted so; in others, `progress` can end the training. One model is trained at a time:
+    a second thread waits for the first.
 
     Raises MicrogptError; of its kinds, UsageError for options that make no sense, and NotFiniteError where
     the loss stops being a finite number.

@@ -20,12 +20,12 @@ from microgpt.model.architecture import Architecture
 from microgpt.model.parameters import count, table
 
 
-def save_model(path: Path, model: SavedModel, param: Array) -> None:
-    """Write a model with its weights (P,), on the host, in place of what was there.
+def save_model(path: Path, model: SavedModel, param: Array, *, durable: bool = True) -> None:
+    """Write a model with its weights (P,), on the host, in place of what was there; `durable` as `replacing`.
 
     Raises MicrogptError, also for weights that are not finite, and then leaves what was there.
     """
-    _save(path, model, {"": param})
+    _save(path, model, {"": param}, durable=durable)
 
 
 def save_state(
@@ -51,7 +51,7 @@ def save_state(
     _save(directory / STATE_FILE, state, buffers)
 
 
-def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
+def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array], *, durable: bool = True) -> None:
     """Write flat buffers as tensors, their names after the buffer's prefix, and what `saved` says of them."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
@@ -86,7 +86,7 @@ def _save(path: Path, saved: SavedModel, buffers: Mapping[str, Array]) -> None:
         digest.update(tensor.data)
     # one key only: the library writes several in an order that changes from process to process
     metadata = {"microgpt": to_json(description | {"sha256": digest.hexdigest()})}
-    with replacing(path) as temporary:
+    with replacing(path, durable=durable) as temporary:
         try:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:

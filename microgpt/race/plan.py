@@ -27,6 +27,7 @@ DECIDED_HERE = {
     "threads": "each run of a race has one thread",
     "eval_every": "a race judges at the end of a run",
     "sample_every": "a race takes no samples",
+    "snapshots": "runs of a race leave no files of their own",
     "weights": "runs of a race begin with random weights",
     **dict.fromkeys(
         ("replicas", "local_steps", "outer_lr", "outer_momentum"), "each run of a race trains a single model"

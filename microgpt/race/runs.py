@@ -23,7 +23,9 @@ FARTHEST = 12
 TUNING = "tuning"  # what runs are for that choose a rate
 
 # The options that do not decide what a run computes
-_DECIDES_NOTHING = ("file", "out", "threads", "memory_cap", "eval_every", "sample_every", "weights")
+_DECIDES_NOTHING = (
+    "file", "out", "threads", "memory_cap", "eval_every", "sample_every", "snapshots", "weights",
+)  # fmt: skip
 
 # The bits per character that each run has come to, by its key; infinity for one that stopped being finite
 Bits = Mapping[str, float]

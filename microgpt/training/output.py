@@ -13,9 +13,10 @@ import numpy as np
 
 from microgpt.arrays import Array
 from microgpt.checkpoint.saved import BEST_FILE, SavedModel, SavedState
+from microgpt.checkpoint.snapshots import remove_later, snapshot_file
 from microgpt.checkpoint.writing import check_buffers, save_model, save_state
 from microgpt.config import TrainConfig, to_toml
-from microgpt.errors import MicrogptError
+from microgpt.errors import MicrogptError, UsageError
 from microgpt.files import write_atomically
 from microgpt.terminal.interruption import cleaned_up
 from microgpt.training.directory import CONFIG_FILE, RunDirectory, claim
@@ -58,6 +59,9 @@ class Output(Protocol):
     def save_best(self, model: SavedModel, host: Host) -> bool:
         """Keep the weights with the lowest validation loss; returns whether that has worked."""
 
+    def save_snapshot(self, model: SavedModel, host: Host) -> None:
+        """Keep the weights of this step beside those of others. A failure does not end the run."""
+
     def rescue(self, state: SavedState, host: Host) -> str:
         """Keep the state from before a step that failed; returns what became of it and what may help."""
 
@@ -83,7 +87,7 @@ class FileOutput:
         return self._logs.problem
 
     def begin(self, config: TrainConfig, step: int) -> float:
-        """Write the configuration; remove from the logs what they say of later steps."""
+        """Write the configuration; remove later snapshots, and from the logs what they say of later steps."""
         self._toml = to_toml(config).encode()
         self._saved_at = time.monotonic()
         return self._open(step)
@@ -91,6 +95,7 @@ class FileOutput:
     def _open(self, step: int) -> float:
         self._logs = Logs(self._directory.path, self._tell)
         write_atomically(self._directory.path / CONFIG_FILE, self._toml)
+        remove_later(self._directory.path, step)
         return self._logs.resume(step)
 
     def _here(self) -> Path:
@@ -133,6 +138,15 @@ class FileOutput:
             self._tell(f"{error}; the run goes on without these weights, the best so far")
             return False
         return True
+
+    def save_snapshot(self, model: SavedModel, host: Host) -> None:
+        try:
+            file = snapshot_file(self._here(), model.notes["step"])
+            save_model(file, model, host("param"), durable=False)  # 60 of them would hold a short run up
+        except MicrogptError as error:
+            if self._logs.problem is None:  # what keeps one from being written may keep many
+                self._logs.problem = str(error)
+                self._tell(f"{error}; the run goes on without this snapshot")
 
     def rescue(self, state: SavedState, host: Host) -> str:
         try:
@@ -196,6 +210,8 @@ class MemoryOutput:
         self.best: Kept | None = None
 
     def begin(self, config: TrainConfig, step: int) -> float:
+        if config.snapshots is not None:
+            raise UsageError("--snapshots are files: name a directory for the run with --out")
         return 0.0
 
     def report(self, metrics: dict[str, Any]) -> None:
@@ -213,6 +229,9 @@ class MemoryOutput:
     def save_best(self, model: SavedModel, host: Host) -> bool:
         self.best = _kept(model, host)
         return True
+
+    def save_snapshot(self, model: SavedModel, host: Host) -> None:
+        raise AssertionError("`begin` refuses snapshots")
 
     def rescue(self, state: SavedState, host: Host) -> str:
         with contextlib.suppress(MicrogptError):  # weights that are not finite are of no use

@@ -33,6 +33,7 @@ class Summary:
     unigram_entropy: float
     bigram_entropy: float | None  # None where counting the pairs would take too much memory
     known_entropy: float | None  # of the text's own source, where that is known
+    snapshots: int  # how many steps have their weights kept in files of their own
     ngrams: int  # the order of the n-grams that the network is interpolated with; 0: none
     ngrams_wanted: int  # the order that was asked for
     n_ngrams: int  # how many different ones of this order

@@ -17,7 +17,7 @@ from microgpt.training.differences import said
 # The options that may change when a run is resumed, because no step depends on them. The text is compared by
 # its hash, and not by its name.
 MAY_CHANGE = frozenset(
-    {"file", "out", "weights", "backend", "threads", "memory_cap", "eval_every", "sample_every"}
+    {"file", "out", "weights", "backend", "threads", "memory_cap", "eval_every", "sample_every", "snapshots"}
 )
 
 

@@ -15,6 +15,7 @@ from microgpt.arrays import IdArray
 from microgpt.checkpoint.file import PREFIXES
 from microgpt.checkpoint.progress import BEGINNING
 from microgpt.checkpoint.saved import SavedModel, SavedState
+from microgpt.checkpoint.snapshots import snapshot_steps
 from microgpt.config import TrainConfig
 from microgpt.corpora import corpus
 from microgpt.errors import NotFiniteError
@@ -174,6 +175,13 @@ class Run:
         self._elapsed = time.perf_counter() - begin
         # the steps of this process since the last report, and their seconds
         self._timed_steps, self._timed_seconds = 0, 0.0
+        K = config.steps_at_once
+        n_snapshots = config.snapshots
+        self.snapshot_steps = (
+            ()
+            if n_snapshots is None
+            else tuple(K * i for i in snapshot_steps(config.steps // K, n_snapshots))
+        )
         # steps that take about LOOK_SECONDS
         self._steps_to_a_look = 1
 
@@ -208,6 +216,7 @@ class Run:
             unigram_entropy=unigram,
             bigram_entropy=bigram,
             known_entropy=corpus.known_entropy(self.text.sha256),
+            snapshots=len(self.snapshot_steps),
             ngrams=0 if ngrams is None else ngrams.order,
             ngrams_wanted=self.config.ngrams,
             n_ngrams=0 if ngrams is None else ngrams.n_grams,
@@ -220,10 +229,13 @@ class Run:
         self._elapsed += output.begin(self.config, trainer.step)
         self._reported_at = time.monotonic()
         with finishing_the_step() as stop:
+            if trainer.step == 0:
+                self._keep_a_snapshot()
             if self.progress.evaluation_due:
                 self._look(stop)
             while trainer.step < steps and not stop():
                 self._advance(self._steps_to_the_next_look())
+                self._keep_a_snapshot()
                 self._look(stop)
                 output.save_if_due(self.state(), trainer.host)
             output.save(self.state(), trainer.host)
@@ -240,7 +252,18 @@ class Run:
         for every in (self._report_every, config.eval_every, config.sample_every):
             if every is not None:
                 n = min(n, every - step % every)
+        n = min(n, next((due - step for due in self.snapshot_steps if due > step), n))
         return max(n - n % config.steps_at_once, config.steps_at_once)
+
+    def _keep_a_snapshot(self) -> None:
+        """The weights of this step, without n-grams, if it is one of those that are kept."""
+        if self.trainer.step in self.snapshot_steps:
+            begin = time.perf_counter()
+            model = SavedModel(
+                architecture=self.placed.architecture, vocabulary=self.text.vocabulary, notes=self._notes()
+            )
+            self._output.save_snapshot(model, self.trainer.host)
+            self._elapsed += time.perf_counter() - begin
 
     @property
     def _report_every(self) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,6 +98,12 @@ def _overlap(text: str, stop: str) -> int:
     return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
 
 
+def window_begin(n: int, seq_len: int) -> int:
+    """Where the window of a text begins that has grown from one character to n: each full one was halved."""
+    step = seq_len - seq_len // 2
+    return max(0, math.ceil((n - seq_len) / step)) * step
+
+
 class Generator:
     """The arrays that generation needs, allocated once. The model's parameters may change between streams.
 
@@ -172,6 +178,30 @@ class Generator:
         """
         for i in range(n):
             yield self.stream(prompt, length, replace(sampling, seed=sampling.seed + i))
+
+    def step(
+        self, window: Sequence[int], kept: int, before: Sequence[int], sampling: Sampling, uniform: float
+    ) -> tuple[Array, int]:
+        """The logits (V,) of the character that follows a window, n-grams included, and one that they draw.
+
+        window   ids (n,), 1 <= n <= T, of the last characters of the text
+        kept     how many of the first are those of the window of the call before, so that their rows are
+                 there; at most n - 1
+        before   ids: the text, of which the n-grams see the end
+        uniform  the random number in [0, 1) of the draw
+
+        What is drawn is returned, and is not yet a part of the text. A stream overwrites the rows.
+        """
+        k, n = self.k, len(window)
+        padded = np.zeros(self.architecture.seq_len, np.int32)
+        padded[:n] = window
+        k.from_host(self._window, padded)
+        k.from_host(self._uniform, np.full(DRAWS, uniform, np.float32))
+        k.from_host(self._clock, np.array([n, kept, 0]))
+        if self._ngrams is not None:
+            k.from_host(self._expected, self._ngrams.next(before[-self._ngrams.order :])[None])
+        self._generate(1, self._state(sampling))
+        return k.to_host(self.a.logits)[n - 1].copy(), int(k.to_host(self._output)[0])
 
     def _pieces(
         self, seen: Array, length: int, sampling: Sampling, chunk: int | None

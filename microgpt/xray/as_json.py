@@ -10,6 +10,7 @@ import numpy as np
 from microgpt.arrays import Array
 from microgpt.xray.ablation import Change
 from microgpt.xray.composition import KINDS
+from microgpt.xray.film import Film
 from microgpt.xray.patterns import OTHERS, Patterns
 from microgpt.xray.shapley import Shapley
 from microgpt.xray.xray import Xray
@@ -64,6 +65,7 @@ def as_json(xray: Xray) -> dict[str, Any]:
         "lorenz": numbers(xray.fairness.lorenz),
         "gini": number(xray.fairness.gini),
         "attribution": {"parts": list(xray.part_names), "logits": _rounded(xray.attribution, 3)},
+        "film": None if xray.film is None else _film(xray.film),
     }
 
 
@@ -86,6 +88,29 @@ def _head(xray: Xray, h: int) -> dict[str, Any]:
         "copying": number(xray.copying[h]),
         "bits_per_column": number(xray.fairness.per_column[h]),
         "bits_per_parameter": number(xray.fairness.per_parameter[h]),
+    }
+
+
+def _film(film: Film) -> dict[str, Any]:
+    """A list with a number for each step, to five places: of the model, and of each head."""
+
+    def of_head(name: str, h: int) -> list[float | None]:
+        return numbers(np.round(getattr(film, name)[:, h], 5))
+
+    return {
+        "steps": film.steps.tolist(),
+        "bits": numbers(np.round(film.bits, 5)),
+        "without_attention": numbers(np.round(film.without_attention, 5)),
+        "heads": [
+            {
+                "ablation": of_head("ablation", h),
+                "gradient_importance": of_head("gradient_importance", h),
+                "patterns": {name: of_head(name, h) for name in ("previous", *OTHERS, "induction")},
+                "entropy": of_head("entropy", h),
+                "reach": of_head("reach", h),
+            }
+            for h in range(film.ablation.shape[1])
+        ],
     }
 
 

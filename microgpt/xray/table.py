@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from microgpt.terminal.fitting import fitted, fitting_columns
+from microgpt.xray.film import Film
+from microgpt.xray.head import Head
 from microgpt.xray.xray import Xray
 
 # the columns that are left out, in this order, where a terminal is too narrow
 LEAST = ("copying", "outputs", "ov", "qk", "first", "same", "gradient", "by zero", "reach", "interval")
 GAP = 2
+MOST_STEPS = 7  # of a film
 EXPLAINED = (
     "bits: how many the loss rises, for each character, if the head always writes its mean; by zero: if it "
     "writes nothing. previous, first, same: the part of its attention that goes to the character before, to "
@@ -30,7 +33,29 @@ def lines(xray: Xray) -> list[str]:
     )
     if xray.run["ngrams"]:
         said += "; all of the network without its n-grams"
-    return [fitted(said, 0), "", *_table(_columns(xray), len(xray.heads)), "", fitted(EXPLAINED, 0)]
+    film = [] if xray.film is None else _film(xray.film, xray.heads)
+    return [
+        fitted(said, 0),
+        "",
+        *_table(_columns(xray), len(xray.heads), LEAST),
+        "",
+        fitted(EXPLAINED, 0),
+        *film,
+    ]
+
+
+def _film(film: Film, heads: Sequence[Head]) -> list[str]:
+    """The bits of each head after some of the steps that the film has: the last one, and others before it."""
+    every = math.ceil(len(film.steps) / MOST_STEPS)
+    chosen = range((len(film.steps) - 1) % every, len(film.steps), every)
+
+    def bits(i: int) -> Callable[[int], str]:
+        return lambda h: f"{film.ablation[i, h]:.4f}"
+
+    columns = {f"{film.steps[i]:,}": bits(i) for i in chosen}
+    said = f"Its bits after so many training steps; --json has {len(film.steps)} of them, and more measures:"
+    named: dict[str, Callable[[int], str]] = {"head": lambda h: heads[h].name}
+    return ["", fitted(said, 0), "", *_table(named | columns, len(heads), tuple(columns)[:-1])]
 
 
 def _columns(xray: Xray) -> dict[str, Callable[[int], str]]:
@@ -64,10 +89,10 @@ def _columns(xray: Xray) -> dict[str, Callable[[int], str]]:
     }
 
 
-def _table(columns: dict[str, Callable[[int], str]], n: int) -> list[str]:
+def _table(columns: dict[str, Callable[[int], str]], n: int, least: Sequence[str]) -> list[str]:
     cells = {name: [name, *map(cell, range(n))] for name, cell in columns.items()}
     widths = {name: max(map(len, column)) for name, column in cells.items()}
-    shown = fitting_columns(widths, LEAST, GAP)
+    shown = fitting_columns(widths, least, GAP)
     rows = zip(*(cells[name] for name in shown), strict=True)
     return [
         (" " * GAP).join(f"{cell:>{widths[name]}}" for name, cell in zip(shown, row, strict=True))

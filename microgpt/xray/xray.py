@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from microgpt.xray.coalitions import Coalitions
 from microgpt.xray.composition import Composition, composition
 from microgpt.xray.copying import copying
 from microgpt.xray.fairness import Fairness, fairness
+from microgpt.xray.film import Film, film
 from microgpt.xray.head import Head, heads_of
 from microgpt.xray.importance import gradient_importance
 from microgpt.xray.induction import induction, repeated_strings
@@ -61,6 +64,7 @@ class Xray:
     part_names                 the parts of the model that write to the logits
     attribution                (n, parts)  what each adds to the logit of the character that came, less the
                                mean logit
+    film                       how some measures have changed in training; None if not asked for
     """
 
     run: dict[str, Any]
@@ -82,6 +86,7 @@ class Xray:
     fairness: Fairness
     part_names: tuple[str, ...]
     attribution: Floats
+    film: Film | None = None
 
     @property
     def utilisation(self) -> Floats:
@@ -98,6 +103,7 @@ def xray(
     listener: Listener,
     *,
     with_shapley: bool = False,
+    snapshots: Mapping[int, Path] | None = None,
 ) -> Xray:
     """Look into a model on a text.
 
@@ -106,6 +112,7 @@ def xray(
     run           what is known of the model, for `Xray`
     listener      is told what takes a while
     with_shapley  compute the Shapley values, which takes minutes for a large model or a long text
+    snapshots     make a film of these files, by their steps
 
     Raises MicrogptError where the text is too short, or the losses on it are not finite.
     """
@@ -116,6 +123,7 @@ def xray(
     of_text, uniform = patterns(reading, heads, vocabulary)
     without, values = _worth(placed, ids, listener, with_shapley=with_shapley)
     bits = without.mean.bits if values is None else values.bits
+    k, architecture = placed.k, placed.architecture
     return Xray(
         run=run,
         architecture=placed.architecture,
@@ -136,6 +144,7 @@ def xray(
         fairness=fairness(bits, heads, placed.architecture.d_model),
         part_names=tuple(part_names(heads, p)),
         attribution=attribution(reading, heads, p, ids),
+        film=film(k, architecture, vocabulary, snapshots, ids, listener) if snapshots else None,
     )
 
 

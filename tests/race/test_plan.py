@@ -186,7 +186,7 @@ WRONG = [
         ({"options": {name: value}}, f"f: leave {name.replace('_', '-')} away: {DECIDED_HERE[name]}")
         for name, value in {
             "file": "x", "seed": 1, "out": "x", "threads": 2, "eval_every": 5, "sample_every": 5,
-            "weights": "x",
+            "snapshots": 5, "weights": "x",
         }.items()
     ),
     ({"entrants": {"a": {}, "b": {"seed": 3}}}, f"f, 'b': leave seed away: {DECIDED_HERE['seed']}"),

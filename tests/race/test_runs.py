@@ -61,6 +61,7 @@ OTHER = {
     "val_fraction": 0.2,
     "eval_every": 5,
     "sample_every": 5,
+    "snapshots": 5,
     "ngrams": 3,
     "seed": 2,
     "dtype": "float64",
@@ -74,7 +75,9 @@ OTHER = {
     "weights": "runs/y",
 }
 # These belong to the machine and to what a run leaves behind; of the text its SHA-256 counts, not its name
-DECIDE_NOTHING = {"file", "out", "threads", "memory_cap", "eval_every", "sample_every", "weights"}
+DECIDE_NOTHING = {
+    "file", "out", "threads", "memory_cap", "eval_every", "sample_every", "snapshots", "weights",
+}  # fmt: skip
 
 
 def key(config, entrant="a", condition=PLACE, sha256="0" * 64):

@@ -10,7 +10,7 @@ from reporters import Silent
 
 from microgpt.checkpoint.saved import load_model
 from microgpt.config import TrainConfig
-from microgpt.errors import MicrogptError, NotFiniteError
+from microgpt.errors import MicrogptError, NotFiniteError, UsageError
 from microgpt.text.opening import IN_MEMORY
 from microgpt.text.reading import read_text
 from microgpt.training import run
@@ -109,3 +109,8 @@ def test_a_loss_that_is_not_finite_keeps_the_weights_from_before_it():
 def test_a_text_in_memory_counts_against_the_cap():
     with pytest.raises(MicrogptError, match="for the text do not fit"):
         in_memory(Silent(), memory_cap="100B")
+
+
+def test_snapshots_need_a_directory():
+    with pytest.raises(UsageError, match="--snapshots are files: name a directory for the run with --out"):
+        in_memory(Silent(), snapshots=5)

@@ -18,7 +18,7 @@ from microgpt.training.resuming import check_resumable, from_weights
 def test_what_changes_no_number_may_change():
     resume(state_of())
     free = {"backend": "openblas", "threads": 3, "memory_cap": "1GiB", "out": "elsewhere", "file": "same.txt"}
-    resume(state_of(), steps=5000, sample_every=3, min_lr=1e-9, **free)
+    resume(state_of(), steps=5000, sample_every=3, snapshots=3, min_lr=1e-9, **free)
     resume(state_of(val_fraction=0.1), eval_every=3)
     # defaults written out or not
     state = state_of()

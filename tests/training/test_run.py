@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import re
 import signal
 import tomllib
 from itertools import pairwise
@@ -14,6 +15,7 @@ from microgpt_kernels import load
 from reporters import Silent, resume
 
 from microgpt.checkpoint.saved import load_model, load_state
+from microgpt.checkpoint.snapshots import snapshot_file, snapshots
 from microgpt.config import TrainConfig
 from microgpt.console import summary_lines
 from microgpt.errors import MicrogptError, NotFiniteError
@@ -82,6 +84,47 @@ def test_interruptions_leave_no_trace(file, tmp_path, steps):
     assert samples[0] == samples[1]
     assert part.sample == result.sample
     assert (part.loss, part.val_loss) == (result.loss, result.val_loss)
+
+
+def test_snapshots_are_the_weights_of_their_steps_whatever_interrupts_the_run(file, tmp_path):
+    options = {**OPTIONS, "steps": 100, "snapshots": 11, "ngrams": 3}
+    reporter = Silent()
+    result = run.train(TrainConfig(file=file, out="whole", **options), reporter)
+    assert (reporter.summary.snapshots, result.lost) == (11, None)
+    kept = {step: load_model(path) for step, path in snapshots(tmp_path / "whole").items()}
+    assert list(kept) == [0, 1, 4, 9, 16, 25, 36, 49, 64, 81, 100]
+    assert [model.notes["step"] for model in kept.values()] == list(kept)
+    assert {model.ngrams for model in kept.values()} == {None}  # these belong to the text, and are not small
+    assert np.array_equal(kept[100].param, load_model(tmp_path / "whole", last=True).param)
+    run.train(TrainConfig(file=file, out="short", **{**OPTIONS, "steps": 100}), Silent(16))
+    assert np.array_equal(kept[16].param, load_model(tmp_path / "short", last=True).param)
+
+    parts = TrainConfig(file=file, out="parts", **options)
+    run.train(parts, Silent(25))
+    leftover = snapshot_file(tmp_path / "parts", 30)  # as of a crash later than the checkpoint
+    leftover.write_bytes(b"")
+    for stop_at in (26, 30, None):
+        resume(parts, Silent(stop_at), tmp_path / "parts")
+    assert not leftover.exists()
+    for step, path in snapshots(tmp_path / "whole").items():
+        assert snapshot_file(tmp_path / "parts", step).read_bytes() == path.read_bytes()
+
+
+def test_a_snapshot_that_cannot_be_written_is_told_once_and_ends_no_run(file, tmp_path):
+    class InTheWay(Silent):
+        def advanced(self, metrics):
+            for step in (4, 9):
+                snapshot_file(tmp_path / "run", step).mkdir(exist_ok=True)
+
+    reporter = InTheWay()
+    result = run.train(TrainConfig(file=file, out="run", steps=9, snapshots=4, **OPTIONS), reporter)
+    (note,) = [note for note in reporter.notes if "snapshot" in note]
+    assert re.fullmatch(
+        "cannot write run/snapshots/000004.safetensors: .*; the run goes on without this snapshot", note
+    )
+    assert note.startswith(result.lost)
+    assert load_state(tmp_path / "run").step == 9
+    assert load_model(snapshot_file(tmp_path / "run", 1)).notes["step"] == 1
 
 
 def test_a_directory_that_is_moved_takes_nothing_with_it(file, tmp_path):

@@ -19,7 +19,7 @@ def test_every_number_has_its_place(found):
     told = json.loads(json.dumps(as_json(found), allow_nan=False))
     assert list(told) == [
         "format", "run", "architecture", "text", "source", "bits", "total", "heads", "uniform",
-        "interactions", "composition", "fairness", "lorenz", "gini", "attribution",
+        "interactions", "composition", "fairness", "lorenz", "gini", "attribution", "film",
     ]  # fmt: skip
     assert told["architecture"] == {
         "vocabulary": "\n abcdé", "T": 7, "C": 6, "F": 5, "L": 2, "positions": "learned",
