@@ -152,6 +152,20 @@ def test_all_follows_another_text(browse, shown):
     assert read(tab.inner_text("#loss")) == pytest.approx(shown.json["total"]["bits"], abs=6e-4)
 
 
+def test_heads_are_weighed_on_another_text(browse, shown):
+    tab = browse(shown.page)
+    assert not tab.locator("#weigh").is_visible()
+    typed = 'aa\U0001f600!\n"à bab ba'
+    tab.fill("#typed", typed)
+    tab.click("#weigh")
+    values = tab.locator(".head-value")
+    tab.wait_for_selector("[data-head='4'] .head-value:not(:text-is('–'))")
+    expected = [head["ablation"]["zero"]["bits"] for head in as_json(shown.model.xray(typed))["heads"]]
+    assert [read(value) for value in values.all_text_contents()] == pytest.approx(expected, abs=6e-4)
+    tab.click("#back")
+    assert tab.input_value("#measure") == "ablation"
+
+
 def test_the_model_writes_on_as_generate_does(browse, shown):
     tab = browse(shown.page)
     tab.fill("#typed", "ab")
@@ -207,6 +221,8 @@ def test_no_text_breaks_the_page(browse, shoot):
         assert tab.inner_text("#surprise").startswith(f"{hostile.json['bits'][at - 1]:.2f} bits")
     tab.fill("#typed", HOSTILE[::-1])
     busy(tab)
+    tab.click("#back")
+    assert tab.evaluate("Chosen.text.join('')") == HOSTILE * 2
     shoot(tab, "xray-hostile")
 
 
