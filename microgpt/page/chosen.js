@@ -2,14 +2,15 @@
 
 // What the reader has chosen, and the views that follow when it changes.
 //
-// text     the characters, an array
-// at       which of them is looked at: what follows the whole text has the number text.length
-// isPinned whether it stays chosen when the pointer moves on
-// head     the number of the head that is looked at, in the order of the X-ray
-// off      the numbers of the heads that are switched off, a Set
-// measure  the key of the measure that colours the heads
-// bits     the surprise of each character, an array; that of the first is null
-// isRead   whether `bits` are those of this text with these heads, or the model is still reading
+// text      the characters, an array
+// at        which of them is looked at: what follows the whole text has the number text.length
+// isPinned  whether it stays chosen when the pointer moves on
+// head      the number of the head that is looked at, in the order of the X-ray
+// off       the numbers of the heads that are switched off, a Set
+// measure   the key of the measure that colours the heads
+// bits      the surprise of each character, an array; that of the first is null
+// isRead    whether `bits` are those of this text with these heads, or the model is still reading
+// weighed   what the first of the heads are worth on this text, as far as that is known, an array
 const Chosen = (() => {
   const views = [];
   const chosen = {

@@ -63,10 +63,10 @@ function showWritten(live, vocabulary) {
   const likelier = all.slice(0, SHOWN_EACH_WAY).filter(({ value }) => value > 0);
   const less = all.slice(-SHOWN_EACH_WAY).filter(({ value }) => value < 0);
   const some = Array.from(vocabulary).length > WRITTEN_ABOUT ? `, the ${WRITTEN_ABOUT} likeliest,` : "";
-  byId("writes-is").textContent =
-    at > 0
-      ? `The largest of what it adds to the logits of the characters${some} that could follow ${visible(text[at - 1])}.`
-      : "";
+  const before = at > 0 ? visible(text[at - 1]) : "";
+  byId("writes-is").textContent = before
+    ? `The largest of what it adds to the logits of the characters${some} that could follow ${before}.`
+    : "";
   const largest = Math.max(...all.map(({ value }) => Math.abs(value)), 1e-9);
   byId("writes").replaceChildren(
     ...[...likelier, ...less].flatMap(({ character, value }) => [

@@ -13,7 +13,7 @@ function showHeads(xray, live, place) {
   );
   inLayers(xray.heads, boxes, place);
 
-  Chosen.follow(["head", "off", "measure"], () => {
+  Chosen.follow(["head", "off", "measure", "weighed"], () => {
     const measure = MEASURES.find(({ key }) => key === Chosen.measure);
     const values = xray.heads.map(measure.value);
     const largest = Math.max(...values.map((value) => Math.abs(value || 0))) || 1;

@@ -8,6 +8,7 @@
 function liveModel(model, xray) {
   const { T } = model;
   let reader, probe, next; // of the whole text, of the text up to a character, and of what would follow
+  let whole, weighing; // the text with all heads, and without each
   let encoded = {}, lastRows = {};
   const begun = (keep) => model.begin({ off: switches(xray.heads, Chosen.off), keep });
 
@@ -78,9 +79,23 @@ function liveModel(model, xray) {
     const { ids, unknown } = model.encode(words);
     const text = Array.from(ids, (id) => model.vocabulary[id]);
     const bits = text.map((_, at) => Chosen.bits[at] ?? null);
-    Chosen.change({ text, bits, at: text.length, isPinned: false, isRead: false });
+    whole?.stop();
+    weighing?.stop();
+    Chosen.change({ text, bits, at: text.length, isPinned: false, isRead: false, weighed: [] });
     reader.read(ids);
     return unknown;
+  }
+
+  // What each head is worth on this text, one after the other.
+  function weigh() {
+    whole?.stop();
+    weighing?.stop();
+    const all = ids();
+    whole = new Reader(model.begin({ keep: 0 }), () => {
+      if (whole.isDone && all.length > 1)
+        weighing = new Weighing(model, all, whole, (worths) => Chosen.change({ weighed: worths.slice() }), 0);
+    });
+    whole.read(all);
   }
 
   // A function that gives one more character each time, as `microgpt generate` goes on from the text.
@@ -100,7 +115,7 @@ function liveModel(model, xray) {
     begin();
     reader.read(ids());
   });
-  return { look, writes, attention, type, writer };
+  return { look, writes, attention, weigh, type, writer };
 }
 
 // For each layer, which of its heads are off.

@@ -121,6 +121,13 @@ const MEASURES = [
   },
 ];
 
+// Of another text, by the model of the page; see Chosen.weighed.
+MEASURES.push({
+  group: "live", key: "weighed", name: "bits of the typed text, by zero", digits: 4,
+  value: (head, index) => Chosen.weighed[index],
+  says: "How much the loss of the typed text rises, in bits per character, when the head writes nothing at all.",
+});
+
 function scaled(value, factor) {
   return value === null || value === undefined ? value : value * factor;
 }

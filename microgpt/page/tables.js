@@ -17,7 +17,8 @@ function showTable(place, rows, columns, { choose, isChosen } = {}) {
     return head;
   });
   const lines = rows.map((row) => {
-    const line = element("tr", {}, ...columns.map((column, i) => cell(row, column, i)));
+    const cells = columns.map((column, i) => cell(row, column, i));
+    const line = element("tr", { class: choose ? "choosable" : null }, ...cells);
     if (choose) line.addEventListener("click", () => choose(row));
     return { row, line };
   });

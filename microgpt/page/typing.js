@@ -5,13 +5,25 @@ const WRITTEN_AT_ONCE = 8; // characters, so that one sees them come
 const WRITTEN = 200;
 
 function showTyping(live, measured) {
-  const typed = byId("typed"), write = byId("write");
+  const typed = byId("typed"), write = byId("write"), measure = byId("measure");
+  let words = measured; // a text field turns some line breaks into others, so that its text may not be this
   let writing = null;
 
   function follow() {
-    const unknown = live.type(typed.value);
+    const unknown = live.type(words);
     const some = unknown.slice(0, 10).map(visible).join(" ") + (unknown.length > 10 ? " and others" : "");
     byId("unknown").textContent = unknown.length ? `The model does not know ${some}: left out.` : "";
+    if (Chosen.measure === "weighed") chooseMeasure("ablation");
+  }
+
+  function chooseMeasure(key) {
+    for (const option of measure.querySelectorAll("[value=weighed]")) option.remove();
+    if (key === "weighed") {
+      const { name } = MEASURES.find((measure) => measure.key === key);
+      measure.append(element("option", { value: key }, name));
+    }
+    measure.value = key;
+    Chosen.change({ measure: key });
   }
 
   function stop() {
@@ -30,7 +42,8 @@ function showTyping(live, measured) {
     let written = 0;
     write.textContent = "Stop";
     function some() {
-      for (let i = 0; i < WRITTEN_AT_ONCE; i++) typed.value += next();
+      for (let i = 0; i < WRITTEN_AT_ONCE; i++) words += next();
+      typed.value = words;
       typed.scrollTop = typed.scrollHeight;
       follow();
       written += WRITTEN_AT_ONCE;
@@ -40,16 +53,21 @@ function showTyping(live, measured) {
     some();
   }
 
-  typed.value = measured;
+  typed.value = words;
   stop();
   typed.addEventListener("input", () => {
     stop();
+    words = typed.value;
     follow();
   });
   write.addEventListener("click", () => (writing === null ? begin() : stop()));
   byId("back").addEventListener("click", () => {
     stop();
-    typed.value = measured;
+    typed.value = words = measured;
     follow();
+  });
+  byId("weigh").addEventListener("click", () => {
+    chooseMeasure("weighed");
+    live.weigh();
   });
 }

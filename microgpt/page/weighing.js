@@ -5,13 +5,14 @@ class Weighing {
   // ids    the text
   // whole  a reader that has read it with all heads on
   // told   is called with the worths of the first heads, in the order of layers and heads, after each
-  constructor(model, ids, whole, told) {
+  // keep   as in `begin`
+  constructor(model, ids, whole, told, keep) {
     this.worths = [];
     const places = model.heads.flatMap((widths, l) => widths.map((_, h) => [l, h]));
     const next = () => {
       const [layer, head] = places[this.worths.length];
       const off = model.heads.map((widths, l) => widths.map((_, h) => l === layer && h === head));
-      this.reader = new Reader(model.begin({ off }), () => {
+      this.reader = new Reader(model.begin({ off, keep }), () => {
         if (!this.reader.isDone) return;
         this.worths.push(this.reader.mean - whole.meanOf(this.reader.done));
         told(this.worths);

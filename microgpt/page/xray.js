@@ -14,6 +14,7 @@ function showXray(xray, data) {
     head: worthiest(xray.heads),
     off: new Set(),
     measure: "ablation",
+    weighed: [],
   });
   const live = data === null ? null : liveModel(Microgpt.load(data), xray);
   document.body.classList.toggle("without-model", !live);
@@ -64,22 +65,25 @@ function showSummary(xray, live) {
     byId("loss").textContent = Chosen.isRead ? number(mean, 3) : "…";
     byId("change").textContent = changeInWords(Chosen, mean, xray);
   });
+  Chosen.follow(["text"], () => document.body.classList.toggle("another-text", !isOfText(xray)));
 
   const select = byId("measure");
-  for (const measure of MEASURES)
-    if (isMeasured(measure, heads)) select.append(element("option", { value: measure.key }, measure.name));
+  for (const { key, name } of MEASURES.filter((measure) => isMeasured(measure, heads)))
+    select.append(element("option", { value: key }, name));
   select.addEventListener("change", () => Chosen.change({ measure: select.value }));
 }
 
+// Whether the text is the one that was measured.
+const isOfText = (xray) => Chosen.text.length === xray.bits.length + 1 && Chosen.text.join("") === xray.text;
+
 // The loss without the heads that are off; the difference for the measured text, whose loss with all is known.
-function changeInWords({ text, off, isRead }, mean, xray) {
+function changeInWords({ off, isRead }, mean, xray) {
   if (off.size === 0) return "All heads are on.";
   const [first] = off;
   const heads = off.size === 1 ? `Head ${headName(xray.heads[first])} is off` : `${off.size} heads are off`;
   if (!isRead) return `${heads}…`;
-  const isMeasured = text.join("") === xray.text;
   const withAll = xray.bits.reduce((sum, bits) => sum + bits, 0) / xray.bits.length;
-  const change = isMeasured ? `, ${signed(mean - withAll, 3)}` : "";
+  const change = isOfText(xray) ? `, ${signed(mean - withAll, 3)}` : "";
   return `${heads}: ${number(mean, 3)} bits per character${change}.`;
 }
 

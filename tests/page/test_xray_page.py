@@ -152,6 +152,20 @@ def test_all_follows_another_text(browse, shown):
     assert read(tab.inner_text("#loss")) == pytest.approx(shown.json["total"]["bits"], abs=6e-4)
 
 
+def test_heads_are_weighed_on_another_text(browse, shown):
+    tab = browse(shown.page)
+    assert not tab.locator("#weigh").is_visible()
+    typed = 'aa\U0001f600!\n"à bab ba'
+    tab.fill("#typed", typed)
+    tab.click("#weigh")
+    values = tab.locator(".head-value")
+    tab.wait_for_selector("[data-head='4'] .head-value:not(:text-is('–'))")
+    expected = [head["ablation"]["zero"]["bits"] for head in as_json(shown.model.xray(typed))["heads"]]
+    assert [read(value) for value in values.all_text_contents()] == pytest.approx(expected, abs=6e-4)
+    tab.click("#back")
+    assert tab.input_value("#measure") == "ablation"
+
+
 def test_the_model_writes_on_as_generate_does(browse, shown):
     tab = browse(shown.page)
     tab.fill("#typed", "ab")
@@ -176,6 +190,26 @@ def test_tables_are_sorted_and_copied(browse, shown):
     assert [float(line.split("\t")[column]) for line in lines[1:]] == [bits[i] for i in order]
     tab.locator("#table-worth tbody tr").nth(0).click()
     assert tab.locator(".head[aria-pressed=true]").get_attribute("data-head") == str(order[0])
+
+
+def test_what_is_about_all_heads_is_drawn_from_the_same_numbers(browse, shown):
+    tab = browse(shown.page)
+    assert f"{shown.json['gini']:.2f}" in tab.inner_text("#gini")
+    points = tab.locator("#lorenz polyline").get_attribute("points").split()
+    x, y = np.array([point.split(",") for point in points], float).T
+    shares = np.array(shown.json["lorenz"])
+    assert np.allclose((x - x[0]) / (x[-1] - x[0]), shares[:, 0], atol=1e-3)
+    assert np.allclose((y - y[0]) / (y[-1] - y[0]), shares[:, 1], atol=1e-3)
+    together = np.triu(np.abs(shown.json["interactions"]), 1)
+    one, other = divmod(int(together.argmax()), 5)
+    names = [f"{head['layer'] + 1}.{head['head'] + 1}" for head in shown.json["heads"]]
+    row = tab.locator("#table-interactions tbody tr").nth(0).locator("th, td").all_inner_texts()
+    assert row[:2] == [names[one], names[other]]
+    assert read(row[2]) == pytest.approx(shown.json["interactions"][one][other], abs=6e-5)
+    best = max(shown.json["composition"], key=lambda pair: pair["excess"])
+    row = tab.locator("#table-composition tbody tr").nth(0).locator("th, td").all_inner_texts()
+    assert (row[0], row[2]) == (names[best["to"]], names[best["from"]])
+    assert read(row[3]) == pytest.approx(best["excess"], abs=6e-4)
 
 
 def test_without_the_model_the_measured_numbers_are_there(browse, shown):
@@ -207,6 +241,8 @@ def test_no_text_breaks_the_page(browse, shoot):
         assert tab.inner_text("#surprise").startswith(f"{hostile.json['bits'][at - 1]:.2f} bits")
     tab.fill("#typed", HOSTILE[::-1])
     busy(tab)
+    tab.click("#back")
+    assert tab.evaluate("Chosen.text.join('')") == HOSTILE * 2
     shoot(tab, "xray-hostile")
 
 
