@@ -14,7 +14,8 @@ from microgpt.xray.xray import Xray
 
 SCRIPTS = (
     "elements.js", "model.js", "reader.js", "weighing.js", "chosen.js", "measures.js", "live.js", "heads.js",
-    "text.js", "character.js", "attention.js", "head.js", "typing.js", "tables.js", "curves.js", "film.js", "xray.js",
+    "text.js", "character.js", "attention.js", "head.js", "typing.js", "tables.js", "curves.js",
+    "film.js", "xray.js",
 )  # fmt: skip
 # What a page can show without becoming slow to open; the measures are those of everything.
 MOST_CHARACTERS = 20_000
