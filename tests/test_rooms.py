@@ -23,6 +23,7 @@ ORDER = (
     ("config",),
     ("checkpoint",),
     ("use",),
+    ("page",),
     ("training",),
     ("api",),
     ("microgpt",),
