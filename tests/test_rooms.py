@@ -30,6 +30,7 @@ ORDER = (
     ("console",),
     ("measure",),
     ("race",),
+    ("report",),
     ("commands",),
     ("cli",),
     ("__main__",),
