@@ -1,9 +1,10 @@
-"""Settings that are made before Numba is imported; skipping of GPU tests; a fixture for signals."""
+"""Settings that are made before Numba is imported; skipping of GPU tests; fixtures."""
 
 import os
 import signal
 
 import pytest
+from browser import browse, chromium, shoot  # noqa: F401  (fixtures)
 from hearing import hear_signals
 
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -70,6 +70,8 @@ ABOUT_MORE = {
     "model/test_gradients.py": "the whole model by finite differences",
     "model/test_oracle.py": "the whole model beside PyTorch",
     "model/test_threads.py": "the whole model on several threads",
+    "page/test_browser.py": "the browser that the tests of pages have, tests/browser.py",
+    "page/test_model_js.py": "page/model.js, in a browser",
     "race/test_mpi.py": "races whose processes mpiexec starts",
 }
 
