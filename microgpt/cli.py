@@ -410,12 +410,15 @@ def report(
         list[Path], typer.Argument(metavar="RUN...", help="Directories of runs, and of races.")
     ],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Write it again and again, until none of the runs goes on.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """A page with the curves of runs, what differs between them, and what races have found."""
     from microgpt.report.command import report
 
-    report(directories, out, as_json=json)
+    report(directories, out, follow=follow, as_json=json)
 
 
 @command("runs")

@@ -11,7 +11,7 @@ from typing import Any
 
 from microgpt.errors import MicrogptError, shown_path
 from microgpt.files import write_atomically
-from microgpt.report.document import of_runs, page
+from microgpt.report.document import data_of, page
 from microgpt.report.runs import Record, read
 from microgpt.training.reporter import Reporter, Summary
 
@@ -84,7 +84,7 @@ class Beside:
                 self._record = read(self._directory)
                 self._shown.note(f"its report: {shown_path(file)}")
             seconds = max(LEAST_SECONDS, min(MOST_SECONDS, self._rest)) if goes_on else 0.0
-            data = of_runs([self._record], [goes_on], reload_seconds=seconds)
+            data = data_of([self._record], [goes_on], reload_seconds=seconds)
             write_atomically(file, page(data).encode())
             self.problem = None
         except MicrogptError as error:

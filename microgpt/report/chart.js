@@ -24,11 +24,14 @@ class Chart {
   static all = [];
   static MARGIN = { top: 10, right: 12, bottom: 26 };
   static MOST_VALUES = 12; // beside the cursor
+  static DRAG = 8; // pixels; a shorter way is none
 
-  // figure: the element that it is drawn in; height: in pixels, of a wide page
-  constructor(figure, height) {
+  // figure: the element that it is drawn in; height: in pixels, of a wide page; chosen: called with the ends of a
+  // stretch of the x axis that a mouse was drawn across
+  constructor(figure, height, chosen = null) {
     this.figure = figure;
     this.height = height;
+    this.chosen = chosen;
     this.said = Page.element("output", { class: "sr-only", "aria-live": "polite" });
     this.values = Page.element("div", { class: "values", "aria-hidden": "true" });
     this.space = Page.element("div", { class: "space" });
@@ -178,6 +181,7 @@ class Chart {
     const move = (event) => Chart.moveTo(this.x.value(Math.min(Math.max(place(event), this.area.left), this.area.right)), this);
     svg.addEventListener("pointermove", move);
     svg.addEventListener("pointerdown", move);
+    if (this.chosen) this.listenToDrags(svg, place);
     svg.addEventListener("pointerleave", () => Chart.moveTo(null, this));
     svg.addEventListener("blur", () => Chart.moveTo(null, this));
     svg.addEventListener("keydown", (event) => {
@@ -190,6 +194,31 @@ class Chart {
       const now = Chart.at === undefined || Chart.at === null ? (to > 0 ? -1 : places.length) : Chart.nearest(places, Chart.at);
       Chart.moveTo(places[Math.min(Math.max(now + to, 0), places.length - 1)], this);
       this.said.textContent = [this.content.x.write(Chart.at), ...this.found(Chart.at).map(({ name, text }) => `${name} ${text}`)].join(", ");
+    });
+  }
+
+  // A finger scrolls the page, so that this is for a mouse.
+  listenToDrags(svg, place) {
+    let from = null;
+    const inside = (event) => Math.min(Math.max(place(event), this.area.left), this.area.right);
+    const drawn = Page.svg("rect", { class: "drawn", y: this.area.top, height: this.area.bottom - this.area.top, width: 0 });
+    svg.append(drawn);
+    svg.addEventListener("pointerdown", (event) => {
+      if (event.pointerType !== "mouse" || event.button !== 0) return;
+      from = inside(event);
+      svg.setPointerCapture(event.pointerId);
+    });
+    svg.addEventListener("pointermove", (event) => {
+      if (from === null) return;
+      drawn.setAttribute("x", Math.min(from, inside(event)));
+      drawn.setAttribute("width", Math.abs(inside(event) - from));
+    });
+    svg.addEventListener("pointerup", (event) => {
+      if (from === null) return;
+      const ends = [from, inside(event)].sort((a, b) => a - b);
+      from = null;
+      drawn.setAttribute("width", 0);
+      if (ends[1] - ends[0] > Chart.DRAG) this.chosen(...ends.map((end) => this.x.value(end)));
     });
   }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from microgpt import __version__
@@ -16,7 +15,7 @@ from microgpt.report.runs import Record, different, names
 SCRIPTS, STYLES = ("scale.js", "chart.js", "race.js", "report.js"), ("report.css",)
 # So that a page stays below a megabyte, however many runs it shows and however long their logs are
 MOST_RUNS = 100
-POINTS, POINTS_OF_A_RUN = 5000, 1500  # of each curve: of all runs together, and of one
+POINTS, POINTS_OF_A_RUN = 4000, 1500  # of each curve: of all runs together, and of one
 SAMPLES, SAMPLES_OF_A_RUN = 150, 30
 
 
@@ -36,8 +35,14 @@ def _asset(name: str) -> str:
     return files(__package__).joinpath(name).read_text("utf-8")
 
 
-def of_runs(records: Sequence[Record], writing: Sequence[bool], *, reload_seconds: float = 0.0) -> dict[str, Any]:
-    """The data of a page with these runs.
+def data_of(
+    records: Sequence[Record],
+    writing: Sequence[bool],
+    races: Sequence[dict[str, Any]] = (),
+    *,
+    reload_seconds: float = 0.0,
+) -> dict[str, Any]:
+    """The data of a page with these runs and races.
 
     writing         of each run whether a process goes on with it
     reload_seconds  after how long the page is to look whether it has been written again; 0: never
@@ -60,5 +65,5 @@ def of_runs(records: Sequence[Record], writing: Sequence[bool], *, reload_second
             record.as_json(name, n_points, n_samples, writing=goes_on)
             for record, name, goes_on in zip(records, called, writing, strict=True)
         ],
-        "races": [],
+        "races": list(races),
     }

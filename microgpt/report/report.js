@@ -10,7 +10,7 @@ const Report = {
   FEW: 3, // so many runs have their unsmoothed loss drawn, too
   FEW_SAMPLES: 6,
   STALE_SECONDS: 900, // a page that has not been written for so long is not waited for any more
-  choices: { x: "step", part: "1", smoothing: 0, logX: false, logY: false, hidden: [], sampleRun: 0, allSamples: false, sort: null },
+  choices: { x: "step", part: "1", smoothing: 0, logX: false, logY: false, hidden: [], zoom: null, sampleRun: 0, allSamples: false, sort: null },
 
   begin() {
     const { runs, races } = Report.data;
@@ -25,8 +25,10 @@ const Report = {
       });
       Report.lede();
       Report.numbers();
-      Report.charts = { loss: new Chart(document.getElementById("chart-loss"), 440) };
-      for (const name of ["norm", "rate", "speed", "weight"]) Report.charts[name] = new Chart(document.getElementById(`chart-${name}`), 230);
+      Report.charts = {};
+      for (const name of ["loss", "norm", "rate", "speed", "weight"]) {
+        Report.charts[name] = new Chart(document.getElementById(`chart-${name}`), name === "loss" ? 440 : 230, Report.zoom);
+      }
       Report.controls();
       Report.legend();
       Report.draw();
@@ -77,10 +79,10 @@ const Report = {
     const best = Report.best(runs[0]);
     const figures = Report.figures(runs[0]);
     const facts = [
-      [Written.loss(figures.validation), "validation loss, nats per character"],
-      [figures.validation === null ? "" : (figures.validation / Math.LN2).toFixed(4), "bits per character"],
-      [Written.loss(figures.loss), "training loss"],
-      [best && best.step !== figures.evaluated ? Written.loss(best.loss) : "", best ? `best validation loss, at step ${best.step.toLocaleString("en")}` : ""],
+      [Written.loss(figures.validation), "validation, nats per character"],
+      [figures.validation === null ? "" : (figures.validation / Math.LN2).toFixed(4), "the same in bits"],
+      [Written.loss(figures.loss), "training"],
+      [best && Written.loss(best.loss) !== Written.loss(figures.validation) ? Written.loss(best.loss) : "", best ? `best validation, at step ${best.step.toLocaleString("en")}` : ""],
       [`${figures.step.toLocaleString("en")}${figures.state === "done" ? "" : ` of ${figures.steps.toLocaleString("en")}`}`, "steps"],
       [Written.seconds(figures.seconds), "of training"],
       [Written.short(Number(figures.speed.toPrecision(3))), "characters per second"],
@@ -105,7 +107,6 @@ const Report = {
       speed: seconds > 0 ? (chars || 0) / seconds : 0,
       loss: tail.length ? tail.reduce((sum, loss) => sum + loss, 0) / tail.length : null,
       validation: Report.last(validation.val_loss),
-      evaluated: Report.last(validation.step),
       best: (Report.best(run) || {}).loss ?? null,
     };
   },
@@ -145,11 +146,16 @@ const Report = {
 
   controls() {
     const { choices } = Report;
+    document.getElementById("unzoom").addEventListener("click", () => {
+      choices.part = document.getElementById("part").value = "1";
+      Report.zoom(null);
+    });
     const bind = (id, name, property, event) => {
       const element = document.getElementById(id);
       element[property] = choices[name];
       element.addEventListener(event, () => {
-        choices[name] = property === "valueAsNumber" ? element.valueAsNumber : element[property];
+        choices[name] = element[property];
+        if (name === "x" || name === "part") choices.zoom = null;
         Report.draw();
         Report.keep();
       });
@@ -159,6 +165,13 @@ const Report = {
     bind("smoothing", "smoothing", "valueAsNumber", "input");
     bind("log-x", "logX", "checked", "change");
     bind("log-y", "logY", "checked", "change");
+  },
+
+  // show a stretch of the x axis only; null: all of it
+  zoom(low, high) {
+    Report.choices.zoom = low === null ? null : { low, high };
+    Report.draw();
+    Report.keep();
   },
 
   legend() {
@@ -198,6 +211,7 @@ const Report = {
     const { choices, charts } = Report;
     const reports = 1 / (1 - Report.weight());
     document.getElementById("smoothing-said").textContent = choices.smoothing === 0 ? "none" : `over about ${Written.number(reports, 2)} reports`;
+    document.getElementById("zoomed").hidden = choices.zoom === null;
     const runs = Report.data.runs.filter(({ directory }) => !choices.hidden.includes(directory));
     const x = Report.xAxis(runs);
     Report.drawLoss(charts.loss, runs, x);
@@ -225,20 +239,21 @@ const Report = {
   },
 
   xAxis(runs) {
-    const { x: name, part, logX } = Report.choices;
+    const { x: name, part, logX, zoom } = Report.choices;
     const places = runs.flatMap(({ training }) => training[name] || []).filter((place) => place > 0);
     const high = places.length ? Math.max(...places) : 1;
-    const cut = Number(part) < 1;
+    const cut = Number(part) < 1 || zoom !== null;
     const least = places.length ? Math.min(...places) : high / 10;
-    const low = cut ? high * (1 - Number(part)) : logX ? Math.min(least, high / 2) : 0;
+    const first = logX ? Math.min(least, high / 2) : 0;
+    const low = Number(part) < 1 ? high * (1 - Number(part)) : first;
     const isTime = name === "elapsed_s";
     const unit = name === "chars" ? " characters" : "";
     return {
       name,
       words: { step: "steps", chars: "characters", elapsed_s: "time" }[name],
       cut,
-      low,
-      high,
+      low: zoom ? Math.max(zoom.low, first) : low,
+      high: zoom ? zoom.high : high,
       log: logX,
       isTime: isTime && !logX,
       tick: isTime ? Written.seconds : Written.short,
@@ -251,7 +266,9 @@ const Report = {
     const seen = [];
     for (const each of series) {
       each.x.forEach((place, i) => {
-        if (place >= x.low && place <= x.high && each.y[i] !== null && !(log && each.y[i] <= 0)) seen.push(each.y[i]);
+        if (place < x.low || place > x.high) return;
+        const values = each.low ? [each.y[i], each.low[i], each.high[i]] : [each.y[i]];
+        seen.push(...values.filter((value) => value !== null && !(log && value <= 0)));
       });
     }
     if (!x.cut) seen.push(...lines.map(({ y }) => y));
@@ -308,10 +325,12 @@ const Report = {
 
   captionOfLoss(runs, range, single) {
     const thinned = runs.some(({ n_reports: n, training }) => n > training.step.length);
+    const mixed = runs.some(({ validation }) => validation.network_val_loss);
     return [
       "Nats per character; lower is better.",
+      mixed ? "Validation is of the network and the n-grams together, training of the network alone." : "",
       !single && runs.some(({ validation }) => validation.val_loss) ? "Thin lines: training; thick ones: validation." : "",
-      thinned ? "The log is long, so that each point is the mean of several reports; the stripe behind it shows their lowest and highest." : "",
+      thinned ? "The log is long, so that each point is the mean of several reports" + (runs.length <= Report.FEW ? "; the stripe behind it shows their lowest and highest." : ".") : "",
       range.isCut ? `Losses above ${Written.number(range.high, 3)} are cut off here; the logarithmic vertical axis shows them.` : "",
     ].filter(Boolean).join(" ");
   },
@@ -371,7 +390,7 @@ const Report = {
     document.getElementById("comparison").hidden = false;
     const columns = [
       { title: "run", value: (run) => run.name, write: (value) => value },
-      ...different.map((name) => ({ title: name.replaceAll("_", "-"), value: (run) => run.options[name], write: Report.option })),
+      ...different.map((name) => ({ title: name.replaceAll("_", "-"), value: (run) => run.options[name], write: (value) => Report.option(value, 4) })),
       ...[
         ["validation", "validation", Written.loss],
         ["best validation", "best", Written.loss],
@@ -381,7 +400,7 @@ const Report = {
         ["characters/s", "speed", (speed) => Written.short(Number(speed.toPrecision(3)))],
         ["state", "state", (state) => state],
       ].map(([title, key, write]) => ({ title, value: (run) => Report.figures(run)[key], write })),
-    ].filter(({ value }) => runs.some((run) => value(run) !== null));
+    ].filter(({ title, value }) => runs.some((run) => value(run) !== null && (title !== "best validation" || Written.loss(value(run)) !== Written.loss(Report.figures(run).validation))));
     const table = document.getElementById("compared");
     const draw = () => {
       const { sort } = Report.choices;
@@ -424,10 +443,10 @@ const Report = {
   },
 
   // the value of an option as people write it
-  option(value) {
+  option(value, digits = 6) {
     if (value === null || value === undefined) return "";
     if (typeof value === "boolean") return value ? "yes" : "no";
-    return typeof value === "number" ? Written.number(value, 6) : String(value);
+    return typeof value === "number" ? Written.number(value, digits) : String(value);
   },
 
   // --- the samples
@@ -509,10 +528,18 @@ const Report = {
     return Report.option(value);
   },
 
+  // a row for each fact, and a column for each run; of a single run as many beside each other as there is room for
   factTable(id, rows) {
     const { runs } = Report.data;
-    const table = document.getElementById(id);
-    if (runs.length > 1) table.append(Page.element("thead", {}, Page.element("tr", {}, Page.element("th"), ...runs.map(({ name }) => Page.element("th", {}, name)))));
+    const place = document.getElementById(id);
+    if (runs.length === 1) {
+      const known = rows.filter(({ cells }) => cells[0] !== "");
+      place.append(Page.element("dl", { class: "facts" }, ...known.map(({ title, cells }) => Page.element("div", {}, Page.element("dt", {}, title), Page.element("dd", {}, cells[0])))));
+      return;
+    }
+    const table = Page.element("table", { class: "facts" });
+    place.append(table);
+    table.append(Page.element("thead", {}, Page.element("tr", {}, Page.element("th"), ...runs.map(({ name }) => Page.element("th", {}, name)))));
     table.append(Page.element("tbody", {}, ...rows.map(({ title, cells, marked }) =>
       Page.element("tr", marked ? { class: "marked" } : {}, Page.element("th", { scope: "row" }, title), ...cells.map((cell) => Page.element("td", {}, cell))))));
   },
@@ -525,14 +552,16 @@ const Report = {
     const element = Report.focused ? document.getElementById(Report.focused) : null;
     if (element) element.focus({ preventScroll: true });
     const { reload_seconds: seconds, written } = Report.data;
-    if (!seconds) return;
+    const going = Report.data.runs.filter(({ state }) => state === "running");
+    if (going.length === 0) return;
     const notice = document.getElementById("notice");
+    const what = Report.data.runs.length === 1 ? "The run" : going.map(({ name }) => name).join(", ");
     notice.hidden = false;
-    if (Date.now() / 1000 - written > Report.STALE_SECONDS) {
-      notice.textContent = `The run was going on when this page was last written, on ${Report.date(written)}. It may have ended since.`;
+    if (!seconds || Date.now() / 1000 - written > Report.STALE_SECONDS) {
+      notice.textContent = `${what} ${going.length > 1 ? "were" : "was"} going on when this page was written, on ${Report.date(written)}.`;
       return;
     }
-    notice.textContent = `The run goes on. This page shows it as it was on ${Report.date(written)}, and looks for news every ${Math.round(seconds)} seconds.`;
+    notice.textContent = `${what} ${going.length > 1 ? "go" : "goes"} on. This page was written on ${Report.date(written)}, and looks for news every ${Math.round(seconds)} seconds.`;
     notice.setAttribute("aria-live", "off"); // else it would be read out each time
     let held = false; // nobody wants a page to change under the finger
     addEventListener("pointerdown", () => { held = true; });

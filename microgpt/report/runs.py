@@ -18,7 +18,7 @@ from microgpt.training import logs
 from microgpt.training.directory import CONFIG_FILE
 
 # Options that say nothing about what a run learns, so that no two runs are told apart by them
-NO_DIFFERENCE = frozenset({"out", "memory_cap"})
+NO_DIFFERENCE = frozenset({"out", "memory_cap", "eval_every", "sample_every"})
 
 
 @dataclass
@@ -72,13 +72,15 @@ def read(directory: Path) -> Record:
     for report in logs.reports(directory):
         record.curves.add(report)
     if not len(record.curves.training):
-        raise MicrogptError(f"{shown_path(directory)} has no reports yet: wait until its first steps are done")
+        raise MicrogptError(
+            f"{shown_path(directory)} has no reports yet: wait until its first steps are done"
+        )
     record.samples += logs.samples(directory)
     return record
 
 
 def _of_checkpoint(directory: Path) -> list[dict[str, Any]]:
-    """What a checkpoint knows of the beginning of a run that wrote down no start: earlier versions did not."""
+    """What a checkpoint knows of the beginning of a run of an earlier version, which wrote down no start."""
     path = directory / STATE_FILE
     if not path.exists():
         return []
@@ -104,9 +106,11 @@ def options(config: TrainConfig) -> dict[str, Any]:
 
 def different(records: Sequence[Record]) -> list[str]:
     """The options in which runs differ, in the order of TrainConfig."""
-    each = [options(record.config) for record in records]
+    first, *others = [options(record.config) for record in records] or [{}]
     return [
-        name for name in each[0] if name not in NO_DIFFERENCE and any(one[name] != each[0][name] for one in each)
+        name
+        for name, value in first.items()
+        if name not in NO_DIFFERENCE and any(other[name] != value for other in others)
     ]
 
 
@@ -126,4 +130,3 @@ def chosen(samples: Sequence[tuple[int, str]], most: int) -> list[tuple[int, str
     """At most so many of the samples, evenly over all of them, the last one among them."""
     n = min(most, len(samples))
     return [samples[len(samples) - 1 - (len(samples) - 1) * i // max(1, n - 1)] for i in reversed(range(n))]
-

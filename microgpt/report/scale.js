@@ -26,11 +26,12 @@ const Scale = {
     return ticks;
   },
 
-  // 1, 2 and 5 in each power of ten, or the powers alone where there are many
+  // 1, 2 and 5 in each power of ten; more where there is hardly one, and the powers alone where there are many
   decades(low, high, count) {
     const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
     const every = Math.max(1, Math.ceil((last - first) / count));
-    const factors = last - first <= count / 2 ? [1, 2, 5] : [1];
+    const wide = Math.log10(high / low);
+    const factors = wide < 1.2 ? [1, 1.5, 2, 3, 4, 5, 6, 8] : last - first <= count / 2 ? [1, 2, 5] : [1];
     const ticks = [];
     for (let power = first; power <= last; power += every) {
       for (const factor of factors) {

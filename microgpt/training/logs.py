@@ -1,5 +1,5 @@
-"""The files of a run that grow: metrics.jsonl, a line of JSON for each report; samples.txt; and starts.jsonl, a
-line for each time that the run was begun or resumed."""
+"""The files of a run that grow: metrics.jsonl, a line of JSON for each report; samples.txt; and starts.jsonl,
+a line for each time that the run was begun or resumed."""
 
 from __future__ import annotations
 
