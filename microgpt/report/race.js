@@ -7,7 +7,7 @@ const RaceView = {
 
   show(race) {
     const part = Page.element("section", { class: "race" });
-    part.append(Page.element("h2", {}, race.name));
+    if (Report.data.runs.length + Report.data.races.length > 1) part.append(Page.element("h2", {}, race.name));
     const runs = `${race.done.toLocaleString("en")} runs`;
     const left = race.left ? `, ${race.left.toLocaleString("en")} are left` : "";
     part.append(Page.element("p", { class: "quiet" }, `A race of ${race.entrants.join(", ")}: ${runs}${left}. Losses are in bits per character of the held-out text; lower is better.`));
@@ -118,7 +118,7 @@ class Intervals {
     if (this.zero) ends.push(0, -this.stripe, this.stripe);
     const [low, high] = [Math.min(...ends), Math.max(...ends)];
     const room = (high - low || 0.01) * 0.05;
-    const names = 14 + Intervals.LETTER * Math.max(...this.rows.map(({ name }) => name.length));
+    const names = 20 + Intervals.LETTER * Math.max(...this.rows.map(({ name }) => name.length));
     this.beside = names < width / 2;
     const step = this.beside ? Intervals.ROW : Intervals.ROW_WITH_NAME;
     const height = this.rows.length * step + 34;

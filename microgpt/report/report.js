@@ -128,20 +128,30 @@ const Report = {
     try {
       const kept = JSON.parse(sessionStorage.getItem(Report.KEY));
       if (kept) Object.assign(Report.choices, kept.choices);
-      Report.scrolled = kept ? kept.scrolled : 0;
-      Report.focused = kept ? kept.focused : "";
+      Report.kept = kept;
     } catch {
-      Report.scrolled = 0; // a browser may keep nothing for a file
+      Report.kept = null; // a browser may keep nothing for a file
     }
   },
 
   keep() {
-    const value = { choices: Report.choices, scrolled: scrollY, focused: document.activeElement ? document.activeElement.id : "" };
+    const focused = document.activeElement ? document.activeElement.id : "";
+    const value = { choices: Report.choices, place: Report.place(), focused };
     try {
       sessionStorage.setItem(Report.KEY, JSON.stringify(value));
     } catch {
       // likewise
     }
+  },
+
+  // The element at the top of what is seen, and where: after a reload it is there again, whatever has grown above it.
+  place() {
+    const tops = [...document.querySelectorAll("main [id]")].filter((element) => element.offsetParent).map(({ id }) => ({ id, top: Report.top(id) }));
+    return tops.reduce((best, each) => (Math.abs(each.top) < Math.abs(best.top) ? each : best));
+  },
+
+  top(id) {
+    return document.getElementById(id).getBoundingClientRect().top;
   },
 
   controls() {
@@ -287,7 +297,7 @@ const Report = {
     const series = [];
     for (const run of runs) {
       const { training, validation } = run;
-      const dim = Boolean(Report.pointed && Report.pointed !== run);
+      const dim = runs.includes(Report.pointed) && Report.pointed !== run;
       const common = { colour: run.colour, dim };
       const called = single ? (what) => what : (what) => `${run.name}, ${what}`;
       const raw = { ...common, x: training[x.name] || [], y: training.loss || [] };
@@ -370,7 +380,7 @@ const Report = {
         name: Report.data.runs.length === 1 ? title.toLowerCase() : run.name,
         colour: run.colour,
         dash: run.dash,
-        dim: Boolean(Report.pointed && Report.pointed !== run),
+        dim: runs.includes(Report.pointed) && Report.pointed !== run,
         x: run[of][x.name] || [],
         y: run[of][name],
         low: runs.length <= Report.FEW ? run[of][`${name}_low`] : undefined,
@@ -548,9 +558,10 @@ const Report = {
 
   refresh() {
     addEventListener("pagehide", Report.keep);
-    if (Report.scrolled) scrollTo(0, Report.scrolled);
-    const element = Report.focused ? document.getElementById(Report.focused) : null;
-    if (element) element.focus({ preventScroll: true });
+    history.scrollRestoration = "manual";
+    const { place, focused } = Report.kept || {};
+    if (place && document.getElementById(place.id)) scrollBy({ top: Report.top(place.id) - place.top, behavior: "instant" });
+    if (focused && document.getElementById(focused)) document.getElementById(focused).focus({ preventScroll: true });
     const { reload_seconds: seconds, written } = Report.data;
     const going = Report.data.runs.filter(({ state }) => state === "running");
     if (going.length === 0) return;

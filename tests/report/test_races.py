@@ -3,12 +3,10 @@
 import json
 
 import pytest
-from racing import HEADS, begun
+from racing import HEADS, begun, hold_at_once
 
 from microgpt.errors import MicrogptError
-from microgpt.race.command import opened
 from microgpt.race.results import Results
-from microgpt.race.runs import due
 from microgpt.race.show import pair_row
 from microgpt.report import races
 
@@ -22,32 +20,8 @@ def directory(tmp_path):
     return begun(tmp_path / "race", tmp_path / "text.txt")
 
 
-def hold(directory):
-    """Give every run a made-up loss: the second entrant is better by 0.1 bits, less a little luck."""
-    race = opened(directory)
-    race.results.open()
-    while runs := due(race.entries, race.results.bits, race.seconds):
-        for run in runs:
-            bits = 2.0 - 0.1 * HEADS.index(run.entrant) + 0.01 * (run.config.seed % 7) + run.config.rates.lr
-            race.results.append(
-                {
-                    "key": run.key,
-                    "plan": race.plan.digest,
-                    "condition": run.condition.name,
-                    "entrant": run.entrant,
-                    "lr": run.config.rates.lr,
-                    "seed": run.config.seed,
-                    "steps": run.config.steps,
-                    "bits": bits + 0.001 * (run.config.seed % 3),
-                    "training_nats": 1.0,
-                    "problem": None,
-                    "seconds": 0.1,
-                }
-            )
-
-
 def test_a_race_is_told_by_the_numbers_that_it_has_found(directory):
-    hold(directory)
+    hold_at_once(directory)
     found = races.read(directory)
     told = races.as_json(found, "race", directory)
     json.dumps(told, allow_nan=False)
