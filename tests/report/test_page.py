@@ -124,8 +124,9 @@ def test_no_name_and_no_sample_breaks_the_page(browse, tmp_path):
 def test_a_page_of_a_run_that_goes_on_shows_the_news_and_keeps_the_choices(browse, tmp_path):
     record = read(write_run(tmp_path / "run", range(1, 31)))
     file = tmp_path / "page.html"
-    write_atomically(file, page(data_of([record], [True], reload_seconds=0.5)).encode())
+    write_atomically(file, page(data_of([record], [True], reload_seconds=1.0)).encode())
     tab = browse(file)
+    tab.evaluate("dispatchEvent(new Event('pointerdown'))")  # a page does not change under a finger
     assert tab.locator("#notice").text_content().startswith("The run goes on.")
     tab.locator("#x-axis").select_option("chars")
     tab.locator("#log-y").check()
@@ -133,6 +134,7 @@ def test_a_page_of_a_run_that_goes_on_shows_the_news_and_keeps_the_choices(brows
     for step in range(31, 101):
         record.curves.add(report(step))
     write_atomically(file, page(data_of([record], [False])).encode())
+    tab.evaluate("dispatchEvent(new Event('pointerup'))")
     tab.locator("#numbers dd", has_text="1.1200").wait_for()
     assert tab.locator("#notice").is_hidden()
     now = tab.evaluate("document.getElementById('chart-loss').getBoundingClientRect().top")
