@@ -24,6 +24,7 @@ class Chart {
   static all = [];
   static MARGIN = { top: 10, right: 12, bottom: 26 };
   static MOST_VALUES = 12; // beside the cursor
+  static NEAR = 20; // pixels, beyond the ends of a curve
   static DRAG = 8; // pixels; a shorter way is none
 
   // figure: the element that it is drawn in; height: in pixels, of a wide page; chosen: called with the ends of a
@@ -66,10 +67,24 @@ class Chart {
     this.y = Scale.make(y.low, y.high, height - bottom, top, y.log);
     this.area = { left, right: width - right, top, bottom: height - bottom };
 
-    const svg = Page.svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0, "aria-label": label });
+    const svg = Page.svg("svg", {
+      width,
+      height,
+      viewBox: `0 0 ${width} ${height}`,
+      role: "img",
+      tabindex: 0,
+      "aria-label": label,
+    });
     const clip = `clip-${Chart.all.indexOf(this)}`;
     const cut = Page.svg("clipPath", { id: clip });
-    cut.append(Page.svg("rect", { x: left, y: top - 2, width: Math.max(0, width - right - left + 2), height: height - bottom - top + 4 }));
+    cut.append(
+      Page.svg("rect", {
+        x: left,
+        y: top - 2,
+        width: Math.max(0, width - right - left + 2),
+        height: height - bottom - top + 4,
+      }),
+    );
     const inside = Page.svg("g", { "clip-path": `url(#${clip})` });
     svg.append(cut, this.axes(yTicks), inside);
     for (const mark of marks || []) inside.append(this.mark(mark));
@@ -112,7 +127,10 @@ class Chart {
   mark({ x, name }) {
     const group = Page.svg("g", { class: "mark" });
     const place = this.x.place(x);
-    group.append(Page.svg("title", {}, name), Page.svg("line", { x1: place, x2: place, y1: this.area.top, y2: this.area.bottom }));
+    group.append(
+      Page.svg("title", {}, name),
+      Page.svg("line", { x1: place, x2: place, y1: this.area.top, y2: this.area.bottom }),
+    );
     return group;
   }
 
@@ -138,7 +156,10 @@ class Chart {
     const parts = [];
     if (low && high) {
       const there = x.map((_, i) => i).filter((i) => this.fits(x[i], low[i]) && this.fits(x[i], high[i]));
-      const edge = [...there.map((i) => this.point(x[i], high[i])), ...there.reverse().map((i) => this.point(x[i], low[i]))];
+      const edge = [
+        ...there.map((i) => this.point(x[i], high[i])),
+        ...there.reverse().map((i) => this.point(x[i], low[i])),
+      ];
       parts.push(Page.svg("path", { class: "band", style, d: edge.length ? `M${edge.join("L")}Z` : "" }));
     }
     let path = "";
@@ -161,7 +182,13 @@ class Chart {
   }
 
   dot(x, y, colour, radius) {
-    return Page.svg("circle", { class: "dot", style: `--colour:${colour}`, cx: this.x.place(x).toFixed(1), cy: this.y.place(y).toFixed(1), r: radius });
+    return Page.svg("circle", {
+      class: "dot",
+      style: `--colour:${colour}`,
+      cx: this.x.place(x).toFixed(1),
+      cy: this.y.place(y).toFixed(1),
+      r: radius,
+    });
   }
 
   // whether a number is there, and has a place on both axes
@@ -178,22 +205,35 @@ class Chart {
 
   listen(svg) {
     const place = (event) => event.clientX - svg.getBoundingClientRect().left;
-    const move = (event) => Chart.moveTo(this.x.value(Math.min(Math.max(place(event), this.area.left), this.area.right)), this);
+    const move = (event) =>
+      Chart.moveTo(this.x.value(Math.min(Math.max(place(event), this.area.left), this.area.right)), this);
     svg.addEventListener("pointermove", move);
     svg.addEventListener("pointerdown", move);
     if (this.chosen) this.listenToDrags(svg, place);
     svg.addEventListener("pointerleave", () => Chart.moveTo(null, this));
     svg.addEventListener("blur", () => Chart.moveTo(null, this));
     svg.addEventListener("keydown", (event) => {
-      const to = { ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity, Escape: null }[event.key];
+      const to = {
+        ArrowRight: 1,
+        ArrowLeft: -1,
+        PageDown: 10,
+        PageUp: -10,
+        Home: -Infinity,
+        End: Infinity,
+        Escape: null,
+      }[event.key];
       if (to === undefined) return;
       event.preventDefault();
       if (to === null) return Chart.moveTo(null, this);
       const places = this.places();
       if (places.length === 0) return;
-      const now = Chart.at === undefined || Chart.at === null ? (to > 0 ? -1 : places.length) : Chart.nearest(places, Chart.at);
+      const now =
+        Chart.at === undefined || Chart.at === null ? (to > 0 ? -1 : places.length) : Chart.nearest(places, Chart.at);
       Chart.moveTo(places[Math.min(Math.max(now + to, 0), places.length - 1)], this);
-      this.said.textContent = [this.content.x.write(Chart.at), ...this.found(Chart.at).map(({ name, text }) => `${name} ${text}`)].join(", ");
+      this.said.textContent = [
+        this.content.x.write(Chart.at),
+        ...this.found(Chart.at).map(({ name, text }) => `${name} ${text}`),
+      ].join(", ");
     });
   }
 
@@ -201,7 +241,12 @@ class Chart {
   listenToDrags(svg, place) {
     let from = null;
     const inside = (event) => Math.min(Math.max(place(event), this.area.left), this.area.right);
-    const drawn = Page.svg("rect", { class: "drawn", y: this.area.top, height: this.area.bottom - this.area.top, width: 0 });
+    const drawn = Page.svg("rect", {
+      class: "drawn",
+      y: this.area.top,
+      height: this.area.bottom - this.area.top,
+      width: 0,
+    });
     svg.append(drawn);
     svg.addEventListener("pointerdown", (event) => {
       if (event.pointerType !== "mouse" || event.button !== 0) return;
@@ -247,10 +292,13 @@ class Chart {
     }
   }
 
-  // the points nearest to x, of each curve that has values
+  // the points nearest to x, of each curve that has values there
   found(x) {
+    const at = this.x.place(x);
+    const reaches = (places) =>
+      at > this.x.place(places[0]) - Chart.NEAR && at < this.x.place(places[places.length - 1]) + Chart.NEAR;
     return this.content.series
-      .filter(({ faint, dim, x: places }) => !faint && !dim && places.length > 0)
+      .filter(({ faint, dim, x: places }) => !faint && !dim && places.length > 0 && reaches(places))
       .map(({ name, colour, x: places, y }) => {
         const i = Chart.nearest(places, x);
         return { name, colour, x: places[i], y: y[i], text: this.content.y.write(y[i]) };
@@ -264,7 +312,12 @@ class Chart {
     if (x === null) return;
     const found = this.found(x);
     // where there is a point, the cursor is at a point
-    const nearest = found.map((each) => each.x).reduce((best, there) => (Math.abs(there - x) < Math.abs(best - x) ? there : best), found.length ? found[0].x : x);
+    const nearest = found
+      .map((each) => each.x)
+      .reduce(
+        (best, there) => (Math.abs(there - x) < Math.abs(best - x) ? there : best),
+        found.length ? found[0].x : x,
+      );
     const place = this.x.place(nearest);
     if (place < this.area.left - 1 || place > this.area.right + 1) {
       this.values.hidden = true;
@@ -272,13 +325,23 @@ class Chart {
     }
     this.cursor.append(Page.svg("line", { x1: place, x2: place, y1: this.area.top, y2: this.area.bottom }));
     for (const { x: there, y, colour } of found) {
-      if (this.y.place(y) >= this.area.top - 2 && this.y.place(y) <= this.area.bottom + 2) this.cursor.append(this.dot(there, y, colour, 4));
+      if (this.y.place(y) >= this.area.top - 2 && this.y.place(y) <= this.area.bottom + 2)
+        this.cursor.append(this.dot(there, y, colour, 4));
     }
     if (!withValues) return;
-    const rows = found.slice(0, Chart.MOST_VALUES).map(({ name, colour, text }) =>
-      Page.element("div", {}, Page.element("i", { style: `--colour:${colour}` }), Page.element("span", {}, name), Page.element("b", {}, text)),
-    );
-    if (found.length > rows.length) rows.push(Page.element("div", { class: "quiet" }, Page.element("i"), `and ${found.length - rows.length} more`));
+    const rows = found
+      .slice(0, Chart.MOST_VALUES)
+      .map(({ name, colour, text }) =>
+        Page.element(
+          "div",
+          {},
+          Page.element("i", { style: `--colour:${colour}` }),
+          Page.element("span", {}, name),
+          Page.element("b", {}, text),
+        ),
+      );
+    if (found.length > rows.length)
+      rows.push(Page.element("div", { class: "quiet" }, Page.element("i"), `and ${found.length - rows.length} more`));
     this.values.replaceChildren(Page.element("strong", {}, this.content.x.write(nearest)), ...rows);
     const width = this.values.offsetWidth;
     const beside = place + 14 + width > this.space.clientWidth ? place - 14 - width : place + 14;

@@ -12,7 +12,10 @@ from microgpt.errors import MicrogptError
 from microgpt.page.page import document
 from microgpt.report.runs import Record, different, names
 
-SCRIPTS, STYLES = ("scale.js", "chart.js", "race.js", "report.js"), ("report.css",)
+SCRIPTS = (
+    "scale.js", "chart.js", "intervals.js", "run.js", "curves.js", "tables.js", "race.js", "report.js",
+)  # fmt: skip
+STYLES = ("report.css",)
 # So that a page stays below a megabyte, however many runs it shows and however long their logs are
 MOST_RUNS = 100
 POINTS, POINTS_OF_A_RUN = 4000, 1500  # of each curve: of all runs together, and of one

@@ -8,10 +8,22 @@ const Scale = {
     if (log) {
       const [a, b] = [Math.log(low), Math.log(high)];
       const factor = (to - from) / (b - a || 1);
-      return { low, high, log, place: (value) => from + (Math.log(value) - a) * factor, value: (place) => Math.exp(a + (place - from) / factor) };
+      return {
+        low,
+        high,
+        log,
+        place: (value) => from + (Math.log(value) - a) * factor,
+        value: (place) => Math.exp(a + (place - from) / factor),
+      };
     }
     const factor = (to - from) / (high - low || 1);
-    return { low, high, log, place: (value) => from + (value - low) * factor, value: (place) => low + (place - from) / factor };
+    return {
+      low,
+      high,
+      log,
+      place: (value) => from + (value - low) * factor,
+      value: (place) => low + (place - from) / factor,
+    };
   },
 
   // about `count` numbers from low to high that people find round; of seconds those that a clock has
@@ -59,8 +71,12 @@ const Written = {
   number(value, digits = 4) {
     if (value === null || value === undefined) return "";
     const size = Math.abs(value);
-    if (size !== 0 && (size < 1e-3 || size >= 1e12)) return value.toExponential(Math.max(0, digits - 2)).replace("e+", "e");
-    return value.toLocaleString("en", size >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits });
+    if (size !== 0 && (size < 1e-3 || size >= 1e12))
+      return value.toExponential(Math.max(0, digits - 2)).replace("e+", "e");
+    return value.toLocaleString(
+      "en",
+      size >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits },
+    );
   },
 
   // with so many digits after the point, as losses have them
@@ -71,7 +87,12 @@ const Written = {
   // for ticks: 1,500 is 1.5k, 2,000,000 is 2M
   short(value) {
     const size = Math.abs(value);
-    for (const [unit, letter] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    for (const [unit, letter] of [
+      [1e12, "T"],
+      [1e9, "G"],
+      [1e6, "M"],
+      [1e3, "k"],
+    ]) {
       if (size >= unit) return `${Number((value / unit).toPrecision(6))}${letter}`;
     }
     if (size !== 0 && size < 1e-3) return Number(value.toPrecision(3)).toExponential().replace("e+", "e");

@@ -70,3 +70,22 @@ def test_a_run_that_goes_on_is_followed_to_its_end(here, monkeypatch):
     assert '"state":"stopped"' in last
     assert '"reload_seconds":0.0' in last
     assert '"reload_seconds":5.0' in pages[0]
+
+
+def test_train_keeps_a_page_and_says_at_its_end_where_it_could_not(here):
+    (here / "text.txt").write_text("the cat sat on the mat; a dog ate the hat.\n" * 12)
+    words = [
+        "train", "text.txt", "--steps", "20", "--seq-len", "8", "--d-model", "16", "--backend", "reference",
+        "--schedule", "constant", "--report",
+    ]  # fmt: skip
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 0
+    assert "its report: runs/text/report.html\n" in found.stderr
+    assert '"state":"done"' in (here / "runs" / "text" / "report.html").read_text()
+    (here / "runs" / "text" / "report.html").unlink()
+    (here / "runs" / "text" / "report.html").mkdir()
+    found = CliRunner().invoke(app, ["train", "--resume", "runs/text", "--steps", "30", "--report"])
+    assert found.exit_code == 4
+    assert found.stderr.endswith(
+        "microgpt: the run is done and saved, but cannot write runs/text/report.html: Is a directory\n"
+    )

@@ -99,9 +99,12 @@ def test_several_runs_lie_over_each_other(browse, shoot, several):
     assert tab.locator("#lede").text_content() == "2 runs, which differ in lr, warmup."
     loss = tab.locator("#chart-loss svg")
     loss.press("End")
-    assert said(tab).startswith(
-        "step 100, single, training 1.0200, single, validation 1.1200, steep, training "
-    )
+    assert said(tab) == "step 100, single, training 1.0200, single, validation 1.1200"
+    tab.locator("#part").select_option("0.5")
+    loss.press("Home")
+    assert said(tab).startswith("step 50, single, training 1.0400, ")
+    assert "steep, training 1.0400, steep, validation " in said(tab)
+    tab.locator("#part").select_option("1")
     first = tab.locator("#compared tbody tr").first
     assert "single" in first.text_content()
     tab.get_by_role("button", name="steps").click()
