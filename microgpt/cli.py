@@ -396,6 +396,25 @@ def eval(
     )
 
 
+@command("export page runs/my --out page.html")
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="page", help="One HTML file, in which the model reads and writes.")
+    ],
+    run: RunPath,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it.", show_default="page.html in the run's directory")
+    ] = None,
+    large: Annotated[bool, typer.Option("--large", help="Also write a page of more than 8 MB.")] = False,
+    last: Last = False,
+    json: Json = False,
+) -> None:
+    """Make one file of a model that opens in any browser, without a network: to type or to send on."""
+    from microgpt import commands
+
+    commands.export(what, run, out, last=last, large=large, as_json=json)
+
+
 @command("info runs/my")
 def info(run: RunPath, json: Json = False) -> None:
     """What a checkpoint holds."""

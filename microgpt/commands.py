@@ -1,4 +1,4 @@
-"""What the smaller commands do: generate, eval, info, runs, backends, corpus."""
+"""What the smaller commands do: generate, eval, export, info, runs, backends, corpus."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from microgpt.checkpoint.saved import (
 )
 from microgpt.console import Display
 from microgpt.corpora import corpus as corpora
-from microgpt.errors import MicrogptError, UsageError, shown
+from microgpt.errors import MicrogptError, UsageError, shown, shown_path
+from microgpt.files import write_atomically
 from microgpt.machine.budget import format_bytes
 from microgpt.model.heads import format_layout
 from microgpt.model.parameters import count, table
@@ -44,11 +45,18 @@ if TYPE_CHECKING:
     from microgpt.use.evaluate import Score
     from microgpt.use.ladder import Parts, Rung
 
+PAGE_FILE = "page.html"  # of a run
+
 
 def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
     """The model of a run. Says which weights these are, if they are not the last ones."""
     from microgpt.api.model import Model
 
+    return Model(_read(run, display, last=last), backend, display)
+
+
+def _read(run: Path, display: Display, *, last: bool) -> SavedModel:
+    """What a run's file says of its model; says likewise which weights these are."""
     saved = load_model(run, last=last)
     if run.is_dir() and saved.path.name == BEST_FILE:
         step, newest = saved.notes.get("step"), None
@@ -59,7 +67,7 @@ def _open(run: Path, backend: str, display: Display, *, last: bool) -> Model:
                 f"these are the weights of step {step}, the best of the validation; "
                 f"--last takes those of step {newest}"
             )
-    return Model(saved, backend, display)
+    return saved
 
 
 def generate(
@@ -212,6 +220,26 @@ def _print_ladder(parts: Parts, rungs: list[Rung]) -> None:
             "here, and the others have not. --val-fraction 0.1 would hold a tenth of the text out."
         )
     print("\n" + "\n".join(fitted(note, 0) for note in notes))
+
+
+def export(what: str, run: Path, out: Path | None, *, last: bool, large: bool, as_json: bool) -> None:
+    """Write a run's model as something else than a checkpoint."""
+    if what != "page":
+        raise UsageError(f"a model can be exported as a page, not as {shown(what)}")
+    from microgpt.page.play import play_page
+
+    display = Display()
+    saved = _read(run, display, last=last)
+    name = run.resolve().name if run.is_dir() else run.stem
+    content = play_page(saved, name, large=large).encode()
+    out = out or (run if run.is_dir() else run.parent) / PAGE_FILE
+    write_atomically(out, content)
+    if as_json:
+        print(json.dumps({"page": str(out), "bytes": len(content)}))
+    else:
+        display.note(
+            f"{shown_path(out)}: {format_bytes(len(content))}; open it in any browser, also without a network"
+        )
 
 
 def info(run: Path, *, as_json: bool) -> None:

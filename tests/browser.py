@@ -57,7 +57,9 @@ class Browse:
             file.write_text(page, encoding="utf-8")
         address = Path(file).resolve().as_uri()
         context = self._chromium.new_context(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",  # a test waits for nothing that only looks good
         )
         self._contexts.append(context)
         tab = context.new_page()
@@ -99,7 +101,7 @@ def shoot(tmp_path):
         for width in (WIDE, PHONE):
             tab.set_viewport_size({"width": width, "height": 900})
             for scheme in ("light", "dark"):
-                tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                tab.emulate_media(color_scheme=scheme)
                 file = directory / f"{name}-{width}-{scheme}.png"
                 tab.screenshot(path=file, full_page=True)
             needed = tab.evaluate("document.documentElement.scrollWidth")

@@ -27,7 +27,7 @@ from microgpt.use.generate import Generator
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
 TINY = ("--recipe", "plain", "--steps", "20", "--seq-len", "16", "--d-model", "16")
-COMMANDS = ("train", "generate", "eval", "info", "backends", "bench", "corpus")
+COMMANDS = ("train", "generate", "eval", "export", "info", "backends", "bench", "corpus")
 
 
 def call(*arguments, stdin=None):
@@ -471,6 +471,21 @@ def test_info(trained):
     assert shown["vocabulary"].startswith("15 characters: ")
     assert (shown["step"], shown["heads"], facts["seq_len"]) == ("20", "16", 16)
     assert shown["smoothed_loss"] == f"{facts['smoothed_loss']:.4f}"
+
+
+def test_export_writes_a_page(here, trained):
+    shutil.copytree(trained / "a run", "a run")
+    told = run("export", "page", "a run").stderr
+    page = here / "a run" / "page.html"
+    assert told.startswith("a run/page.html: ")
+    assert "<title>a run</title>" in page.read_text(encoding="utf-8")
+    (facts,) = json_lines(
+        run("export", "page", "a run/model.safetensors", "--out", "b.html", "--json").stdout
+    )
+    assert facts == {"page": "b.html", "bytes": (here / "b.html").stat().st_size}
+    assert "<title>model</title>" in (here / "b.html").read_text(encoding="utf-8")
+    assert fails("export", "gguf", "a run", code=2) == "a model can be exported as a page, not as 'gguf'"
+    assert fails("export", "page", "no run").startswith("no run is not a usable checkpoint")
 
 
 def test_the_time_of_a_text_begins_before_its_first_piece(here, trained, monkeypatch):

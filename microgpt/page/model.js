@@ -184,9 +184,10 @@ const Microgpt = (() => {
 
   // The tensors by name, views of one array.
   function tensors(data) {
-    const bytes = Uint8Array.from(atob(data.weights), (character) => character.charCodeAt(0));
-    const view = new DataView(bytes.buffer), all = new Float64Array(bytes.length / 4), p = {};
-    for (let i = 0; i < all.length; i++) all[i] = view.getFloat32(4 * i, true);
+    const text = atob(data.weights), bytes = new Uint8Array(text.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+    // the file's order of bytes is that of every machine with a browser
+    const all = new Float64Array(new Float32Array(bytes.buffer)), p = {};
     let low = 0;
     for (const [name, size] of data.tensors) p[name] = all.subarray(low, (low += size));
     if (low !== all.length) throw new Error("the weights are not those of the model");
@@ -278,17 +279,33 @@ const Microgpt = (() => {
       return this.compute();
     }
 
-    // As it was after the first n characters; returns the logits, or null for n = 0.
-    rewind(n) {
-      const { T } = this.model, step = T - this.keep;
-      if (!(n >= 0 && n <= this.n)) throw new RangeError(`there are ${this.n} characters, not ${n}`);
-      const start = n <= T ? 0 : Math.ceil((n - T) / step) * step;
-      this.length = n - start;
-      this.computed = start === this.start ? Math.min(this.computed, this.length - 1) : 0;
+    // As if just these characters had been pushed, but only the rows of the last window are computed, and of them only
+    // those that were not there before. Returns the logits, or null for no characters.
+    read(ids) {
+      const { T } = this.model, n = ids.length, start = this.windowOf(n);
+      let same = 0;
+      if (start === this.start) {
+        const most = Math.min(this.computed, n - start);
+        while (same < most && this.ids[start + same] === ids[start + same]) same++;
+      }
+      if (n > this.ids.length) this.ids = new Int32Array(n + 4 * T);
+      this.ids.set(ids);
       this.start = start;
-      if (n > 0) return this.compute();
-      this.computed = 0;
-      return null;
+      this.length = n - start;
+      this.computed = Math.min(same, Math.max(0, this.length - 1));
+      return n > 0 ? this.compute() : null;
+    }
+
+    // As it was after the first n characters.
+    rewind(n) {
+      if (!(n >= 0 && n <= this.n)) throw new RangeError(`there are ${this.n} characters, not ${n}`);
+      return this.read(this.ids.subarray(0, n));
+    }
+
+    // Where the window begins once n characters have been pushed.
+    windowOf(n) {
+      const { T } = this.model, step = T - this.keep;
+      return n <= T ? 0 : Math.ceil((n - T) / step) * step;
     }
 
     // How much a head of the last row looks at each position of the window.

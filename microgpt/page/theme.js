@@ -5,8 +5,8 @@
 const Data = {
   // the value under an id, or null where the page does not have it
   read(id) {
-    const element = document.getElementById(id);
-    return element === null ? null : JSON.parse(element.textContent);
+    const script = document.querySelector(`script#${CSS.escape(id)}`);
+    return script === null ? null : JSON.parse(script.textContent);
   },
 };
 
