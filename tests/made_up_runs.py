@@ -29,13 +29,13 @@ def report(step, **others):
 
 
 def write_run(
-    directory, steps=range(5, 101, 5), starts=(START,), samples=((50, "half"), (100, "done")), **options
+    directory, reported=range(5, 101, 5), starts=(START,), samples=((50, "half"), (100, "done")), **options
 ):
     """Write the files of a run with these reports; returns the directory."""
     directory.mkdir(parents=True)
     config = TrainConfig(file="text.txt", **OPTIONS | options)
     (directory / "config.toml").write_text(to_toml(config), encoding="utf-8")
-    lines = {"metrics": map(report, steps), "starts": starts}
+    lines = {"metrics": map(report, reported), "starts": starts}
     for name, of in lines.items():
         text = "".join(json.dumps(line) + "\n" for line in of)
         (directory / f"{name}.jsonl").write_text(text, encoding="utf-8")

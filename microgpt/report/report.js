@@ -25,11 +25,10 @@ const Report = {
   begin() {
     const { runs, races } = Report.data;
     Report.remember();
+    const several = (n, words) => (n === 0 ? [] : [`${n} ${words}${n === 1 ? "" : "s"}`]);
+    const [first, ...others] = [...runs, ...races];
     document.getElementById("title").textContent =
-      [...runs, ...races]
-        .map(({ name }) => name)
-        .slice(0, 3)
-        .join(", ") + (runs.length + races.length > 3 ? " …" : "");
+      others.length === 0 ? first.name : [...several(runs.length, "run"), ...several(races.length, "race")].join(" and ");
     document.getElementById("footer").textContent =
       `Written by microgpt ${Report.data.microgpt} on ${Report.date(Report.data.written)}.`;
     if (runs.length > 0) {
@@ -71,7 +70,7 @@ const Report = {
     const text = document.getElementById("lede");
     if (runs.length > 1) {
       const names = different.map((name) => name.replaceAll("_", "-")).join(", ") || "none of their options";
-      text.textContent = `${runs.length} runs, which differ in ${names}.`;
+      text.textContent = `They differ in ${names}.`;
       return;
     }
     const [run] = runs;

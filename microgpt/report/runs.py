@@ -105,12 +105,15 @@ def options(config: TrainConfig) -> dict[str, Any]:
 
 
 def different(records: Sequence[Record]) -> list[str]:
-    """The options in which runs differ, in the order of TrainConfig."""
+    """The options in which runs differ, in the order of TrainConfig; one that all have left open, and that
+    follows from others, is no difference."""
     first, *others = [options(record.config) for record in records] or [{}]
     return [
         name
         for name, value in first.items()
-        if name not in NO_DIFFERENCE and any(other[name] != value for other in others)
+        if name not in NO_DIFFERENCE
+        and any(other[name] != value for other in others)
+        and any(getattr(record.config, name) is not None for record in records)
     ]
 
 

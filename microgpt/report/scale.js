@@ -41,11 +41,11 @@ const Scale = {
   // 1, 2 and 5 in each power of ten; more where there is hardly one, and the powers alone where there are many
   decades(low, high, count) {
     const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
-    const every = Math.max(1, Math.ceil((last - first) / count));
     const wide = Math.log10(high / low);
-    const factors = wide < 1.2 ? [1, 1.5, 2, 3, 4, 5, 6, 8] : last - first <= count / 2 ? [1, 2, 5] : [1];
+    const every = Math.max(1, Math.ceil(wide / count));
+    const factors = wide < 1.2 ? [1, 1.5, 2, 3, 4, 5, 6, 8] : wide <= count / 2 ? [1, 2, 5] : [1];
     const ticks = [];
-    for (let power = first; power <= last; power += every) {
+    for (let power = every * Math.ceil(first / every); power <= last; power += every) {
       for (const factor of factors) {
         const tick = factor * 10 ** power;
         if (tick >= low * (1 - 1e-9) && tick <= high * (1 + 1e-9)) ticks.push(tick);

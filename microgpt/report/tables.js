@@ -48,7 +48,7 @@ const Tables = {
         ["validation", "validation", Written.loss],
         ["best validation", "best", Written.loss],
         ["training", "loss", Written.loss],
-        ["steps", "step", Written.number],
+        ["steps done", "step", Written.number],
         ["time", "seconds", Written.seconds],
         ["characters/s", "speed", (speed) => Written.short(Number(speed.toPrecision(3)))],
         ["state", "state", (state) => state],

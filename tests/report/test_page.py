@@ -96,7 +96,8 @@ def test_the_axes_and_the_smoothing_are_the_readers_choice(browse, single):
 
 def test_several_runs_lie_over_each_other(browse, shoot, several):
     tab = browse(text_of(several))
-    assert tab.locator("#lede").text_content() == "2 runs, which differ in lr, warmup."
+    assert tab.locator("h1").text_content() == "2 runs"
+    assert tab.locator("#lede").text_content() == "They differ in lr, warmup."
     loss = tab.locator("#chart-loss svg")
     loss.press("End")
     assert said(tab) == "step 100, single, training 1.0200, single, validation 1.1200"
@@ -107,7 +108,7 @@ def test_several_runs_lie_over_each_other(browse, shoot, several):
     tab.locator("#part").select_option("1")
     first = tab.locator("#compared tbody tr").first
     assert "single" in first.text_content()
-    tab.get_by_role("button", name="steps").click()
+    tab.get_by_role("button", name="steps done").click()
     assert "steep" in first.text_content()
     shoot(tab, "report-of-runs")
     tab.get_by_role("button", name="single").click()

@@ -102,10 +102,12 @@ def test_what_cannot_be_read_is_said(tmp_path):
 
 def test_what_differs_between_runs(tmp_path):
     records = [
-        read(write_run(tmp_path / f"{lr}", lr=lr, eval_every=every)) for lr, every in ((0.01, 20), (0.02, 50))
+        read(write_run(tmp_path / f"{lr}", lr=lr, steps=steps, eval_every=steps // 5))
+        for lr, steps in ((0.01, 100), (0.02, 200))
     ]
-    # the rates follow from the same options; how often it is evaluated teaches no run anything
-    assert different(records) == ["lr"]
+    # the warm-up follows from the steps; how often it is evaluated teaches no run anything
+    assert records[0].config.rates.warmup != records[1].config.rates.warmup
+    assert different(records) == ["steps", "lr"]
     assert different(records[:1]) == different([]) == []
 
 
