@@ -23,6 +23,7 @@ def report(directories: Sequence[Path], out: Path, *, follow: bool, as_json: boo
 
     Raises MicrogptError.
     """
+    directories = list(dict.fromkeys(directories))
     of_races = [path for path in directories if races.is_race(path)]
     of_runs = [path for path in directories if path not in of_races]
     for path in of_runs:

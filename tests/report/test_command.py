@@ -29,7 +29,7 @@ def test_runs_become_a_page(here):
     assert (found.exit_code, found.stdout) == (0, "")
     size = (here / "page.html").stat().st_size
     assert found.stderr == f"page.html: {size:,} bytes; open it in a browser\n"
-    found = report("runs/first", "--json")
+    found = report("runs/first", "runs/first/", "--json")
     assert json.loads(found.stdout) == {
         "page": "report.html", "bytes": (here / "report.html").stat().st_size, "runs": 1, "races": 0,
     }  # fmt: skip
