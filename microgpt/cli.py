@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from microgpt_kernels import BACKENDS, BackendError, unusable_package
@@ -22,6 +23,9 @@ from microgpt.recipes import RECIPES
 from microgpt.terminal.interruption import INTERRUPTED
 from microgpt.terminal.streams import lost
 from microgpt.terminal.usage import OneLineErrors
+
+if TYPE_CHECKING:
+    from microgpt.report.beside import Beside
 
 app = typer.Typer(
     cls=OneLineErrors,
@@ -285,13 +289,16 @@ def train(
         Path | None,
         typer.Option(metavar="FILE.toml", help="Read options from a file; those on the command line win."),
     ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Keep a page with the curves of the run in its directory.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train a model on a text file."""
     given = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in ctx.params.items()
-        if name not in ("minutes", "recipe", "resume", "config", "json", "extend_vocabulary")
+        if name not in ("minutes", "recipe", "resume", "config", "report", "json", "extend_vocabulary")
         and _is_given(ctx, name)
     }
     from microgpt.machine.team import joined
@@ -305,16 +312,22 @@ def train(
     from microgpt.training.start import start
 
     display = Display(as_json=json)
+    kept: Beside | None = None
     try:
-        result = start(
-            _of_file(config, minutes) | given,
-            display,
-            minutes=minutes,
-            recipe=recipe,
-            resume=resume,
-            extend_vocabulary=extend_vocabulary,
-            team=team,
-        )
+        with contextlib.ExitStack() as stack:
+            if report:
+                from microgpt.report.beside import beside
+
+                kept = stack.enter_context(beside(display))
+            result = start(
+                _of_file(config, minutes) | given,
+                kept or display,
+                minutes=minutes,
+                recipe=recipe,
+                resume=resume,
+                extend_vocabulary=extend_vocabulary,
+                team=team,
+            )
     finally:
         display.close()
         if team is not None:
@@ -322,7 +335,7 @@ def train(
     display.finished(result)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
-    missing = _lost(result.lost)
+    missing = _lost(result.lost, kept.problem if kept is not None else None)
     if missing:
         typer.echo(f"microgpt: the run is done and saved, but {missing}", err=True)
         raise typer.Exit(OUTPUT_LOST)
@@ -339,9 +352,9 @@ def _of_file(config: Path | None, minutes: float | None) -> dict[str, Any]:
     return options
 
 
-def _lost(file: str | None) -> str:
+def _lost(*files: str | None) -> str:
     """Which part of a run's output could not be written, apart from its checkpoint."""
-    losses = [file] if file else []
+    losses = [file for file in files if file]
     for name, stream in (("output", sys.stdout), ("error", sys.stderr)):
         error = lost(stream)
         if error is not None:
@@ -530,6 +543,23 @@ def info(run: RunPath, json: Json = False) -> None:
     from microgpt import commands
 
     commands.info(run, as_json=json)
+
+
+@command("report runs/my runs/other --out page.html")
+def report(
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Directories of runs, and of races.")
+    ],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Write it again and again, until none of the runs goes on.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """A page with the curves of runs, what differs between them, and what races have found."""
+    from microgpt.report.command import report
+
+    report(directories, out, follow=follow, as_json=json)
 
 
 @command("runs")

@@ -32,6 +32,7 @@ ORDER = (
     ("console", "interactive"),
     ("measure",),
     ("race",),
+    ("report",),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -75,6 +76,7 @@ ABOUT_MORE = {
     "page/test_browser.py": "the browser that the tests of pages have, tests/browser.py",
     "page/test_model_js.py": "page/model.js, in a browser",
     "race/test_mpi.py": "races whose processes mpiexec starts",
+    "report/test_page.py": "the page of a report, in a browser",
 }
 
 

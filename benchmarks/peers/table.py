@@ -7,8 +7,9 @@ import platform
 import statistics
 from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path
 from typing import Any
+
+from microgpt.machine.processor import processor_name
 
 from .problem import Problem
 from .systems import GPU_SYSTEMS, PEAK, PEAK_SIZE, SYSTEMS, ours_beside
@@ -105,10 +106,7 @@ def number(value: float | None, unit: str = "") -> str:
 
 def machine() -> dict[str, str]:
     """The machine on which the rates were measured."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    versions = {"machine": next(names, platform.processor()), "python": platform.python_version()}
+    versions = {"machine": processor_name(), "python": platform.python_version()}
     for library in LIBRARIES:
         try:
             versions[library] = metadata.version(library)

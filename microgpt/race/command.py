@@ -71,6 +71,12 @@ def _hold(plan: Plan, out: Path | None, workers: Workers, board: Scoreboard) -> 
         directory.release()
 
 
+def opened(directory: Path) -> Race:
+    """The race in a directory, as it stands. Raises MicrogptError."""
+    plan = _with_facts(read(directory / PLAN_FILE), directory)
+    return Race(directory, plan, Results(directory), load_speeds(directory, plan), entries(plan))
+
+
 def _go(plan: Plan, directory: Path, workers: Workers, board: Scoreboard) -> bool:
     race = Race(directory, plan, Results(directory), load_speeds(directory, plan), entries(plan))
     if not race.is_timed or race.due():

@@ -250,10 +250,10 @@ def print_report(found: Report, race: Race) -> None:
                     f"{what}, {_counted(len(judgement.seeds))}: {verdict(judgement, found.plan.entrants)}"
                 )
                 print("\n" + fitted(heading, 0))
-                _print_table(STANDINGS, _standings(finding, judgement))
+                _print_table(STANDINGS, standing_rows(finding, judgement))
                 print()
-                _print_table(PAIRS, [_pair(pair) for pair in judgement.verdict.pairs])
-                for line in _more(judgement, found.plan):
+                _print_table(PAIRS, [pair_row(pair) for pair in judgement.verdict.pairs])
+                for line in remarks(judgement, found.plan):
                     print(fitted(line, 0))
     for note in (*found.notes, HOW_TO_READ):
         print("\n" + fitted(note, 0))
@@ -265,7 +265,7 @@ HOW_TO_READ = (
 )
 
 
-def _more(judgement: Judgement, plan: Plan) -> Iterator[str]:
+def remarks(judgement: Judgement, plan: Plan) -> Iterator[str]:
     """What a table of pairs does not have room for."""
     needed = max((pair.seeds_needed or 0 for pair in judgement.verdict.pairs), default=0)
     if needed:
@@ -291,7 +291,7 @@ STANDINGS = ["", "rate", "steps", "seconds", "bits/char", "95% interval"]
 PAIRS = ["", "difference", "95% interval", "p (Holm)", "found"]
 
 
-def _standings(finding: Finding, judgement: Judgement) -> list[list[str]]:
+def standing_rows(finding: Finding, judgement: Judgement) -> list[list[str]]:
     """The entrants, the best first."""
     sides = {side.name: side for side in finding.sides}
     rows = []
@@ -321,7 +321,7 @@ def _verdict(judgement: Judgement) -> str:
     return f"nothing was found to be better than {' or '.join(found.unbeaten)}."
 
 
-def _pair(pair: Pair) -> list[str]:
+def pair_row(pair: Pair) -> list[str]:
     """A pair, the one with the lower mean first."""
     if pair.difference > 0:
         pair = pair.turned()

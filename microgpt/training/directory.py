@@ -13,6 +13,7 @@ from pathlib import Path
 from microgpt.checkpoint.saved import STATE_FILE
 from microgpt.errors import MicrogptError, shown_path
 from microgpt.files import TEMPORARY, remove_abandoned
+from microgpt.training.logs import STARTS_FILE
 
 LOCK_FILE, CONFIG_FILE = ".lock", "config.toml"
 
@@ -41,7 +42,7 @@ class RunDirectory:
             return False
 
     def discard(self) -> None:
-        """Remove the directories that were made, unless more than the configuration is in them."""
+        """Remove the directories that were made, unless more than what a run begins with is in them."""
         if not self._made:
             return
         with contextlib.suppress(OSError):  # something is in it
@@ -85,6 +86,20 @@ def reopen(run: Path, file: str = STATE_FILE) -> RunDirectory:
     return directory
 
 
+def is_being_written(path: Path) -> bool:
+    """Whether a process holds this directory, as far as that can be seen."""
+    if not (path / LOCK_FILE).exists():
+        return False
+    try:
+        directory = _lock(path, [])
+    except OSError:  # it belongs to another user
+        return False
+    if directory is None:
+        return True
+    directory.release()
+    return False
+
+
 def _try_to_claim(path: Path) -> RunDirectory | None:
     """The directory, or None if another run has used it, or is just about to."""
     with _sentences(path):
@@ -103,7 +118,7 @@ def _try_to_claim(path: Path) -> RunDirectory | None:
 def _is_empty(path: Path) -> bool:
     """Whether it holds nothing but what a run leaves that was stopped before it had begun."""
     names = {entry.name for entry in path.iterdir()}
-    ours = {LOCK_FILE, CONFIG_FILE} if LOCK_FILE in names else set()
+    ours = {LOCK_FILE, CONFIG_FILE, STARTS_FILE} if LOCK_FILE in names else set()
     return all(name in ours or (ours and TEMPORARY.fullmatch(name)) for name in names)
 
 

@@ -1,7 +1,9 @@
-"""The two files of a run that grow: metrics.jsonl, a line of JSON for each report, and samples.txt."""
+"""The files of a run that grow: metrics.jsonl, a line of JSON for each report; samples.txt; and starts.jsonl,
+a line for each time that the run was begun or resumed."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -14,16 +16,17 @@ from typing import Any, BinaryIO
 from microgpt.errors import MicrogptError, shown_path
 from microgpt.files import replacing
 
-METRICS_FILE, SAMPLES_FILE = "metrics.jsonl", "samples.txt"
+METRICS_FILE, SAMPLES_FILE, STARTS_FILE = "metrics.jsonl", "samples.txt", "starts.jsonl"
 SAMPLE_LENGTH = 300  # characters
 LONGEST_LINE = 1 << 20  # bytes: every report is shorter
 HEADER = re.compile(r"--- step (\d{1,19})\n")
 LONGEST_HEADER = 64  # characters
+MOST_STEPS = 10**19  # more than any header can name
 BLOCK = 1 << 16  # characters that are read at once of what follows the samples
 
 
 class Logs:
-    """Writes both files. A line that cannot be written does not end a run: `problem` says why it is missing.
+    """Writes these files. A line that cannot be written does not end a run: `problem` says why it is missing.
 
     directory  the run's
     tell       called with the first problem, in a sentence
@@ -31,8 +34,12 @@ class Logs:
 
     def __init__(self, directory: Path, tell: Callable[[str], None]) -> None:
         self._metrics, self._samples = directory / METRICS_FILE, directory / SAMPLES_FILE
+        self._starts = directory / STARTS_FILE
         self._tell = tell
         self.problem: str | None = None
+
+    def started(self, start: dict[str, Any]) -> None:
+        self._append(self._starts, json.dumps(start) + "\n")
 
     def report(self, metrics: dict[str, Any]) -> None:
         self._append(self._metrics, json.dumps(metrics) + "\n")
@@ -65,7 +72,7 @@ class Logs:
         """
         elapsed = 0.0
 
-        def reports(file: BinaryIO) -> Iterator[bytes]:
+        def until(file: BinaryIO) -> Iterator[bytes]:
             nonlocal elapsed
             for line in _lines(file):
                 report = _parse(line)
@@ -73,9 +80,52 @@ class Logs:
                     elapsed = report["elapsed_s"]
                     yield line.rstrip(b"\r\n") + b"\n"
 
-        _keep(self._metrics, reports)
+        _keep(self._starts, until)
+        elapsed = 0.0  # a start is no report
+        _keep(self._metrics, until)
         _keep(self._samples, lambda file: _samples_until(file, step))
         return elapsed
+
+
+def reports(directory: Path) -> Iterator[dict[str, Any]]:
+    """The reports of a run, in the order in which they were written; what is no report is left out.
+
+    Raises MicrogptError where the file cannot be read. Holds one line in memory, and so does `starts`.
+    """
+    return _read_lines(directory / METRICS_FILE)
+
+
+def starts(directory: Path) -> Iterator[dict[str, Any]]:
+    """What the run began with, each time that it was begun or resumed; runs of version 0.1 have none."""
+    return _read_lines(directory / STARTS_FILE)
+
+
+def samples(directory: Path) -> Iterator[tuple[int, str]]:
+    """The step and the text of each sample. Raises MicrogptError where the file cannot be read."""
+    with _reading(directory / SAMPLES_FILE) as file:
+        for sample in _samples_until(file, MOST_STEPS) if file is not None else ():
+            match = HEADER.match(text := sample.decode())
+            if match is not None:
+                yield int(match[1]), text[match.end() :].removesuffix("\n")
+
+
+def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    with _reading(path) as file:
+        for line in _lines(file) if file is not None else ():
+            if (parsed := _parse(line)) is not None:
+                yield parsed
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO | None]:
+    """The file; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        yield None
+    except OSError as error:
+        raise MicrogptError(f"cannot read {shown_path(path)}: {error.strerror or error}") from None
 
 
 def _keep(path: Path, chosen: Callable[[BinaryIO], Iterator[bytes]]) -> None:
@@ -123,7 +173,7 @@ def _samples_until(file: BinaryIO, step: int) -> Iterator[bytes]:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """A report; None for anything else, such as the half of a line that a crash can leave."""
+    """A report or a start; None for anything else, such as the half of a line that a crash can leave."""
     try:
         report = json.loads(line)
         numbers = [report["step"], report["elapsed_s"]]

@@ -44,6 +44,9 @@ class Output(Protocol):
         """Called before the first step, with the step that the run begins or goes on at; returns how many
         seconds it has trained before. Raises MicrogptError."""
 
+    def started(self, start: dict[str, Any]) -> None:
+        """Keep what the run begins or goes on with: its text, its machine and its versions."""
+
     def report(self, metrics: dict[str, Any]) -> None:
         """Keep a report."""
 
@@ -106,8 +109,13 @@ class FileOutput:
             self._directory = claim(None, before.path)
             before.release()
             self._open(step=0)
+            self._logs.started(self._start)
             self._tell(f"{before.path} was moved or removed: the run goes on in {self.out}")
         return self._directory.path
+
+    def started(self, start: dict[str, Any]) -> None:
+        self._start = start
+        self._logs.started(start)
 
     def report(self, metrics: dict[str, Any]) -> None:
         self._here()
@@ -162,7 +170,7 @@ class FileOutput:
         )
 
     def discard(self) -> None:
-        """Remove the directory, if no more than the configuration has been written into it."""
+        """Remove the directory, if no more has been written into it than what a run begins with."""
         self._directory.discard()
 
     def release(self) -> None:
@@ -174,8 +182,8 @@ class FileOutput:
 def files(directory: RunDirectory, tell: Callable[[str], None]) -> Iterator[FileOutput]:
     """Files in this directory, which is released at the end of the block.
 
-    It is removed if the block fails, or a signal ends the program in it, before anything but the
-    configuration has been written.
+    It is removed if the block fails, or a signal ends the program in it, before anything has been written but
+    what a run begins with.
     """
     output = FileOutput(directory, tell)
     try:
@@ -213,6 +221,9 @@ class MemoryOutput:
         if config.snapshots is not None:
             raise UsageError("--snapshots are files: name a directory for the run with --out")
         return 0.0
+
+    def started(self, start: dict[str, Any]) -> None:
+        pass
 
     def report(self, metrics: dict[str, Any]) -> None:
         pass

@@ -33,6 +33,7 @@ from microgpt.text.walk import split
 from microgpt.training.directory import claim
 from microgpt.training.logs import SAMPLE_LENGTH
 from microgpt.training.output import Output, files
+from microgpt.training.provenance import provenance
 from microgpt.training.replicas import trainer_for
 from microgpt.training.reporter import Mixture, Reporter, Result, Summary
 from microgpt.training.resuming import check_resumable, other_additions
@@ -103,7 +104,8 @@ def train(
     with contextlib.ExitStack() as stack:
         if output is None:
             output = stack.enter_context(files(claim(config.out, config.default_out), reporter.note))
-        reporter.started(run.summary(threads, output.out))
+        summary = run.summary(threads, output.out)
+        reporter.started(summary)
         k.set_threads(threads)
         if team is not None:
             lead(team, run.trainer, config, text)
@@ -115,7 +117,7 @@ def train(
             reporter.note(shared_by(team, config, config.n_shards(k.max_shards())))
             if output.out is not None:
                 reporter.note(if_one_is_lost(output.out))
-        return run.go(output)
+        return run.go(output, summary)
 
 
 def read_for(
@@ -222,11 +224,12 @@ class Run:
             n_ngrams=0 if ngrams is None else ngrams.n_grams,
         )
 
-    def go(self, output: Output) -> Result:
+    def go(self, output: Output, summary: Summary) -> Result:
         """Step until the end or Ctrl-C, then save the state and write a sample."""
         trainer, steps = self.trainer, self.config.steps
         self._output = output
         self._elapsed += output.begin(self.config, trainer.step)
+        output.started(provenance(summary, self.placed.k, self._elapsed))
         self._reported_at = time.monotonic()
         with finishing_the_step() as stop:
             if trainer.step == 0:

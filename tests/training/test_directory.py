@@ -75,7 +75,8 @@ def test_never_over_another_run(tmp_path):
 
 def test_what_never_began_is_taken_back(tmp_path):
     directory = claim(str(tmp_path / "a" / "b" / "run"), tmp_path)
-    (directory.path / "config.toml").touch()  # which comes before the first checkpoint
+    for name in ("config.toml", "starts.jsonl"):  # which come before the first checkpoint
+        (directory.path / name).touch()
     directory.discard()
     assert list(tmp_path.iterdir()) == []
     # but not what was there before, nor what has something in it

@@ -5,7 +5,8 @@ import tracemalloc
 
 import pytest
 
-from microgpt.training.logs import SAMPLE_LENGTH, Logs
+from microgpt.errors import MicrogptError
+from microgpt.training.logs import SAMPLE_LENGTH, Logs, reports, samples, starts
 
 SAMPLE = "once upon a time\r\n--- step 99\nthere was a mat. "
 SAMPLE = (SAMPLE * 9)[:SAMPLE_LENGTH]
@@ -36,6 +37,29 @@ def test_a_resumed_run_forgets_what_came_after_its_checkpoint(written):
     assert json.loads((written / "metrics.jsonl").read_text()) == report(1)
     # a line of a sample that looks like the next one's header is none
     assert (written / "samples.txt").read_bytes().decode() == f"--- step 1\n{SAMPLE}\n"
+
+
+def test_what_was_written_can_be_read(written):
+    logs = Logs(written, print)
+    for step in (0, 2):
+        logs.started({"step": step, "elapsed_s": step / 10, "processor": "a processor"})
+    with (written / "metrics.jsonl").open("a") as metrics, (written / "samples.txt").open("a") as file:
+        metrics.write('{"step": 5, "lo')
+        file.write("--- step 5\nonce up")
+    assert list(reports(written)) == [report(step) for step in (1, 2, 3)]
+    assert list(samples(written)) == [(step, SAMPLE) for step in (1, 2, 3)]
+    assert [start["step"] for start in starts(written)] == [0, 2]
+    # a run that goes on after step 1 was never resumed at step 2
+    assert logs.resume(1) == 0.1
+    assert [start["step"] for start in starts(written)] == [0]
+    assert list(samples(written)) == [(1, SAMPLE)]
+
+
+def test_logs_that_are_not_there_are_empty(tmp_path):
+    assert [list(read(tmp_path)) for read in (reports, samples, starts)] == [[], [], []]
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(MicrogptError, match=r"cannot read .*metrics\.jsonl: "):
+        list(reports(tmp_path))
 
 
 def test_what_somebody_else_wrote_stays(written):

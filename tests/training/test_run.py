@@ -167,7 +167,7 @@ def test_what_a_run_leaves(file, tmp_path):
     assert result.out == "runs/text"
     assert {path.name for path in out.iterdir()} == {
         "config.toml", "metrics.jsonl", "model.safetensors", "optimizer.safetensors", "best.safetensors",
-        "samples.txt", ".lock",
+        "samples.txt", "starts.jsonl", ".lock",
     }  # fmt: skip
     config = tomllib.loads((out / "config.toml").read_text())
     assert config["heads"] == "1+2+3"

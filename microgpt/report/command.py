@@ -1,0 +1,64 @@
+"""`microgpt report`: from directories to a page."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from microgpt.errors import MicrogptError, shown_path
+from microgpt.files import write_atomically
+from microgpt.report import races, runs
+from microgpt.report.document import data_of, page
+from microgpt.training.directory import is_being_written
+
+# Between two writings of a page that follows runs: so long at least, and so many times as long as one took
+FOLLOW_SECONDS, REST = 5.0, 20.0
+
+
+def report(directories: Sequence[Path], out: Path, *, follow: bool, as_json: bool) -> None:
+    """Write the page of these runs and races; with `follow`, again and again until no run goes on.
+
+    Raises MicrogptError.
+    """
+    directories = list(dict.fromkeys(directories))
+    of_races = [path for path in directories if races.is_race(path)]
+    of_runs = [path for path in directories if path not in of_races]
+    for path in of_runs:
+        if not runs.is_run(path):
+            raise MicrogptError(_no_run(path))
+    found = [
+        races.as_json(races.read(path), name, path)
+        for path, name in zip(of_races, runs.names(of_races), strict=True)
+    ]
+    while True:
+        begin = time.monotonic()
+        writing = [is_being_written(path) for path in of_runs]
+        again = follow and any(writing)
+        data = data_of(
+            [runs.read(path) for path in of_runs],
+            writing,
+            found,
+            reload_seconds=FOLLOW_SECONDS if again else 0.0,
+        )
+        content = page(data).encode()
+        write_atomically(out, content)
+        if not again:
+            break
+        time.sleep(max(FOLLOW_SECONDS, REST * (time.monotonic() - begin)))
+    if as_json:
+        figures = {"page": str(out), "bytes": len(content), "runs": len(of_runs), "races": len(of_races)}
+        print(json.dumps(figures))
+    else:
+        print(f"{shown_path(out)}: {len(content):,} bytes; open it in a browser", file=sys.stderr)
+
+
+def _no_run(path: Path) -> str:
+    name = shown_path(path)
+    if not path.exists():
+        return f"there is no run or race {name}"
+    if path.is_file():
+        return f"{name} is a file: name the directory of its run"
+    return f"{name} holds no run and no race; for a run, `microgpt runs` lists those below a directory"
