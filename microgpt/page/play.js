@@ -21,15 +21,21 @@
   function read() {
     if (field.value !== text) forgetWorths();
     text = field.value;
-    const { ids, unknown } = model.encode(field.value);
+    const { ids, unknown } = encoded();
     characters = Array.from(field.value);
     idAt = [0];
-    for (const character of characters) idAt.push(idAt.at(-1) + (model.idOf.has(character) ? 1 : 0));
+    for (const character of characters) idAt.push(idAt.at(-1) + idsOf(character));
     whole.read(ids);
     if (cut !== whole) cut.read(ids);
     showUnknown(unknown);
     look();
   }
+
+  // A field has no carriage returns: where the model knows them, its lines end as those that it has learned from.
+  const LINE_END = !model.idOf.has("\r") ? "\n" : model.idOf.has("\n") ? "\r\n" : "\r";
+  const encoded = () => model.encode(field.value.replaceAll("\n", LINE_END));
+  const lineEndIds = model.encode(LINE_END).ids.length;
+  const idsOf = (character) => (character === "\n" ? lineEndIds : Number(model.idOf.has(character)));
 
   function begin() {
     whole?.stop();
@@ -44,7 +50,7 @@
 
   function show() {
     const classes = characters.map((character, at) => {
-      if (!model.idOf.has(character)) return "unknown";
+      if (idAt[at + 1] === idAt[at]) return "unknown";
       const bits = cut.bits[idAt[at]];
       return idAt[at] > 0 && idAt[at] <= cut.done ? `s${Math.min(9, Math.floor(bits))}` : "";
     });
@@ -73,8 +79,7 @@
     const logits = probe.read(ids.length > 0 ? ids : [model.opening]);
     const probs = Microgpt.softmax(new Float64Array(model.V), logits);
     const likeliest = Array.from(probs.keys()).sort((one, other) => probs[other] - probs[one]).slice(0, SHOWN);
-    const came = characters.slice(before).find((character) => model.idOf.has(character));
-    const id = came === undefined ? -1 : model.idOf.get(came);
+    const id = cut.ids[ids.length] ?? -1; // what came
     if (id >= 0 && !likeliest.includes(id)) likeliest.push(id);
     byId("context").textContent = characters.slice(Math.max(0, before - SEEN), before).map(visible).join("") + "▏";
     byId("next-title").textContent = id < 0 ? "What comes next" : "What it expected here";
@@ -129,7 +134,7 @@
 
   function write(length = Math.max(1, Math.floor(Number(byId("length").value)))) {
     written = field.value.length;
-    writing = { next: writer(model.encode(field.value).ids), left: length, done: 0 };
+    writing = { next: writer(encoded().ids), left: length, done: 0 };
     byId("write").textContent = "Stop";
     byId("again").hidden = true;
     frame();
@@ -143,7 +148,7 @@
     let piece = "", n = 0;
     for (; n < most && writing.left > 0 && performance.now() < until; n++, writing.left--) piece += writing.next();
     writing.done += n;
-    append(piece);
+    append(LINE_END === "\r\n" ? piece.replaceAll("\r", "") : piece);
     if (writing.left === 0) stop();
     else requestAnimationFrame(frame);
   }

@@ -4,9 +4,9 @@
 class Reader {
   static SLICE = 8; // milliseconds: half the time between two pictures
 
-  // told  is called after each slice
+  // told  is called after the first slice of a text, now and then, and after the last one
   constructor(pass, told) {
-    Object.assign(this, { pass, told, ids: [], bits: [], done: 0, timer: null });
+    Object.assign(this, { pass, told, ids: [], bits: [], done: 0, timer: null, toldAt: 0 });
   }
 
   // bits[i] is the surprise of character i, for 0 < i <= done: nothing stands before the first.
@@ -18,6 +18,7 @@ class Reader {
     this.ids = ids;
     this.bits.length = this.done + 1;
     if (this.pass.n !== this.done) this.pass.rewind(this.done);
+    this.toldAt = -Infinity; // at once
     this.slice();
   }
 
@@ -45,7 +46,11 @@ class Reader {
       this.bits[++this.done] = Microgpt.bits(logits, this.ids[this.done]);
     }
     if (!this.isDone) this.timer = setTimeout(() => this.slice());
+    // to show a text takes the longer the longer it is: a tenth of a second apart, or of 20,000 characters a whole one
+    const pause = Math.max(100, this.ids.length / 20);
+    if (!this.isDone && performance.now() < this.toldAt + pause) return;
     this.told();
+    this.toldAt = performance.now();
   }
 
   stop() {

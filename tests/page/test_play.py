@@ -208,6 +208,18 @@ class TestInABrowser:
         written(tab)
         assert text_of(tab) == prompt + on_backend(model).generate(prompt, 150, temperature=0)
 
+    def test_lines_end_as_those_that_the_model_has_learned_from(self, browse):
+        model = held("ab\r\n", d_model=16)
+        tab = opened(browse, model)
+        typed(tab, "ab\nba")
+        known = on_backend(model).losses("ab\r\nba").mean() / math.log(2)
+        assert tab.locator("#bits").inner_text() == f"{known:.2f}"
+        tab.get_by_label("Top-k").fill("1")
+        tab.keyboard.press("Control+Enter")
+        written(tab)
+        expected = "ab\r\nba" + on_backend(model).generate("ab\r\nba", 400, temperature=0)
+        assert text_of(tab) == expected.replace("\r", "")
+
     @pytest.mark.parametrize("run", ["learned", "relu", "rope"])
     def test_runs_of_earlier_versions_write_what_generate_writes(self, browse, run):
         saved = load_model(Path(__file__).parents[1] / "data" / run)
@@ -327,9 +339,8 @@ class TestInABrowser:
         assert tab.evaluate("document.querySelectorAll('main').length + document.scripts.length") == 1 + 2 + 7
         assert tab.locator("h1").evaluate("(h1) => h1.childElementCount") == 0
         typed(tab, HOSTILE + "</script>")
-        # a field has no carriage returns
-        known = on_backend(model).losses(HOSTILE.replace("\r", "") + "</script>").mean() / math.log(2)
-        assert tab.locator("#unknown").inner_text().startswith("The model does not know ↵")
+        known = on_backend(model).losses(HOSTILE + "</script>").mean() / math.log(2)
+        assert tab.locator("#unknown").is_hidden()
         assert tab.locator("#bits").inner_text() == f"{known:.2f}"
         assert tab.locator("#next button").count() == 10
         tab.get_by_role("button", name="Write on").click()
