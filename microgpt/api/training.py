@@ -61,6 +61,10 @@ class Options(TypedDict, total=False):
     ngrams: int
     seed: int
     dtype: str
+    replicas: int | None
+    local_steps: int | None
+    outer_lr: float
+    outer_momentum: float
     threads: int | None
     memory_cap: str
     out: Pathname | None
