@@ -191,7 +191,6 @@ class TrainConfig:
             self.beta2,
             d_model=self.d_model,
             batch_size=self.batch_size,
-            replicas=self.replicas or 1,
             steps=self.steps,
             schedule=self.schedule,
         )

@@ -54,20 +54,18 @@ def rates(
     *,
     d_model: int,
     batch_size: int,
-    replicas: int,
     steps: int,
     schedule: str,
 ) -> Rates:
     """These rates, each that is None by its rule:
 
-    lr      0.16 / d_model * sqrt(batch_size), but at most 0.02; with R replicas as if the batch were
-            sqrt(R) times as large, since their mean has less noise than each of them
+    lr      0.16 / d_model * sqrt(batch_size), but at most 0.02
     min_lr  0; but a tenth of lr with the cosine
     warmup  a tenth of the steps, but at most 100
     beta2   0.99
     """
     if lr is None:
-        lr = min(HIGHEST_LR, LR_AT_WIDTH_1 / d_model * math.sqrt(batch_size * math.sqrt(replicas)))
+        lr = min(HIGHEST_LR, LR_AT_WIDTH_1 / d_model * math.sqrt(batch_size))
     if min_lr is None:
         min_lr = 0.0 if schedule == "linear" else lr / 10
     if warmup is None:

@@ -107,12 +107,6 @@ def test_absurd_sizes_are_refused_at_once_and_without_memory():
     assert len({id(widths) for widths in layers}) == 2
 
 
-def test_replicas_step_as_far_as_a_batch_that_is_the_root_of_their_number_as_large():
-    alone = TrainConfig(file="x", batch_size=8).rates.lr
-    four = TrainConfig(file="x", batch_size=8, replicas=4, local_steps=10).rates.lr
-    assert four == TrainConfig(file="x", batch_size=16).rates.lr > alone
-
-
 def test_resolved_writes_every_dependent_default_out():
     config = TrainConfig(file="a/poem.txt", heads="16+48", seq_len=9, lr=1.0, n_layers=3).resolved()
     assert (config.heads, config.stride, config.d_ff) == ("16+48", 9, 64)
