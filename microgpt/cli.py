@@ -623,7 +623,7 @@ def bench(
         from microgpt.machine.team import joined
 
         team = joined()  # before anything starts threads
-        from microgpt.measure import scale as measuring
+        from microgpt.measure import scale_table as measuring
 
         sizes["batch_size"] = 32 if batch_size is None else batch_size
         measuring.show(steps, file, backend, heads, team, as_json=json, **sizes)

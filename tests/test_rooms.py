@@ -46,6 +46,7 @@ TESTED_ELSEWHERE = {
     "commands.py": "what commands do is seen in test_cli.py",
     "console.py": "what it shows is seen in test_cli.py, and on a terminal in test_cli_process.py",
     "corpora/grammar.py": "the grammar and its probabilities are those of test_tales.py",
+    "measure/scale_table.py": "what it prints is read in measure/test_scale.py",
     "measure/bench.py": "the command is all there is of it: test_cli.py",
     "model/placed.py": "every test that trains or generates places a model first",
     "model/steps.py": "the steps are those that training/test_trainer.py takes",

@@ -10,28 +10,21 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from microgpt.arrays import IdArray
 from microgpt.config import TrainConfig
-from microgpt.console import Display
-from microgpt.errors import MicrogptError, UsageError
-from microgpt.machine.backends import Listener, compiled, load_backend
+from microgpt.errors import MicrogptError
+from microgpt.machine.backends import Listener, compiled
 from microgpt.machine.budget import Budget
 from microgpt.machine.cores import available_cores
 from microgpt.machine.team import Team
-from microgpt.measure.bench import read_ids
-from microgpt.model.heads import format_layout
 from microgpt.model.placed import place
-from microgpt.recipes import RECIPES
-from microgpt.terminal import interruption
 from microgpt.text.walk import minimum_characters
 from microgpt.training.trainer import LOG_SLOTS, Trainer
 
@@ -127,16 +120,6 @@ class Trial:
     def result(self) -> tuple[float, float]:
         """The seconds of a step, and those of its exchange of gradients."""
         return statistics.median(self.seconds[1:]), statistics.median(self.exchanging[1:])
-
-
-class Silent:
-    """What a process shows that does not lead: nothing."""
-
-    def note(self, text: str) -> None: ...
-
-    def working(self, what: str, so_far: str) -> None: ...
-
-    def idle(self) -> None: ...
 
 
 class Scale:
@@ -240,107 +223,3 @@ def on_all(team: Team | None, make: Callable[[], T]) -> T:
         problem = str(error)
     team.agree(problem)
     return cast(T, made)
-
-
-def show(
-    steps: int, file: Path | None, backend: str | None, heads: str | None, team: Team | None, *,
-    as_json: bool, **options: Any,
-) -> None:  # fmt: skip
-    """Print what was measured; only the first process prints.
-
-    Raises UsageError and MicrogptError; on the other processes SystemExit in their place.
-    """
-    if team is None:
-        _show(steps, file, backend, heads, None, as_json=as_json, **options)
-        return
-    if not team.leads:
-        interruption.ignore()  # mpiexec tells all processes of Ctrl-C, and ends them with the first one
-    failed: MicrogptError | None = None  # on all processes, or on none
-    with team.ending_together():
-        try:
-            _show(steps, file, backend, heads, team, as_json=as_json, **options)
-        except MicrogptError as error:
-            failed = error
-    if failed is not None:
-        if team.leads:
-            raise failed
-        raise SystemExit(failed.exit_code)
-
-
-def _show(
-    steps: int, file: Path | None, backend: str | None, heads: str | None, team: Team | None, *,
-    as_json: bool, **options: Any,
-) -> None:  # fmt: skip
-    scale = _prepared(steps, file, backend, heads, team, options)
-    config = scale.config
-    sizes = {"B": config.batch_size, **scale.architecture.sizes}
-    n_shards = scale.n_shards(config.batch_size)
-    rungs = [rung for rung in scale.rungs if rung.cores <= n_shards]
-    leads = team is None or team.leads
-
-    def tell(line: str) -> None:
-        if leads:
-            print(line, flush=True)
-
-    speeds = scale.speeds(config.batch_size, rungs)
-    if as_json:
-        for speed in speeds:
-            tell(json.dumps(asdict(speed)))
-    else:
-        what = " ".join(f"{letter}{sizes[letter]}" for letter in "BTCLFV")
-        tell(f"{config.backend}, {config.dtype}, {what}, heads {format_layout(scale.architecture.heads)}")
-        for line in table(speeds):
-            tell(line)
-        if len(rungs) < len(scale.rungs):
-            tell(f"a batch of {config.batch_size} has {n_shards} shards, and more cores have nothing to do")
-        if len(scale.rungs) > 1:
-            tell(f"\nthe batch size from which on a step is at least {MARGIN} times as fast:")
-    for turning in scale.turnings():
-        tell(json.dumps(asdict(turning)) if as_json else sentence(turning))
-
-
-def _prepared(
-    steps: int, file: Path | None, backend: str | None, heads: str | None, team: Team | None,
-    options: dict[str, Any],
-) -> Scale:  # fmt: skip
-    if options["threads"] is not None:
-        raise UsageError("--scale measures 1, 2, 4 ... threads: leave --threads away")
-    name = backend or TrainConfig.backend
-    try:
-        given = {
-            "file": str(file or "tales"),
-            "heads": heads or TrainConfig.heads,
-            "backend": name,
-            **options,
-        }
-        # with a rate of 0 no weight changes, so nothing can stop being finite
-        config = TrainConfig(**RECIPES["plain"] | given | {"lr": 0.0})
-    except MicrogptError as error:
-        raise UsageError(str(error)) from None
-    listener: Listener = Display() if team is None or team.leads else Silent()
-    k = on_all(team, lambda: load_backend(name, listener))
-    if k.max_shards() == 1:
-        raise UsageError(f"--scale measures threads, and {name} has none")
-    ids, n_characters = on_all(team, lambda: read_ids(file))
-    return Scale(config, k, ids, n_characters, steps, team, listener)
-
-
-def table(speeds: list[Speed]) -> Iterator[str]:
-    """The lines for a terminal."""
-    yield f"{'processes':>9} {'threads':>7} {'steps/s':>9} {'speedup':>7} {'efficiency':>10} {'exchange':>18}"
-    for s in speeds:
-        exchange = "" if s.processes == 1 else f"{s.exchange_us:,.0f} us, {s.exchange_share:.0%}"
-        yield (
-            f"{s.processes:>9} {s.threads:>7} {s.steps_per_s:>9,.1f} {s.speedup:>7.2f} {s.efficiency:>10.0%} "
-            f"{exchange:>18}".rstrip()
-        )
-
-
-def sentence(t: Turning) -> str:
-    """The result of one search."""
-    more, fewer = Rung(t.processes, t.threads), Rung(t.fewer_processes, t.fewer_threads)
-    if t.speedup is None or t.helps_from is None:
-        found = f"none up to {t.largest:,}"
-    else:
-        found = f"{t.helps_from:,} ({t.speedup:.2f} times as fast)"
-    return f"  on {more} instead of {fewer}: {found}"

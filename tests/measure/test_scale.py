@@ -14,7 +14,8 @@ from test_cli import fails, json_lines, run
 
 from microgpt.config import TrainConfig
 from microgpt.measure import scale
-from microgpt.measure.scale import Rung, Scale, Silent, Speed, Turning, doubling, ladder, sentence, table
+from microgpt.measure.scale import Rung, Scale, Speed, Turning, doubling, ladder
+from microgpt.measure.scale_table import Silent, sentence, table
 from microgpt.recipes import RECIPES
 
 BESIDE_PYTHON = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -130,6 +131,12 @@ class TestProcesses:
         assert 0 < speeds[1]["exchange_share"] < 1
         assert (turning["processes"], turning["fewer_processes"]) == (2, 1)
         assert turning["largest"] <= 8
+
+    def test_the_table_is_printed_where_more_processes_help(self):
+        """The other processes know that they do, but not by how much."""
+        result = self.started(*TINY, "--batch-size", 8)
+        assert result.returncode == 0, result.stderr
+        assert "on 2 processes of 1 thread instead of 1 thread: " in result.stdout.splitlines()[-1]
 
     def test_what_is_wrong_is_said_once(self):
         result = self.started(*TINY, "--heads", "3+4")
