@@ -70,6 +70,7 @@ TESTED_ELSEWHERE = {
     "terminal/interruption.py": "signals need processes: test_cli_process.py and faults/signals.py",
     "terminal/usage.py": "the parser's errors in one line: test_cli.py",
     "training/reporter.py": "what a run tells a reporter: training/test_run.py",
+    "training/train.py": "every test of training/test_run.py trains",
 }
 # Test files that are not about one file.
 ABOUT_MORE = {

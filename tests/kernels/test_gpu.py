@@ -26,6 +26,7 @@ from microgpt.text.ngrams import fit
 from microgpt.text.reading import read_text
 from microgpt.training import run
 from microgpt.training.run import Run
+from microgpt.training.train import train
 from microgpt.training.trainer import Trainer
 from microgpt.use.evaluate import Evaluator
 from microgpt.use.generate import Generator, Sampling
@@ -257,7 +258,7 @@ def trained(tmp_path, out, backend, steps, *, resumed=False, **options):
         if resumed:
             resume(config, Silent(), tmp_path / out)
         else:
-            run.train(config, Silent())
+            train(config, Silent())
     return tmp_path / out
 
 
