@@ -19,7 +19,7 @@ def main() -> None:
     # BLAS's own threads make products this small slower, and take memory. What the user has set is kept.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-    from microgpt.cli import app
+    from microgpt.cli.app import app
 
     try:
         app()

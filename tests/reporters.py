@@ -3,9 +3,9 @@
 import signal
 
 from microgpt.checkpoint.saved import load_state
-from microgpt.training import run
 from microgpt.training.directory import reopen
 from microgpt.training.output import files
+from microgpt.training.train import train
 
 
 class Silent:
@@ -40,4 +40,4 @@ class Silent:
 def resume(config, reporter, directory):
     """Resume the run in a directory."""
     with files(reopen(directory), reporter.note) as output:
-        return run.train(config, reporter, resumed=load_state(directory), output=output)
+        return train(config, reporter, resumed=load_state(directory), output=output)

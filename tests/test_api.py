@@ -25,7 +25,7 @@ from microgpt.api import model as models
 from microgpt.api import training
 from microgpt.api.log import Log
 from microgpt.checkpoint.saved import load_model
-from microgpt.cli import app
+from microgpt.cli.app import app
 from microgpt.config import TrainConfig
 from microgpt.errors import NotFiniteError, UsageError
 from microgpt.machine.budget import Budget

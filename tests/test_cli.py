@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 from time import perf_counter
 from types import SimpleNamespace
 
@@ -13,9 +14,10 @@ import pytest
 from microgpt_kernels import load
 from typer.testing import CliRunner
 
-from microgpt import commands
 from microgpt.checkpoint.saved import load_model, load_state
-from microgpt.cli import app
+from microgpt.cli.app import app
+from microgpt.commands import generate
+from microgpt.commands.generate_interactively import generate_interactively
 from microgpt.config import TrainConfig
 from microgpt.corpora.corpus import PUZZLES_LINES
 from microgpt.errors import UsageError
@@ -28,7 +30,10 @@ from microgpt.use.generate import Generator
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 100
 TINY = ("--recipe", "plain", "--steps", "20", "--seq-len", "16", "--d-model", "16")
-COMMANDS = ("train", "generate", "eval", "xray", "export", "info", "backends", "bench", "corpus")
+COMMANDS = (
+    "train", "generate", "eval", "xray", "export", "info", "report", "runs",
+    "backends", "bench", "race", "corpus",
+)  # fmt: skip
 
 
 def call(*arguments, stdin=None):
@@ -333,11 +338,11 @@ def test_typing_needs_a_terminal_and_goes_with_fewer_options(trained, options, m
 
 
 def test_typing_needs_more_than_a_dumb_terminal(trained, monkeypatch):
-    monkeypatch.setattr(commands.sys, "stdin", SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr(commands.sys, "stderr", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setenv("TERM", "dumb")
     with pytest.raises(UsageError, match="which this terminal cannot do"):
-        commands.generate_interactively(trained / "a run", "", None, last=False, backend="reference")
+        generate_interactively(trained / "a run", "", None, last=False, backend="reference")
 
 
 def test_generate_writes_the_prompt_and_what_comes_after(trained):
@@ -623,7 +628,7 @@ def test_the_time_of_a_text_begins_before_its_first_piece(here, trained, monkeyp
 
     monkeypatch.setattr(Generator, "_pieces", noted)
     monkeypatch.setattr(
-        commands, "time", SimpleNamespace(perf_counter=lambda: happened.append("clock") or perf_counter())
+        generate, "time", SimpleNamespace(perf_counter=lambda: happened.append("clock") or perf_counter())
     )
     run("generate", trained / "a run", "--length", 30, "--num-samples", 2, "--json")
     assert happened == ["clock", "begin", "end", "clock"] * 2
@@ -696,5 +701,11 @@ def test_corpus(here):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(command):
-    assert "Usage: " in run(command, "--help").stdout
-    assert command in run("--help").stdout
+    shown = run(command, "--help").stdout
+    assert "Usage: " in shown
+    assert f"Example: microgpt {command}" in shown
+
+
+def test_help_lists_the_commands_in_their_order():
+    _, _, listed = run("--help").stdout.partition("Commands:\n")
+    assert tuple(line.split()[0] for line in listed.splitlines()) == COMMANDS

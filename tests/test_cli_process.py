@@ -306,7 +306,7 @@ def test_typing_ends_with_the_text_and_the_terminal_as_it_was(here):
 
 def test_the_command_line_imports_nothing_heavy():
     heavy = ("numpy", "numba", "scipy", "safetensors", "llvmlite", "rich.progress", "tomli_w")
-    code = f"import sys, microgpt.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, microgpt.cli.app; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
 
@@ -314,12 +314,12 @@ def test_the_command_line_imports_nothing_heavy():
 def test_what_trains_is_imported_by_what_trains(here):
     run(*LONG, "--steps", "1")
     code = (
-        "import sys\nfrom microgpt.cli import app\n"
+        "import sys\nfrom microgpt.cli.app import app\n"
         "app(['info', 'run'], standalone_mode=False)\n"
         "print([name for name in sys.modules if name.startswith(('microgpt.training.', 'microgpt.use.'))])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[-1] == "['microgpt.training.reporter']"
+    assert result.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("train", "--help")])

@@ -43,7 +43,20 @@ ABOVE = len(ORDER)  # where a file stands until ORDER names it
 TESTED_ELSEWHERE = {
     "__main__.py": "every test of test_cli_process.py starts it",
     **{f"api/{name}.py": "test_api.py" for name in ("log", "model", "training", "words")},
-    "commands.py": "what commands do is seen in test_cli.py",
+    **{
+        f"{room}/{name}.py": "the commands are called in test_cli.py"
+        for room in ("cli", "commands")
+        for name in ("backends", "corpus", "evaluate", "export", "generate", "info", "runs", "xray")
+    },
+    **{
+        f"cli/{name}.py": "the commands are called in test_cli.py"
+        for name in ("app", "bench", "errors", "options", "train")
+    },
+    **{f"cli/{name}.py": f"its options are those of {name}/test_command.py" for name in ("race", "report")},
+    **{
+        f"commands/{name}.py": "the commands are called in test_cli.py"
+        for name in ("cell", "generate_interactively", "model")
+    },
     "console.py": "what it shows is seen in test_cli.py, and on a terminal in test_cli_process.py",
     "corpora/grammar.py": "the grammar and its probabilities are those of test_tales.py",
     "measure/scale_table.py": "what it prints is read in measure/test_scale.py",
@@ -58,10 +71,12 @@ TESTED_ELSEWHERE = {
     "terminal/interruption.py": "signals need processes: test_cli_process.py and faults/signals.py",
     "terminal/usage.py": "the parser's errors in one line: test_cli.py",
     "training/reporter.py": "what a run tells a reporter: training/test_run.py",
+    "training/train.py": "every test of training/test_run.py trains",
 }
 # Test files that are not about one file.
 ABOUT_MORE = {
     "test_api.py": "the package from Python",
+    "test_cli.py": "every command, from its options to what it does",
     "test_cli_process.py": "the program as its users start it",
     "test_rooms.py": "the tree itself",
     "test_tour.py": "docs/tour.md",
@@ -242,12 +257,12 @@ def test_the_tests_of_a_file_have_its_name():
 
 
 WRONG = {
-    "def late():\n    from microgpt.cli import app": "microgpt.cli",
-    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import microgpt.commands": "microgpt.commands",
+    "def late():\n    from microgpt.cli import app": "microgpt.cli.app",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import microgpt.cli.app": "microgpt.cli.app",
     "from microgpt import commands": "microgpt.commands",
     "from microgpt.training import run": "microgpt.training.run",
     "from ..training import run": "microgpt.training.run",
-    "from importlib import import_module\nimport_module('microgpt.cli')": "microgpt.cli",
+    "from importlib import import_module\nimport_module('microgpt.cli.app')": "microgpt.cli.app",
     "from microgpt import train": "microgpt",
 }
 RIGHT = [

@@ -42,10 +42,10 @@ def start(
     resume             the run directory to go on in, or the optimizer.safetensors in it; options that are not
                        given stay what they were
     extend_vocabulary  with `weights` among the options: add the text's new characters to those they know
-    content, output    for a new run, as `run.train` has them
-    team               as `run.train` has it
+    content, output    for a new run, as `train` has them
+    team               as `train` has it
 
-    Raises UsageError for options that make no sense together, and MicrogptError like `run.train`.
+    Raises UsageError for options that make no sense together, and MicrogptError like `train`.
     """
     if recipe is not None and recipe not in RECIPES:
         raise UsageError(f"--recipe {shown(recipe)}: there is {', '.join(RECIPES)}")
@@ -75,11 +75,11 @@ def start(
         raise UsageError("which text? microgpt train FILE")
     options = {**others, **_with_replicas(options, team)}
     config = _checked(options if minutes is None else _without_chosen(options))
-    from microgpt.training import run
+    from microgpt.training.train import read_for, train
 
     if minutes is None:
-        return run.train(config, reporter, content=content, output=output, team=team)
-    text = run.read_for(config, content)
+        return train(config, reporter, content=content, output=output, team=team)
+    text = read_for(config, content)
     return _train_for(minutes, text, config, options, reporter, output)
 
 
@@ -124,12 +124,12 @@ def _train_for(
     weights: SavedModel | None = None,
 ) -> Result:
     """Choose the options that are not given for this time, and train with them."""
-    from microgpt.training import run
     from microgpt.training.directory import claim
     from microgpt.training.ladder import NoSizeError
     from microgpt.training.output import files
     from microgpt.training.plan import reasons
     from microgpt.training.speed import plan_for
+    from microgpt.training.train import train
 
     with contextlib.ExitStack() as stack:
         if output is None:  # before anything is measured: nobody should wait for a directory that is taken
@@ -140,7 +140,7 @@ def _train_for(
             raise UsageError(f"{error}; no size that --minutes may choose goes with these options") from None
         for line in reasons(plan, minutes, given, speed):
             reporter.note(line)
-        return run.train(plan.config, reporter, text=text, weights=weights, output=output)
+        return train(plan.config, reporter, text=text, weights=weights, output=output)
 
 
 def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter, team: Team | None) -> Result:
@@ -150,10 +150,10 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter, team: 
     if not resume.exists():
         raise MicrogptError(f"there is no run {shown_path(resume)}")
     from microgpt.checkpoint import saved as checkpoint
-    from microgpt.training import run
     from microgpt.training.directory import reopen
     from microgpt.training.output import files
     from microgpt.training.resuming import check_text_is_there
+    from microgpt.training.train import train
 
     directory = resume if resume.is_dir() else resume.parent
     with files(reopen(directory), reporter.note) as output:
@@ -166,7 +166,7 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter, team: 
         before = dataclasses.asdict(saved.config)
         config = _checked(options, before, "a resumed run keeps the sizes that it began with")
         check_text_is_there(config, directory)
-        return run.train(config, reporter, resumed=saved, output=output, team=team)
+        return train(config, reporter, resumed=saved, output=output, team=team)
 
 
 def _begin_with_weights(
@@ -183,7 +183,7 @@ def _begin_with_weights(
     if "file" not in options:
         raise UsageError("which text? microgpt train FILE --from RUN")
     from microgpt.checkpoint import saved as checkpoint
-    from microgpt.training import run
+    from microgpt.training.train import read_for, train
     from microgpt.training.warm_start import check_alike, options_of
 
     weights = checkpoint.load_model(Path(options["weights"]))
@@ -195,9 +195,9 @@ def _begin_with_weights(
     config = _checked(options, before, "the sizes are those of the weights")
     if minutes is not None:
         check_alike(weights.architecture, config.architecture(weights.architecture.vocabulary_size))
-        text = run.read_for(config, content, weights, extend_vocabulary=extend_vocabulary)
+        text = read_for(config, content, weights, extend_vocabulary=extend_vocabulary)
         return _train_for(minutes, text, config, {**before, **options}, reporter, output, weights)
-    return run.train(
+    return train(
         config,
         reporter,
         content=content,

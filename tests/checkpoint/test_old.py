@@ -39,7 +39,7 @@ from typer.testing import CliRunner
 from microgpt.checkpoint.file import FORMAT
 from microgpt.checkpoint.progress import Progress
 from microgpt.checkpoint.saved import MODEL_FILE, STATE_FILE, load_model, load_state
-from microgpt.cli import app
+from microgpt.cli.app import app
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.model.parameters import table

@@ -121,7 +121,7 @@ def test_saving_and_loading_copy_nothing(tmp_path):
 
 EQUAL_RUN = """
 import sys
-from microgpt.cli import app
+from microgpt.cli.app import app
 app(["train", "text.txt", "--backend", "reference", "--d-model", "16", "--seq-len", "8", "--batch-size", "2",
      "--order", "shuffled", "--steps", "7", "--val-fraction", "0.1", "--out", sys.argv[1]])
 """

@@ -44,7 +44,7 @@ def run(tries: int, seed: int, folder: Path) -> str:
     """`tries` are minutes here. Raises AssertionError; what was done, in a sentence."""
     from microgpt.config import TrainConfig
     from microgpt.training import output
-    from microgpt.training import run as runs
+    from microgpt.training.train import train
 
     hear_signals()
     os.chdir(folder)
@@ -56,7 +56,7 @@ def run(tries: int, seed: int, folder: Path) -> str:
         eval_every=1000, sample_every=5000, out="run", threads=2, seed=seed, lr=3e-4,
         schedule="constant",
     )  # fmt: skip
-    result = runs.train(config, reporter)  # type: ignore[arg-type]
+    result = train(config, reporter)  # type: ignore[arg-type]
     settled = [row for row in reporter.seen if row[0] > WARM * reporter.seconds]
     first, last = settled[0], settled[-1]
     assert last[1] - first[1] < TOLERANCE, (first, last)

@@ -14,8 +14,8 @@ from reporters import Silent, resume
 from support import BY_NAME, INTEGERS, Case, judge, placed, relative_error
 from typer.testing import CliRunner
 
-from microgpt import cli
 from microgpt.checkpoint.saved import load_model, load_state
+from microgpt.cli.app import app
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.machine.budget import Budget
@@ -26,6 +26,7 @@ from microgpt.text.ngrams import fit
 from microgpt.text.reading import read_text
 from microgpt.training import run
 from microgpt.training.run import Run
+from microgpt.training.train import train
 from microgpt.training.trainer import Trainer
 from microgpt.use.evaluate import Evaluator
 from microgpt.use.generate import Generator, Sampling
@@ -257,7 +258,7 @@ def trained(tmp_path, out, backend, steps, *, resumed=False, **options):
         if resumed:
             resume(config, Silent(), tmp_path / out)
         else:
-            run.train(config, Silent())
+            train(config, Silent())
     return tmp_path / out
 
 
@@ -475,7 +476,7 @@ def test_a_gpu_that_is_full_says_so(simulated, tmp_path, monkeypatch):
     file.write_text(TEXT)
     device().core.memory.total = device().core.memory.held() + 5000
     answer = CliRunner().invoke(
-        cli.app, ["train", str(file), "--backend", "cublas", "--seq-len", "8", "--out", str(tmp_path / "out")]
+        app, ["train", str(file), "--backend", "cublas", "--seq-len", "8", "--out", str(tmp_path / "out")]
     )
     assert answer.exit_code == 1
     assert "out of GPU memory: " in answer.stderr
@@ -512,7 +513,7 @@ def test_generate_eval_and_bench_run_on_the_gpu(k, tmp_path):
     out = str(trained(tmp_path, "run", "cublas", 1))
 
     def output(*arguments):
-        answer = CliRunner().invoke(cli.app, [*arguments, "--json"], catch_exceptions=False)
+        answer = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
         assert answer.exit_code == 0, answer.stderr
         return json.loads(answer.stdout)
 
@@ -524,7 +525,7 @@ def test_generate_eval_and_bench_run_on_the_gpu(k, tmp_path):
     tiny = ["--heads", "1+2", "--d-model", "3", "--n-layers", "1", "--seq-len", "4", "--backend", "cublas"]
     row = output("bench", "2", "--file", text, *tiny)
     assert (row["backend"], row["threads"], row["steps"]) == ("cublas", 1, 2)
-    answer = CliRunner().invoke(cli.app, ["bench", "2", "--file", text, *tiny, "--roofline"])
+    answer = CliRunner().invoke(app, ["bench", "2", "--file", text, *tiny, "--roofline"])
     assert answer.exit_code == 2
     assert "--roofline measures what runs on the CPU, and cublas does not" in answer.stderr
 

@@ -27,7 +27,7 @@ from racing import (
 )
 from typer.testing import CliRunner
 
-from microgpt.cli import app
+from microgpt.cli.app import app
 from microgpt.race import command
 from microgpt.race.race import PLAN_FILE, SPEEDS_FILE, TIMING
 from microgpt.race.results import RESULTS_FILE

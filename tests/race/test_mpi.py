@@ -12,7 +12,7 @@ from mpi_processes import NEEDED, SECONDS, mpiexec, processes_of
 from racing import QUICK, begun, found, in_threads, started, until_rows, wait_until
 from typer.testing import CliRunner
 
-from microgpt.cli import app
+from microgpt.cli.app import app
 from microgpt.race import command
 
 pytestmark = NEEDED

@@ -11,9 +11,10 @@ from reporters import Silent
 
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
-from microgpt.race.worker import Job, time_in_turns, train
-from microgpt.training import run
+from microgpt.race import worker
+from microgpt.race.worker import Job, time_in_turns
 from microgpt.training.output import MemoryOutput
+from microgpt.training.train import train
 
 SHA256 = hashlib.sha256(TEXT.encode()).hexdigest()
 
@@ -38,40 +39,40 @@ def config(tmp_path):
 )
 def test_a_run_comes_to_the_very_loss_of_train(config, options):
     config = dataclasses.replace(config, **options)
-    result = run.train(config, Silent(), output=MemoryOutput())
-    outcome = train(Job("key", config, SHA256))
+    result = train(config, Silent(), output=MemoryOutput())
+    outcome = worker.train(Job("key", config, SHA256))
     assert (outcome.bits, outcome.training_nats) == (bits_of(result.val_loss), result.loss)
     assert (outcome.key, outcome.problem) == ("key", None)
     assert outcome.seconds > 0
 
 
 def test_a_run_does_not_depend_on_those_before_it(config):
-    first = train(Job("key", config, SHA256))
-    other = train(Job("key", dataclasses.replace(config, seed=6), SHA256))
-    again = train(Job("key", config, SHA256))
+    first = worker.train(Job("key", config, SHA256))
+    other = worker.train(Job("key", dataclasses.replace(config, seed=6), SHA256))
+    again = worker.train(Job("key", config, SHA256))
     assert first.bits == again.bits != other.bits
 
 
 def test_a_run_that_stops_being_finite_is_a_result(config):
     rising = dataclasses.replace(config, backend="crystal", lr=9e5, warmup=0, schedule="constant")
-    outcome = train(Job("key", dataclasses.replace(rising, steps=10), SHA256))
+    outcome = worker.train(Job("key", dataclasses.replace(rising, steps=10), SHA256))
     assert (outcome.bits, outcome.training_nats) == (None, None)
     assert "not finite at step 2" in outcome.problem
     assert pickle.loads(pickle.dumps(outcome)) == outcome
     # one step earlier it is only the judgement that is none
-    outcome = train(Job("key", dataclasses.replace(rising, steps=1), SHA256))
+    outcome = worker.train(Job("key", dataclasses.replace(rising, steps=1), SHA256))
     assert (outcome.bits, outcome.problem) == (None, "the loss of the held-out text is not finite")
     assert math.isfinite(outcome.training_nats)
 
 
 def test_another_text_is_refused(config):
     with pytest.raises(MicrogptError, match=r"text\.txt is not the text that the race was planned with"):
-        train(Job("key", config, "0" * 64))
+        worker.train(Job("key", config, "0" * 64))
 
 
 def test_what_does_not_fit_is_a_sentence(config):
     with pytest.raises(MicrogptError, match="do not fit"):
-        train(Job("key", dataclasses.replace(config, memory_cap="1KiB"), SHA256))
+        worker.train(Job("key", dataclasses.replace(config, memory_cap="1KiB"), SHA256))
 
 
 def test_entrants_are_timed(config):
@@ -82,7 +83,7 @@ def test_entrants_are_timed(config):
         assert 0 < timing.evaluation < 1
     assert small.held < large.held < large.resident
     assert small.resident == large.resident
-    before = train(Job("key", config, SHA256))
+    before = worker.train(Job("key", config, SHA256))
     (compiled,) = time_in_turns([config], SHA256, 0)
     assert math.isnan(compiled.step)
-    assert train(Job("key", config, SHA256)).bits == before.bits
+    assert worker.train(Job("key", config, SHA256)).bits == before.bits

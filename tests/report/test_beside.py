@@ -11,7 +11,7 @@ from microgpt.checkpoint.saved import load_state
 from microgpt.config import TrainConfig
 from microgpt.report import beside as module
 from microgpt.report.beside import REPORT_FILE, beside
-from microgpt.training import run
+from microgpt.training.train import train
 
 OPTIONS = {
     "steps": 40, "seq_len": 8, "batch_size": 2, "d_model": 16, "n_layers": 1, "backend": "reference",
@@ -48,7 +48,7 @@ def test_a_page_is_there_while_the_run_goes_on_and_whole_at_its_end(config, tmp_
     monkeypatch.setattr(module, "LEAST_SECONDS", 0.0)
     shown = Watching(tmp_path / "run" / REPORT_FILE)
     with beside(shown) as reporter:
-        run.train(config, reporter)
+        train(config, reporter)
     steps = [page["runs"][0]["training"]["step"][-1] for page in shown.pages]
     assert steps == sorted(steps)
     assert len(set(steps)) > 10
@@ -64,7 +64,7 @@ def test_a_page_is_there_while_the_run_goes_on_and_whole_at_its_end(config, tmp_
 
 def test_a_resumed_run_goes_on_with_its_page(config, tmp_path):
     with beside(Silent(stop_at=15)) as reporter:
-        run.train(config, reporter)
+        train(config, reporter)
     file = tmp_path / "run" / REPORT_FILE
     assert data_in(file)["runs"][0]["state"] == "stopped"
     with beside(Silent()) as reporter:
@@ -92,7 +92,7 @@ def test_pages_take_less_than_a_hundredth_of_the_time(config, monkeypatch):
             now[0] += 10.0
 
     with beside(Ticking()) as reporter:
-        run.train(config, reporter)
+        train(config, reporter)
     assert len(written) == 9  # one each 50 s of 400, and the last
     assert 0.5 * len(written[:-1]) <= 0.011 * now[0]
 
@@ -108,7 +108,7 @@ def test_a_page_that_cannot_be_written_is_told_once_and_ends_no_run(config, tmp_
 
     shown = Blocking()
     with beside(shown) as reporter:
-        assert run.train(config, reporter).step == 40
+        assert train(config, reporter).step == 40
     (note,) = [note for note in shown.notes if "cannot write" in note]
     assert note.endswith("; the run goes on without its report")
     assert REPORT_FILE in reporter.problem
@@ -123,6 +123,6 @@ def test_a_run_that_is_moved_has_no_report_in_the_place_where_it_was(config, tmp
 
     shown = Moving()
     with beside(shown) as reporter:
-        run.train(config, reporter)
+        train(config, reporter)
     assert not (tmp_path / "run" / REPORT_FILE).exists()
     assert "was moved" in reporter.problem

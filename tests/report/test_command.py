@@ -7,7 +7,7 @@ from made_up_runs import report as line
 from made_up_runs import write_run
 from typer.testing import CliRunner
 
-from microgpt.cli import app
+from microgpt.cli.app import app
 from microgpt.report import command
 from microgpt.training.directory import reopen
 

@@ -9,8 +9,8 @@ from reporters import Silent
 from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.report.runs import chosen, different, is_run, names, read
-from microgpt.training import run
 from microgpt.training.directory import claim, is_being_written
+from microgpt.training.train import train
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
 
@@ -34,7 +34,7 @@ def test_a_run_is_read_as_it_was_reported(tmp_path, monkeypatch):
     config = TrainConfig(
         file="text.txt", out="run", val_fraction=0.1, eval_every=20, sample_every=20, **options
     )
-    run.train(config, reporter)
+    train(config, reporter)
     found = as_json(read(tmp_path / "run"))
     json.dumps(found, allow_nan=False)
     assert found["state"] == "done"

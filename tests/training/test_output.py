@@ -13,8 +13,8 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError, NotFiniteError, UsageError
 from microgpt.text.opening import IN_MEMORY
 from microgpt.text.reading import read_text
-from microgpt.training import run
 from microgpt.training.output import MemoryOutput
+from microgpt.training.train import train
 
 TEXT = "the cat sat on the mat; a dog ate the hat.\n" * 12
 OPTIONS = {
@@ -33,11 +33,11 @@ def here(tmp_path, monkeypatch):
 def in_memory(reporter, output=None, **options):
     output = output or MemoryOutput()
     config = TrainConfig(file=str(IN_MEMORY), **{**OPTIONS, **options})
-    return output, run.train(config, reporter, content=TEXT.encode(), output=output)
+    return output, train(config, reporter, content=TEXT.encode(), output=output)
 
 
 def test_a_run_in_memory_is_the_run_with_files(here):
-    run.train(TrainConfig(file="text.txt", out="run", **OPTIONS), Silent())
+    train(TrainConfig(file="text.txt", out="run", **OPTIONS), Silent())
     before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
     output, result = in_memory(Silent())
     assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before

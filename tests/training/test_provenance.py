@@ -8,8 +8,8 @@ from reporters import Silent, resume
 from microgpt import __version__
 from microgpt.checkpoint.saved import load_state
 from microgpt.config import TrainConfig
-from microgpt.training import run
 from microgpt.training.logs import starts
+from microgpt.training.train import train
 
 
 def test_each_start_has_a_line(tmp_path):
@@ -20,7 +20,7 @@ def test_each_start_has_a_line(tmp_path):
         d_model=16, n_layers=1,
     )  # fmt: skip
     reporter = Silent(stop_at=20)
-    run.train(config, reporter)
+    train(config, reporter)
     (first,) = starts(out)
     assert (first["step"], first["characters"], first["threads"]) == (0, 43 * 12, reporter.summary.threads)
     assert first["uniform_entropy"] == reporter.summary.uniform_entropy

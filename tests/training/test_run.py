@@ -27,6 +27,7 @@ from microgpt.text.reading import read_text
 from microgpt.text.walk import split
 from microgpt.training import run
 from microgpt.training.reporter import Mixture
+from microgpt.training.train import train
 from microgpt.training.trainer import Trainer, threads_for
 from microgpt.use.evaluate import Evaluator
 from microgpt.use.generate import Generator
@@ -59,14 +60,14 @@ def timeless(path):
 def test_interruptions_leave_no_trace(file, tmp_path, steps):
     whole = TrainConfig(file=file, steps=steps, out="whole", **OPTIONS)
     reporter = Silent()
-    result = run.train(whole, reporter)
+    result = train(whole, reporter)
     assert (result.step, result.interrupted) == (steps, False)
     every = steps // 100
     assert [report["step"] for report in reporter.reports] == list(range(every, steps + 1, every))
 
     parts = TrainConfig(file=file, steps=steps, out="parts", **OPTIONS)
     for stop_at in (1, 26, 40, 41, 91, None):  # at evaluations and at the border of an epoch too
-        go = run.train if stop_at == 1 else functools.partial(resume, directory=tmp_path / "parts")
+        go = train if stop_at == 1 else functools.partial(resume, directory=tmp_path / "parts")
         part = go(parts, Silent(stop_at))
         assert part.interrupted == (stop_at is not None)
         saved = load_state(tmp_path / "parts")
@@ -89,18 +90,18 @@ def test_interruptions_leave_no_trace(file, tmp_path, steps):
 def test_snapshots_are_the_weights_of_their_steps_whatever_interrupts_the_run(file, tmp_path):
     options = {**OPTIONS, "steps": 100, "snapshots": 11, "ngrams": 3}
     reporter = Silent()
-    result = run.train(TrainConfig(file=file, out="whole", **options), reporter)
+    result = train(TrainConfig(file=file, out="whole", **options), reporter)
     assert (reporter.summary.snapshots, result.lost) == (11, None)
     kept = {step: load_model(path) for step, path in snapshots(tmp_path / "whole").items()}
     assert list(kept) == [0, 1, 4, 9, 16, 25, 36, 49, 64, 81, 100]
     assert [model.notes["step"] for model in kept.values()] == list(kept)
     assert {model.ngrams for model in kept.values()} == {None}  # these belong to the text, and are not small
     assert np.array_equal(kept[100].param, load_model(tmp_path / "whole", last=True).param)
-    run.train(TrainConfig(file=file, out="short", **{**OPTIONS, "steps": 100}), Silent(16))
+    train(TrainConfig(file=file, out="short", **{**OPTIONS, "steps": 100}), Silent(16))
     assert np.array_equal(kept[16].param, load_model(tmp_path / "short", last=True).param)
 
     parts = TrainConfig(file=file, out="parts", **options)
-    run.train(parts, Silent(25))
+    train(parts, Silent(25))
     leftover = snapshot_file(tmp_path / "parts", 30)  # as of a crash later than the checkpoint
     leftover.write_bytes(b"")
     for stop_at in (26, 30, None):
@@ -117,7 +118,7 @@ def test_a_snapshot_that_cannot_be_written_is_told_once_and_ends_no_run(file, tm
                 snapshot_file(tmp_path / "run", step).mkdir(exist_ok=True)
 
     reporter = InTheWay()
-    result = run.train(TrainConfig(file=file, out="run", steps=9, snapshots=4, **OPTIONS), reporter)
+    result = train(TrainConfig(file=file, out="run", steps=9, snapshots=4, **OPTIONS), reporter)
     (note,) = [note for note in reporter.notes if "snapshot" in note]
     assert re.fullmatch(
         "cannot write run/snapshots/000004.safetensors: .*; the run goes on without this snapshot", note
@@ -138,17 +139,17 @@ def test_a_directory_that_is_moved_takes_nothing_with_it(file, tmp_path):
                 (tmp_path / "run" / "diary.txt").write_text("mine")
 
     reporter = Mover()
-    result = run.train(TrainConfig(file=file, steps=150, out="run", **OPTIONS), reporter)
+    result = train(TrainConfig(file=file, steps=150, out="run", **OPTIONS), reporter)
     assert result.out == "run-2"
     assert "run was moved or removed: the run goes on in run-2" in reporter.notes
     assert load_state(tmp_path / "run-2").step == 150
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["diary.txt"]
-    assert run.train(TrainConfig(file=file, steps=1, **OPTIONS | {"eval_every": None}), Silent()).step == 1
+    assert train(TrainConfig(file=file, steps=1, **OPTIONS | {"eval_every": None}), Silent()).step == 1
 
 
 def test_reports_after_the_checkpoint_are_forgotten(file, tmp_path):
     config = TrainConfig(file=file, steps=150, out="crash", **OPTIONS)
-    run.train(config, Silent(50))
+    train(config, Silent(50))
     metrics = tmp_path / "crash" / "metrics.jsonl"
     kept = timeless(tmp_path / "crash")
     # what a crash leaves: reports from after the checkpoint, the last one cut off
@@ -162,7 +163,7 @@ def test_reports_after_the_checkpoint_are_forgotten(file, tmp_path):
 
 def test_what_a_run_leaves(file, tmp_path):
     reporter = Silent()
-    result = run.train(TrainConfig(file=file, steps=80, **OPTIONS), reporter)
+    result = train(TrainConfig(file=file, steps=80, **OPTIONS), reporter)
     out = tmp_path / "runs" / "text"
     assert result.out == "runs/text"
     assert {path.name for path in out.iterdir()} == {
@@ -198,20 +199,20 @@ def test_what_a_run_leaves(file, tmp_path):
     # a second run does not touch the first
     before = {path: path.read_bytes() for path in out.iterdir()}
     options = {**OPTIONS, "eval_every": None, "val_fraction": 0.0}
-    assert run.train(TrainConfig(file=file, steps=1, **options), Silent()).out == "runs/text-2"
-    assert run.train(TrainConfig(file=file, steps=1, **options), Silent()).out == "runs/text-3"
+    assert train(TrainConfig(file=file, steps=1, **options), Silent()).out == "runs/text-2"
+    assert train(TrainConfig(file=file, steps=1, **options), Silent()).out == "runs/text-3"
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_a_run_that_is_done_and_one_that_never_began(file, tmp_path):
     config = TrainConfig(file=file, steps=20, out="done", **{**OPTIONS, "schedule": "constant"})
-    run.train(config, Silent())
+    train(config, Silent())
     with pytest.raises(MicrogptError, match="all 20 steps of this run are done; to go on, add --steps"):
         resume(config, Silent(), tmp_path / "done")
     with pytest.raises(MicrogptError, match="--out done is not empty; use --resume done, or name another"):
-        run.train(config, Silent())
+        train(config, Silent())
     with pytest.raises(MicrogptError, match=r"--out text.txt is a file; name a directory"):
-        run.train(TrainConfig(file=file, out=file, **OPTIONS), Silent())
+        train(TrainConfig(file=file, out=file, **OPTIONS), Silent())
     assert (tmp_path / file).read_text() == TEXT
     longer = TrainConfig(file=file, steps=30, out="done", **{**OPTIONS, "schedule": "constant"})
     assert resume(longer, Silent(), tmp_path / "done").step == 30
@@ -231,7 +232,7 @@ def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path
 
     monkeypatch.setattr(Trainer, "advance", poison)
     with pytest.raises(NotFiniteError) as caught:
-        run.train(TrainConfig(file=file, steps=150, out="nan", **OPTIONS), Silent())
+        train(TrainConfig(file=file, steps=150, out="nan", **OPTIONS), Silent())
     step = load_model(tmp_path / "nan").notes["step"]
     assert step >= 5
     assert f"the loss is not finite at step {step + 1}: the gradient 'up_w' is the first" in str(caught.value)
@@ -245,7 +246,7 @@ def test_a_loss_that_is_not_finite_leaves_the_last_finite_weights(file, tmp_path
 
 def test_weights_that_are_not_finite_replace_no_checkpoint(file, tmp_path, monkeypatch):
     config = TrainConfig(file=file, steps=150, out="nan", **OPTIONS)
-    run.train(config, Silent(20))
+    train(config, Silent(20))
     before = (tmp_path / "nan" / "model.safetensors").read_bytes()
 
     def poison(self, n, advance=Trainer.advance):
@@ -294,7 +295,7 @@ def test_with_ngrams_the_steps_are_the_same_and_the_validation_is_that_of_both(n
     for order in (0, 4):
         reporters.append(Silent())
         config = TrainConfig(file=noisy, steps=80, out=f"run {order}", ngrams=order, **OPTIONS)
-        result = run.train(config, reporters[-1])
+        result = train(config, reporters[-1])
         states.append(load_state(tmp_path / f"run {order}"))
     for name in ("param", "m", "v"):
         assert np.array_equal(getattr(states[0], name), getattr(states[1], name))
@@ -338,10 +339,10 @@ def test_with_ngrams_the_steps_are_the_same_and_the_validation_is_that_of_both(n
 
 def test_a_run_with_ngrams_goes_on_as_if_it_had_not_stopped(noisy, tmp_path):
     whole = TrainConfig(file=noisy, steps=100, out="whole", ngrams=3, **OPTIONS)
-    run.train(whole, Silent())
+    train(whole, Silent())
     parts = TrainConfig(file=noisy, steps=100, out="parts", ngrams=3, **OPTIONS)
     for stop_at in (1, 39, 41, 67, 80):  # before and after evaluations and samples
-        (run.train if stop_at == 1 else functools.partial(resume, directory=tmp_path / "parts"))(
+        (train if stop_at == 1 else functools.partial(resume, directory=tmp_path / "parts"))(
             parts, Silent(stop_at)
         )
         assert (load_state(tmp_path / "parts").ngram_weight == 0.5) == (stop_at < 40)
@@ -358,7 +359,7 @@ def test_an_evaluation_that_is_stopped_leaves_the_weight_as_it_was(noisy, tmp_pa
     monkeypatch.setattr("microgpt.use.evaluate.MAX_SEQUENCES", 1)  # several batches, and so slices
     options = {**OPTIONS, "sample_every": 80}
     config = TrainConfig(file=noisy, steps=100, out="whole", ngrams=3, **options)
-    run.train(config, Silent())
+    train(config, Silent())
     fit, compiled = Evaluator.fit, run.compiled
 
     def stopped_fit(*arguments):
@@ -376,7 +377,7 @@ def test_an_evaluation_that_is_stopped_leaves_the_weight_as_it_was(noisy, tmp_pa
         ("sample", (run, "compiled", stopped_sample)),
     ):
         config = dataclasses.replace(config, out=out)
-        run.train(config, Silent(79))
+        train(config, Silent(79))
         before = load_state(tmp_path / out)
         assert before.step == 79
         with monkeypatch.context() as patch:
@@ -408,7 +409,7 @@ def test_ngrams_of_odd_texts(tmp_path, monkeypatch, text, val_fraction):
         (tmp_path / "odd.txt").write_text(text)
     config = TrainConfig(file="odd.txt", steps=2, ngrams=16, val_fraction=val_fraction, **few)
     reporter = Silent()
-    result = run.train(config, reporter)
+    result = train(config, reporter)
     V = len(set(text))
     order = highest_order(V, 16)
     assert order == (4 if V > 1000 else 16)
@@ -428,11 +429,11 @@ def test_ngrams_are_counted_in_the_budget(file):
     random = np.random.default_rng(0).integers(97, 123, 5000).astype(np.uint8)
     Path(file).write_bytes(random.tobytes())
     reporters = [Silent(), Silent()]
-    run.train(TrainConfig(file=file, steps=1, **options), reporters[0])
-    run.train(TrainConfig(file=file, steps=1, **{**options, "ngrams": 0}), reporters[1])
+    train(TrainConfig(file=file, steps=1, **options), reporters[0])
+    train(TrainConfig(file=file, steps=1, **{**options, "ngrams": 0}), reporters[1])
     more = reporters[0].summary.memory - reporters[1].summary.memory
     ngrams = load_model(Path("runs/text")).ngrams
     assert more > ngrams.n_bytes
     cap = reporters[1].summary.memory
     with pytest.raises(MicrogptError, match=r"out of memory budget: .*use n-grams of a lower order"):
-        run.train(TrainConfig(file=file, steps=1, memory_cap=str(cap), **options), Silent())
+        train(TrainConfig(file=file, steps=1, memory_cap=str(cap), **options), Silent())

@@ -19,7 +19,7 @@ from microgpt.model.parameters import initial, table
 from microgpt.recipes import RECIPES
 from microgpt.text.reading import encode_file
 from microgpt.text.vocabulary import Vocabulary
-from microgpt.training import run
+from microgpt.training.train import train
 from microgpt.training.warm_start import options_of, starting_weights
 from microgpt.use.evaluate import Evaluator
 
@@ -34,7 +34,7 @@ def saved(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text(TEXT)
     (tmp_path / "new.txt").write_text("The cat & the dog: a Tale!\n" * 12)
-    run.train(TrainConfig(file="text.txt", steps=30, out="run", **SIZES | {"lr": 0.01}), Silent())
+    train(TrainConfig(file="text.txt", steps=30, out="run", **SIZES | {"lr": 0.01}), Silent())
     return load_model(tmp_path / "run")
 
 
@@ -55,7 +55,7 @@ def score(architecture, vocabulary, param, file):
 
 def begin(saved, file, **options):
     config = TrainConfig(file=file, out="new", weights="run", **SIZES | options_of(saved) | options)
-    return config, run.train(config, Silent(), weights=saved, extend_vocabulary=file == "new.txt")
+    return config, train(config, Silent(), weights=saved, extend_vocabulary=file == "new.txt")
 
 
 def test_it_goes_on_from_the_weights(saved, tmp_path):
@@ -104,4 +104,4 @@ def test_unknown_characters_are_one_sentence(saved):
     with pytest.raises(
         MicrogptError, match=r"the model does not know .*'!' \(U\+0021\).*; --extend-vocabulary adds them"
     ):
-        run.train(config, Silent(), weights=saved)
+        train(config, Silent(), weights=saved)

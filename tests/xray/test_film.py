@@ -15,7 +15,7 @@ from microgpt.config import TrainConfig
 from microgpt.errors import MicrogptError
 from microgpt.machine.budget import Budget
 from microgpt.model.placed import place
-from microgpt.training import run
+from microgpt.training.train import train
 from microgpt.xray.as_json import as_json
 from microgpt.xray.film import Film, film
 from microgpt.xray.table import lines
@@ -33,7 +33,7 @@ def trained(tmp_path_factory):
         file=str(directory / "text.txt"), out=str(directory / "run"), steps=40, snapshots=3,
         backend="reference", seq_len=10, batch_size=2, d_model=6, heads="1+2+3", n_layers=2, lr=0.01,
     )  # fmt: skip
-    run.train(config, Silent())
+    train(config, Silent())
     return directory / "run"
 
 

@@ -1,0 +1,1 @@
+"""The command line: the options of each command. What a command does is imported only when it is called."""

@@ -1,0 +1,1 @@
+"""What each command does that has no room of its own."""

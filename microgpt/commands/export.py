@@ -1,0 +1,33 @@
+"""`microgpt export`: a model as one file for any browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from microgpt.commands.model import read_model
+from microgpt.console import Display
+from microgpt.errors import UsageError, shown, shown_path
+from microgpt.files import write_atomically
+from microgpt.machine.budget import format_bytes
+from microgpt.page.play import play_page
+
+PAGE_FILE = "page.html"  # of a run
+
+
+def export(what: str, run: Path, out: Path | None, *, last: bool, large: bool, as_json: bool) -> None:
+    """Write a run's model as something else than a checkpoint."""
+    if what != "page":
+        raise UsageError(f"a model can be exported as a page, not as {shown(what)}")
+    display = Display()
+    saved = read_model(run, display, last=last)
+    name = run.resolve().name if run.is_dir() else run.stem
+    content = play_page(saved, name, large=large).encode()
+    out = out or (run if run.is_dir() else run.parent) / PAGE_FILE
+    write_atomically(out, content)
+    if as_json:
+        print(json.dumps({"page": str(out), "bytes": len(content)}))
+    else:
+        display.note(
+            f"{shown_path(out)}: {format_bytes(len(content))}; open it in any browser, also without a network"
+        )

@@ -1,0 +1,55 @@
+"""`microgpt xray`: what each head of a model does, in numbers or on a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from microgpt.commands.model import open_model
+from microgpt.console import Display
+from microgpt.errors import shown_path
+from microgpt.files import write_atomically
+from microgpt.machine.budget import format_bytes
+from microgpt.page.xray_page import xray_page
+from microgpt.text.reading import encode_file
+from microgpt.xray.as_json import as_json as described
+from microgpt.xray.table import lines
+from microgpt.xray.xray import Xray
+
+
+def xray(
+    run: Path,
+    file: Path | None,
+    *,
+    characters: int,
+    skip_unknown: bool,
+    shapley: bool,
+    film: bool,
+    out: Path | None,
+    with_model: bool | None,
+    last: bool,
+    backend: str,
+    as_json: bool,
+) -> None:
+    """What each head of a model does on the text of a file, or on what the run held out."""
+    display = Display()
+    model = open_model(run, backend, display, last=last)
+    text = None if file is None else encode_file(file, model.vocabulary, skip_unknown=skip_unknown)
+    found = model.xray(text, characters=characters, shapley=shapley, film=film)
+    display.idle()
+    if out is not None:
+        content = xray_page(found, model.param, with_model=with_model).encode()
+        write_atomically(out, content)
+        display.note(f"{shown_path(out)}: {format_bytes(len(content))}; open it in any browser")
+    if as_json or out is None:
+        _show_xray(found, as_json=as_json)
+
+
+def _show_xray(found: Xray, *, as_json: bool) -> None:
+    """Where an X-ray goes."""
+    if as_json:
+        # without spaces an eighth shorter: it is of every character
+        print(json.dumps(described(found), separators=(",", ":")))
+        return
+    for line in lines(found):
+        print(line)
