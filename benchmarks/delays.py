@@ -9,6 +9,7 @@ some latency and bandwidth. What a step takes then, beside what the model says o
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -28,7 +29,6 @@ from benchmarks.scaling import (
 )
 from microgpt.arrays import Array
 from microgpt.config import TrainConfig
-from microgpt.errors import MicrogptError
 from microgpt.machine.backends import load_backend
 from microgpt.machine.budget import Budget
 from microgpt.machine.team import Team, joined
@@ -92,7 +92,8 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="Turns of each measurem
     """A step of two processes with delays put into their sum, beside the model's prediction."""
     team = joined()
     if team is None or team.size != 2:
-        raise MicrogptError("start it with mpiexec -n 2")
+        print("delays: start it with mpiexec -n 2", file=sys.stderr)
+        raise typer.Exit(2)
     rows = []
     for name, batch_size in TRIED.items():
         n_shards, sequences = shards_of(MODELS[name][0], batch_size)

@@ -4,16 +4,17 @@
                                      [--local-steps 30,100,500] [--json]
 
 For each seed a model is trained with batches of 8 times the number of replicas, and then that number of
-replicas with batches of 8: both take the same number of steps and of characters. So only the exchange
-differs.
-The figures are the losses of the held-out tenth of the text, and for the replicas by what part they are above
-the one model of the same seed: its mean over the seeds, with a 95% confidence interval (Student's t).
+replicas with batches of 8: both take the same steps, a multiple of all K, and the same characters. Each has
+the learning rate that the rule gives for its batch. The figures are the losses of the held-out tenth of the
+text, and for the replicas by what part they are above the one model of the same seed: its mean over the seeds,
+with a 95% confidence interval (Student's t).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,9 @@ SIZE: dict[str, Any] = {"seq_len": 32, "heads": "4x16", "val_fraction": 0.1, "th
 
 def main() -> None:
     given = _arguments()
+    each = [int(K) for K in given.local_steps.split(",")]
+    multiple = math.lcm(*each)
+    steps = max(multiple, given.steps // multiple * multiple)
     ways: dict[str, dict[str, Any]] = {
         f"K {K}, momentum {momentum:g}": {
             "replicas": given.replicas,
@@ -36,27 +40,19 @@ def main() -> None:
             "outer_momentum": momentum,
             "batch_size": BATCH_SIZE,
         }
-        for K in _numbers(given.local_steps, int)
-        for momentum in _numbers(given.momentum, float)
+        for K in each
+        for momentum in map(float, given.momentum.split(","))
     }
     ways = {"one model": {"batch_size": BATCH_SIZE * given.replicas}, **ways}
     losses: dict[str, list[float]] = {name: [] for name in ways}
     for seed in range(1, given.seeds + 1):
         for name, options in ways.items():
-            loss = loss_of(
-                given.text, seed, steps=given.steps // divisor(options) * divisor(options), **options
-            )
+            loss = loss_of(given.text, seed, steps=steps, **options)
             losses[name].append(loss)
             if given.json:
                 print(json.dumps({"way": name, "seed": seed, "nats_per_character": loss}), flush=True)
     if not given.json:
         print("\n".join(table(losses)))
-
-
-def divisor(options: dict[str, Any]) -> int:
-    """The steps are a multiple of this."""
-    K: int = options.get("local_steps", 1)
-    return K
 
 
 def loss_of(text: Path, seed: int, **options: Any) -> float:
@@ -84,10 +80,6 @@ def _with_interval(values: Sequence[float]) -> str:
         return f"{mean:+.2f}%"
     half = student_t.ppf(0.975, n - 1) * statistics.stdev(values) / n**0.5
     return f"{mean:+.2f}% ({mean - half:+.2f} to {mean + half:+.2f})"
-
-
-def _numbers(text: str, kind: type) -> list[Any]:
-    return [kind(part) for part in text.split(",")]
 
 
 def _arguments() -> argparse.Namespace:

@@ -132,8 +132,8 @@ def train(
     snapshots: Annotated[
         int | None,
         typer.Option(
-            help="Keep the weights of so many steps, in files of snapshots/ in the run's directory; half of "
-            "them are of its first quarter, where most changes.",
+            help="How many times to keep the weights along the way, in files of snapshots/ in the run's "
+            "directory; half of them are of its first quarter, where most changes.",
             show_default="none",
         ),
     ] = None,
@@ -152,7 +152,7 @@ def train(
     replicas: Annotated[
         int | None,
         typer.Option(
-            help="Train so many replicas of the model side by side, each on its own part of the text.",
+            help="How many replicas of the model train side by side, each on its own part of the text.",
             show_default="with --local-steps: one for each process of mpiexec",
         ),
     ] = None,

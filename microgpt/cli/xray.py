@@ -24,7 +24,7 @@ def xray(
     ] = None,
     characters: Annotated[
         int,
-        typer.Option(help="Look at so many, from the beginning of the text.", min=2, max=MAX_XRAY_CHARACTERS),
+        typer.Option(help="How many to look at, from the beginning.", min=2, max=MAX_XRAY_CHARACTERS),
     ] = XRAY_CHARACTERS,
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out the characters that the model does not know.")

@@ -56,7 +56,12 @@ class Team:
         if found:
             self._left = True
             rank, what = found[0]
-            raise MicrogptError(f"the process of rank {rank} cannot take part: {what}")
+            of_all = len(found) == self.size and len({what for _, what in found}) == 1
+            raise MicrogptError(what if of_all else f"the process of rank {rank} cannot take part: {what}")
+
+    def first_of(self, what: str | None) -> str | None:
+        """On all processes, what the first one of them has that has anything."""
+        return next((each for each in self._comm.allgather(what) if each is not None), None)
 
     def share(self, array: Array) -> None:
         """Give all processes the values that the first one has in an array."""

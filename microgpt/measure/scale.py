@@ -77,6 +77,7 @@ class Turning:
     fewer_threads: int
     helps_from: int | None  # the batch size; None where none was found
     largest: int  # the largest batch that was tried
+    limit: str | None  # why no larger one was tried, where none was found
     speedup: float | None  # at that size
 
 
@@ -174,24 +175,35 @@ class Scale:
         """From which batch size on each rung helps: one for each but the first."""
         batch_size = tried = 1
         for fewer, more in itertools.pairwise(self.rungs):
-            speedup, found, over = None, False, False
-            while not (found or over) and self._can_have(batch_size):
+            speedup, found = None, False
+            while not found and (limit := self._limit(batch_size)) is None:
                 if self.n_shards(batch_size) >= more.cores:
-                    tried = batch_size
-                    speeds = self.speeds(batch_size, [fewer, more])
+                    try:
+                        speeds = self.speeds(batch_size, [fewer, more])
+                    except MicrogptError:  # on all processes: one of them has no room for it
+                        limit = "a larger batch does not fit into memory"
+                        break
+                    tried, over = batch_size, False
                     if speeds:  # this is the first process
                         speedup = speeds[1].speedup
                         found = speedup >= MARGIN
-                        over = 1 / speeds[1].steps_per_s > LONGEST_STEP
-                    found, over = bool(self._decided(found)), bool(self._decided(over))
+                        over = not found and 1 / speeds[1].steps_per_s > LONGEST_STEP
+                    found = bool(self._decided(found))
+                    if self._decided(over):
+                        limit = "its steps are long enough to try no larger one"
+                        break
                 if not found:
                     batch_size *= 2
-            yield Turning(*more, *fewer, batch_size if found else None, tried, speedup)
+            yield Turning(*more, *fewer, batch_size if found else None, tried, limit, speedup)
 
-    def _can_have(self, batch_size: int) -> bool:
+    def _limit(self, batch_size: int) -> str | None:
+        """Why a batch of this size cannot be tried; None if it can."""
         seq_len = self.config.seq_len
-        needed = minimum_characters(seq_len, seq_len, batch_size)
-        return batch_size <= LARGEST_BATCH and needed <= len(self._ids)
+        if batch_size > LARGEST_BATCH:
+            return "larger ones are not tried"
+        if minimum_characters(seq_len, seq_len, batch_size) > len(self._ids):
+            return "the text is too short for a larger batch"
+        return None
 
     def _trial(self, batch_size: int, rung: Rung) -> Trial:
         config: TrainConfig = dataclasses.replace(self.config, batch_size=batch_size, threads=rung.threads)

@@ -80,7 +80,8 @@ def _show(
         for line in table(speeds):
             tell(line)
         if len(rungs) < len(scale.rungs):
-            tell(f"a batch of {config.batch_size} has {n_shards} shards, and more cores have nothing to do")
+            shards = f"{n_shards} shard{'s' * (n_shards > 1)}"
+            tell(f"a batch of {config.batch_size} has {shards}, and more cores have nothing to do")
         if len(scale.rungs) > 1:
             tell(f"\nthe batch size from which on a step is at least {MARGIN} times as fast:")
     for turning in scale.turnings():
@@ -129,7 +130,7 @@ def sentence(t: Turning) -> str:
     """The result of one search."""
     more, fewer = Rung(t.processes, t.threads), Rung(t.fewer_processes, t.fewer_threads)
     if t.helps_from is None:
-        found = f"none up to {t.largest:,}"
+        found = f"none up to {t.largest:,}; {t.limit}"
     else:
         found = f"{t.helps_from:,} ({t.speedup:.2f} times as fast)"
     return f"  on {more} instead of {fewer}: {found}"

@@ -11,4 +11,5 @@ def said(name: str, before: object, after: object) -> str:
     if isinstance(before, bool) and isinstance(after, bool):
         words = {True: "on", False: "off"}
         return f"--{option} was {words[before]} and is now {words[after]}"
-    return f"--{option} was {shown(before)} and is now {shown(after)}"
+    was, now = ("not given" if value is None else shown(value) for value in (before, after))
+    return f"--{option} was {was} and is now {now}"

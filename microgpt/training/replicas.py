@@ -41,7 +41,7 @@ def trainer_for(
 class Replicas:
     """All arrays of a run with replicas, or of those replicas that a process of a team has.
 
-    A run uses it as it uses a `Trainer`, but steps are taken in rounds of config.local_steps.
+    A run uses it as it uses a `Trainer`, but steps count as done in rounds of config.local_steps.
 
     placed  the model on which the replicas have agreed
     ids     (X,), the text, of which replica r of R has r*X//R up to (r+1)*X//R
@@ -58,7 +58,9 @@ class Replicas:
         k, budget, R = placed.k, placed.budget, config.replicas
         if k.max_shards() == 1:
             raise MicrogptError(f"replicas are averaged on a CPU, and --backend {config.backend} uses none")
-        self.placed, self.k, self.config, self._team, self._step = placed, k, config, team, 0
+        self.placed, self.k, self.config, self._team = placed, k, config, team
+        self._step = self._taken = 0  # steps up to the last meeting, and since then
+        self._problem: str | None = None  # what has become of a replica that has failed
         borders = [r * len(ids) // R for r in range(R + 1)]
         self._walks = [_walk(config, high - low) for low, high in pairwise(borders)]
         rank, size = (team.rank, team.size) if team else (0, 1)
@@ -77,6 +79,9 @@ class Replicas:
 
         def real(n: int, what: str) -> Array:
             return budget.zeros(k, (n,), placed.architecture.dtype, what, REMEDY)
+
+        # the loss and the gradient's norm of each step since the last meeting: NaN from the one that failed
+        self._log = real(R * 2 * config.steps_at_once, "the losses between two meetings").reshape(R, 2, -1)
 
         self.buffers = {
             "param": placed.param,
@@ -118,56 +123,62 @@ class Replicas:
     def continue_from(self, step: int) -> None:
         """Go on as after this step, whose parameters, moments and velocity the caller has written to the
         buffers."""
-        self._step = step
+        self._step, self._taken = step, 0
+
+    @property
+    def most_steps(self) -> int:
+        """How many steps `advance` takes at the most: none beyond the next meeting."""
+        return min(LOG_SLOTS, self.config.steps_at_once - self._taken)
 
     def advance(self, n: int) -> Losses:
-        """n more steps in whole rounds; the losses and norms are the means over all replicas.
+        """n more steps, but at most `most_steps`. What has been learned since the last meeting is there, and
+        counts as done, from the next one on; a run that ends before takes these steps again.
 
-        Raises NotFiniteError: the buffers are then those of the last meeting.
+        The losses and norms are the means over all replicas. They come at a meeting, those of all steps since
+        the last one; before, there are none. Raises NotFiniteError: the buffers are those of the last
+        meeting.
         """
-        K = self.config.steps_at_once
-        if n % K:
-            raise ValueError(f"replicas take whole rounds of {K} steps, not {n} steps")
         if self._team is not None and self._team.leads:
             self._team.order(n)
-        rounds = [self._round() for _ in range(n // K)]
-        return Losses(*map(np.concatenate, zip(*rounds, strict=True)))
-
-    def _round(self) -> tuple[Array, Array]:
-        """The losses and norms (K,) of K steps, and of a meeting after them."""
-        log = np.full((len(self._walks), 2, self.config.steps_at_once), np.nan, self.placed.param.dtype)
         with self._ending_together():
-            problem = self._train(log)
-            if self._team is not None:
-                self._team.gather(log.reshape(-1), [n * log[0].size for n in self._n_own])
-        finite = np.isfinite(log).all(axis=(1, 2))
-        if not finite.all():
-            first = int(np.argmin(finite)) + 1
-            raise NotFiniteError(problem or f"replica {first} has a loss or a gradient that is not finite")
+            self._train(min(n, self.most_steps))
+        if self._taken < self.config.steps_at_once:
+            if self._problem is not None and (self._team is None or self._team.leads):
+                raise NotFiniteError(self._problem)  # a process that does not lead says it when they meet
+            return Losses(self._log[0, 0, :0], self._log[0, 1, :0])
+        with self._ending_together():
+            self._share_the_log()
+        if self._problem is not None:
+            raise NotFiniteError(self._problem)
         with self._ending_together():
             self._meet()
-        self._step += self.config.steps_at_once
-        loss, norm = log.mean(axis=0)
-        return loss, norm
+        self._step, self._taken = self._step + self._taken, 0
+        return Losses(*self._log.mean(axis=0))
 
-    def _train(self, log: Array) -> str | None:
-        """Let the replicas of this process train by themselves; returns what has become of one that fails.
-
-        log  (R, 2, K), of which a replica's part stays NaN from the step that failed
-        """
-        problem = None
+    def _train(self, n: int) -> None:
+        """Let the replicas of this process take n steps by themselves."""
+        if self._taken == 0:
+            self._log.fill(np.nan)
+            for trainer in self.trainers:
+                for name in AVERAGED:
+                    trainer.buffers[name][:] = self.buffers[name]
+                trainer.continue_from(self._step)
         for r, trainer in zip(self._own, self.trainers, strict=True):
-            for name in AVERAGED:
-                trainer.buffers[name][:] = self.buffers[name]
-            trainer.continue_from(self._step)
-            try:
-                for low in range(0, log.shape[2], LOG_SLOTS):
-                    part = log[r, :, low : low + LOG_SLOTS]
-                    losses = trainer.advance(part.shape[1])
-                    part[:] = losses.loss, losses.grad_norm
-            except NotFiniteError as error:
-                problem = problem or f"replica {r + 1}: {error}"
-        return problem
+            if self._problem is None:
+                try:
+                    losses = trainer.advance(n)
+                except NotFiniteError as error:
+                    self._problem = f"replica {r + 1}: {error}"
+                else:
+                    self._log[r, :, self._taken : self._taken + n] = losses.loss, losses.grad_norm
+        self._taken += n
+
+    def _share_the_log(self) -> None:
+        """Complete the log of this process, and tell all of them of a replica that has failed."""
+        if self._team is not None:
+            self._team.gather(self._log.reshape(-1), [n * self._log[0].size for n in self._n_own])
+            if not np.isfinite(self._log).all():
+                self._problem = self._team.first_of(self._problem)
 
     def _meet(self) -> None:
         """Take the common step, and the means of the moments."""
@@ -222,10 +233,10 @@ def _walk(config: TrainConfig, n_characters: int) -> Walk:
     """That of a replica. Raises MicrogptError for a text that is too short for all of them."""
     stride = config.stride or config.seq_len
     minimum = minimum_characters(config.seq_len, stride, config.batch_size)
-    if n_characters < minimum:
+    if config.replicas != 1 and n_characters < minimum:
         raise MicrogptError(
-            f"each of {config.replicas} replicas has a part of its own of {text_name(config.file)}, of "
-            f"{n_characters} characters, but --seq-len {config.seq_len} --batch-size {config.batch_size} "
-            f"needs at least {minimum}; {REMEDY}"
+            f"each of {config.replicas} replicas trains on a part of its own of {text_name(config.file)}, of "
+            f"{n_characters} characters, but the options --seq-len, --stride and --batch-size need at least "
+            f"{minimum}; {REMEDY}"
         )
     return Walk(n_characters, config.seq_len, stride, config.batch_size)

@@ -30,7 +30,6 @@ from microgpt.training.output import Output
 from microgpt.training.provenance import provenance
 from microgpt.training.replicas import trainer_for
 from microgpt.training.reporter import Mixture, Reporter, Result, Summary
-from microgpt.training.trainer import LOG_SLOTS
 from microgpt.use.evaluate import Evaluator, FittedScore, Progress, Score
 from microgpt.use.generate import Generator, Sampling, encode_prompt
 
@@ -97,10 +96,10 @@ class Run:
             if self.progress.evaluation_due:
                 self._look(stop)
             while trainer.step < steps and not stop():
-                self._advance(self._steps_to_the_next_look())
-                self._keep_a_snapshot()
-                self._look(stop)
-                output.save_if_due(self.state(), trainer.host)
+                if self._advance(self._steps_to_the_next_look()):
+                    self._keep_a_snapshot()
+                    self._look(stop)
+                    output.save_if_due(self.state(), trainer.host)
             output.save(self.state(), trainer.host)
             done = trainer.step == steps and not self.progress.evaluation_due
             sample = ""
@@ -111,12 +110,11 @@ class Run:
     def _steps_to_the_next_look(self) -> int:
         """How many steps take LOOK_SECONDS, but none beyond a step at which something is due."""
         step, config = self.trainer.step, self.config
-        n = min(self._steps_to_a_look, LOG_SLOTS, config.steps - step)
+        n = min(self._steps_to_a_look, self.trainer.most_steps, config.steps - step)
         for every in (self._report_every, config.eval_every, config.sample_every):
             if every is not None:
                 n = min(n, every - step % every)
-        n = min(n, next((due - step for due in self.snapshot_steps if due > step), n))
-        return max(n - n % config.steps_at_once, config.steps_at_once)
+        return min(n, next((due - step for due in self.snapshot_steps if due > step), n))
 
     def _keep_a_snapshot(self) -> None:
         """The weights of this step, without n-grams, if it is one of those that are kept."""
@@ -133,8 +131,8 @@ class Run:
         K = self.config.steps_at_once
         return max(K, self.config.steps // 100 // K * K)
 
-    def _advance(self, n: int) -> None:
-        """Take n steps."""
+    def _advance(self, n: int) -> int:
+        """Take n steps; returns how many are done, which are none where replicas have yet to meet."""
         begin = time.perf_counter()
         try:
             losses = self.trainer.advance(n)
@@ -144,10 +142,11 @@ class Run:
         seconds = time.perf_counter() - begin
         self.progress = self.progress.after(losses.loss.tolist(), losses.grad_norm.tolist())
         self._elapsed += seconds
-        self._timed_steps += n
+        self._timed_steps += (n_done := len(losses.loss))
         self._timed_seconds += seconds
         self._steps_to_a_look = max(1, int(n / seconds * LOOK_SECONDS))
         self.reporter.advanced(self._metrics())
+        return n_done
 
     def _look(self, stop: Callable[[], bool]) -> None:
         """Evaluate, write a sample and report, each if it is due.

@@ -88,7 +88,7 @@ def _check_minutes(minutes: float, options: Mapping[str, Any], resume: Path | No
         raise UsageError(f"--minutes must be more than 0 and below {MOST_MINUTES:,}, not {minutes:g}")
     if "steps" in options:
         raise UsageError("--minutes chooses the steps: give one of --minutes and --steps")
-    if "local_steps" in options:
+    if options.get("local_steps") is not None or options.get("replicas") is not None:
         raise UsageError(
             "--minutes measures a single process that trains one model: with --local-steps, give --steps"
         )
@@ -164,6 +164,8 @@ def _resume(resume: Path, options: Mapping[str, Any], reporter: Reporter, team: 
                 "directory"
             )
         before = dataclasses.asdict(saved.config)
+        if saved.config.replicas is None:
+            options = _with_replicas(options, team)
         config = _checked(options, before, "a resumed run keeps the sizes that it began with")
         check_text_is_there(config, directory)
         return train(config, reporter, resumed=saved, output=output, team=team)

@@ -117,8 +117,8 @@ def shared_by(team: Team, config: TrainConfig, n_shards: int) -> str:
 def if_one_is_lost(out: str) -> str:
     """What to do where a process ends unexpectedly: by then none of them can say it."""
     return (
-        "if a process is lost, all of them end; there is a checkpoint after a minute, and to go on from the "
-        f"last one: {resuming(Path(out))}"
+        "if a process is lost, all of them end; the first checkpoint comes after about a minute; to go on "
+        f"from the last one: {resuming(Path(out))}"
     )
 
 

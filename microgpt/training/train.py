@@ -46,7 +46,7 @@ def train(
     weights            what a new run begins with, instead of initial values
     extend_vocabulary  add the text's characters that `weights` does not know to its vocabulary
     output             where the results go; None for files in a new directory
-    team               the processes that share each batch, of which this one leads; None for this one alone
+    team               the processes that share the work, of which this one leads; None for this one alone
 
     In the main thread Ctrl-C ends the run after its step, and a second one ends it at once. In other threads
     signals stay what they are.

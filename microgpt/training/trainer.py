@@ -70,7 +70,7 @@ class Trainer:
     placed  the model to train, whose parameters become the initial ones: the seed in `config` decides them,
             and the order of the chunks
     ids     (X,), the text in unsigned integers; the caller has booked it
-    team    the processes that share each batch; None for this one alone
+    team    the processes that share the work; None for this one alone
 
     Raises MicrogptError where the text is too short or the arrays exceed the budget.
     """
@@ -183,6 +183,11 @@ class Trainer:
         """What a checkpoint holds of this trainer, by name: flat buffers (P,) on the backend."""
         adam = self.state.adam
         return {"param": adam.param, "m": adam.m, "v": adam.v}
+
+    @property
+    def most_steps(self) -> int:
+        """How many steps `advance` takes at the most."""
+        return LOG_SLOTS
 
     @property
     def n_shards(self) -> int:

@@ -67,10 +67,12 @@ def test_the_table(few_cores):
 def test_a_row_of_several_processes():
     _, line = table([Speed(32, 4, 2, 3, 123.4, 3.0, 0.5, 1234.0, 0.25)])
     assert line.split() == ["2", "3", "123.4", "3.00", "50%", "1,234", "us,", "25%"]
-    assert sentence(Turning(2, 3, 1, 3, 64, 64, 1.5)) == (
+    assert sentence(Turning(2, 3, 1, 3, 64, 64, None, 1.5)) == (
         "  on 2 processes of 3 threads instead of 3 threads: 64 (1.50 times as fast)"
     )
-    assert sentence(Turning(1, 2, 1, 1, None, 1024, 1.0)).endswith(": none up to 1,024")
+    assert sentence(Turning(1, 2, 1, 1, None, 1024, "larger ones are not tried", 1.0)).endswith(
+        ": none up to 1,024; larger ones are not tried"
+    )
 
 
 @pytest.mark.parametrize(("step_us", "expected"), [(100, [4, 16]), (10_000, [2, 4]), (1, [None, None])])
