@@ -6,8 +6,8 @@
 For each seed a model is trained with batches of 8 times the number of replicas, and then that number of
 replicas with batches of 8: both take the same steps, a multiple of all K, and the same characters. Each has
 the learning rate that the rule gives for its batch. The figures are the losses of the held-out tenth of the
-text, and for the replicas by what part they are above the one model of the same seed: its mean over the seeds,
-with a 95% confidence interval (Student's t).
+text, and for the replicas by what part they are above the one model of the same seed: its mean over the
+seeds, with a 95% confidence interval (Student's t).
 """
 
 from __future__ import annotations
