@@ -1,4 +1,4 @@
-"""Which heads hold the bits, fill their rank and do induction, over several seeds of the layout `exponential`.
+"""Which heads hold the bits, fill their rank and do induction: over several seeds of `exponential`.
 
     python -m benchmarks.head_roles TEXT [--seeds 10] [--steps 6000] [--seq-len 32,128] [--runs FILE] [--json]
 
@@ -101,14 +101,12 @@ def run_of(text: Path, seq_len: int, seed: int, steps: int) -> Run:
 
 
 def uniform_induction(seq_len: int) -> float:
-    """The induction score of a head that looks at everything equally: the mean of 1/(t+1) over the second copy."""
+    """The score of a head that looks at everything equally: the mean of 1/(t+1) over the second copy."""
     period = seq_len // 2
     return float(np.mean(1 / (np.arange(period, 2 * period) + 1)))
 
 
-def runs_of(
-    text: Path, seeds: int, steps: int, seq_lens: Sequence[int], file: Path | None
-) -> Iterator[Run]:
+def runs_of(text: Path, seeds: int, steps: int, seq_lens: Sequence[int], file: Path | None) -> Iterator[Run]:
     """All runs, the first seed of each T first; those that are in the file come from there."""
     kept = {}
     if file is not None and file.exists():
