@@ -51,10 +51,10 @@ CHARACTERS = 8192  # of the X-ray
 LEVEL = 0.95
 Run = dict[str, Any]
 
-# What is kept of each head; all are arrays (H,). Bits are Shapley values, unless it says something else.
+# What is kept of each head; all are arrays (H,). Bits per column are Shapley values divided by the widths.
 MEASURES: dict[str, Callable[[Xray], Floats]] = {
-    "bits": lambda found: _of_shapley(found).bits,
-    "bits without it": lambda found: found.ablations.mean.bits,
+    "Shapley": lambda found: _of_shapley(found).bits,
+    "ablation": lambda found: found.ablations.mean.bits,
     "bits per column": lambda found: found.fairness.per_column,
     "QK": lambda found: found.utilisation[:, 0],
     "OV": lambda found: found.utilisation[:, 1],
@@ -66,7 +66,7 @@ MEASURES: dict[str, Callable[[Xray], Floats]] = {
 }
 DIGITS = {"bits per column": 4, "reach": 1, **dict.fromkeys(("QK", "OV", "outputs", "copying"), 2)}
 # the heads that the questions look for: those with the most of these
-SOUGHT = ("bits", "bits without it", "bits per column", "previous", "induction")
+SOUGHT = ("Shapley", "ablation", "bits per column", "previous", "induction")
 
 
 def _of_shapley(found: Xray) -> Any:
@@ -142,9 +142,16 @@ def of_widths(runs: Sequence[Run]) -> tuple[list[int], Floats, Floats]:
     each = np.array(runs[0]["widths"])
     widths = sorted(set(each.tolist()))
     columns = np.array([each[each == width].sum() for width in widths]) / each.sum()
-    bits = np.array([run["bits"] for run in runs])
+    bits = np.array([run["Shapley"] for run in runs])
     parts = np.stack([bits[:, each == width].sum(axis=1) for width in widths], axis=1)
     return widths, columns, parts / bits.sum(axis=1, keepdims=True)
+
+
+def of_first_layer(runs: Sequence[Run]) -> Floats:
+    """The part (runs,) of the bits of all heads that those of the first layer have."""
+    bits = np.array([run["Shapley"] for run in runs])
+    first = np.array([name.startswith("1.") for name in runs[0]["heads"]])
+    return bits[:, first].sum(axis=1) / bits.sum(axis=1)
 
 
 def most(runs: Sequence[Run], measure: str) -> list[int]:
@@ -178,7 +185,8 @@ def most_rows(runs: Sequence[Run]) -> Iterator[list[str]]:
 
 
 def share_rows(of_context: dict[int, list[Run]]) -> Iterator[list[str]]:
-    """Of each width, its part of the columns, of the bits for each T, and the last T less the first."""
+    """Of each width and of the first layer, their parts of the columns, of the bits for each T, and the
+    last T less the first."""
     contexts = list(of_context.values())
     widths, columns, _ = of_widths(contexts[0])
     shares = [of_widths(runs)[2] for runs in contexts]
@@ -186,11 +194,16 @@ def share_rows(of_context: dict[int, list[Run]]) -> Iterator[list[str]]:
         values = [share[:, place] for share in shares]
         if len(values) > 1:
             values.append(values[-1] - values[0])
-        yield [
-            f"{width}",
-            f"{100 * columns[place]:.1f}",
-            *(said(*(100 * float(number) for number in interval(each)), 1) for each in values),
-        ]
+        yield [f"{width}", f"{100 * columns[place]:.1f}", *(percent(each) for each in values)]
+    layers = [of_first_layer(runs) for runs in contexts]
+    if len(layers) > 1:
+        layers.append(layers[-1] - layers[0])
+    yield ["all of layer 1", "50.0", *(percent(each) for each in layers)]
+
+
+def percent(values: Floats) -> str:
+    mean, half = interval(100 * values)
+    return said(float(mean), float(half), 1)
 
 
 def show(of_context: dict[int, list[Run]]) -> None:

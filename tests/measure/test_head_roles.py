@@ -33,12 +33,12 @@ def test_intervals_are_those_of_students_t():
 
 
 def test_what_widths_have_of_columns_and_bits():
-    runs = [made_up(bits=[0.1, 0.2, 0.3, 0.4, 0.0]), made_up(bits=[0.0, 0.0, 1.0, -0.5, 1.5])]
+    runs = [made_up(Shapley=[0.1, 0.2, 0.3, 0.4, 0.0]), made_up(Shapley=[0.0, 0.0, 1.0, -0.5, 1.5])]
     widths, columns, parts = of_widths(runs)
     assert widths == [1, 4, 6]
     assert columns == pytest.approx([2 / 16, 8 / 16, 6 / 16])
     assert parts == pytest.approx(np.array([[0.3, 0.4, 0.3], [0.0, 0.5, 0.5]]))
-    assert most(runs, "bits") == [3, 4]
+    assert most(runs, "Shapley") == [3, 4]
 
 
 @pytest.mark.parametrize("T", [8, 32])
@@ -55,8 +55,8 @@ def test_a_run_keeps_what_was_measured(tmp_path, monkeypatch):
     text.write_text("".join(np.random.default_rng(0).choice(list("abcdef\n"), 2000)))
     run = json.loads(json.dumps(run_of(text, seq_len=32, seed=1, steps=2)))
     assert (run["heads"], run["widths"]) == (["1.1", "1.2", "2.1", "2.2"], [48, 16, 48, 16])
-    assert sum(run["bits"]) == pytest.approx(run["gain"], abs=1e-6)
-    assert np.allclose(np.divide(run["bits"], run["widths"]), run["bits per column"])
+    assert sum(run["Shapley"]) == pytest.approx(run["gain"], abs=1e-6)
+    assert np.allclose(np.divide(run["Shapley"], run["widths"]), run["bits per column"])
     assert all(len(run[name]) == 4 for name in MEASURES)
     # a model that has hardly been trained still looks at everything nearly equally
     for name, value in run["uniform"].items():
@@ -70,7 +70,7 @@ def counted(monkeypatch):
 
     def run(text, seq_len, seed, steps):
         made.append((seq_len, seed, steps))
-        return made_up(seq_len, seed, steps, bits=[0.0, 0.0, 0.5, 0.25 * (seq_len == 32), 0.25])
+        return made_up(seq_len, seed, steps, Shapley=[0.0, 0.0, 0.5, 0.25 * (seq_len == 32), 0.25])
 
     monkeypatch.setattr(head_roles, "run_of", run)
     return made
@@ -104,8 +104,9 @@ def test_the_tables_answer_the_questions(counted, command):
         ["1", "12.5", "0.0 ± 0.0", "0.0 ± 0.0", "0.0 ± 0.0"],
         ["4", "50.0", "50.0 ± 0.0", "33.3 ± 0.0", "-16.7 ± 0.0"],
         ["6", "37.5", "50.0 ± 0.0", "66.7 ± 0.0", "16.7 ± 0.0"],
+        ["all of layer 1", "50.0", "50.0 ± 0.0", "66.7 ± 0.0", "16.7 ± 0.0"],
     ]
-    assert found[0] == ["bits", "1.3 (width 6): 2", "0.500 ± 0.000"]
+    assert found[0] == ["Shapley", "1.3 (width 6): 2", "0.500 ± 0.000"]
 
 
 @pytest.mark.parametrize("wrong", ["", "32,", "x", "0", "48"])
