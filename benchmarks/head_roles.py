@@ -184,21 +184,34 @@ def most_rows(runs: Sequence[Run]) -> Iterator[list[str]]:
         yield [name, counted, said(*map(float, interval(values)), DIGITS.get(name, 3))]
 
 
+def adjusted_p(differences: Floats) -> Floats:
+    """The p of each column of differences (n, k) having a mean of 0, times k (Student's t, Bonferroni).
+
+    NaN where a column does not vary.
+    """
+    k = differences.shape[1]
+    varies = np.ptp(differences, axis=0) > 0
+    p = np.full(k, np.nan)
+    p[varies] = stats.ttest_1samp(differences[:, varies], 0).pvalue
+    return np.minimum(1, k * p)
+
+
 def share_rows(of_context: dict[int, list[Run]]) -> Iterator[list[str]]:
-    """Of each width and of the first layer, their parts of the columns, of the bits for each T, and the
-    last T less the first."""
+    """Of each width and of the first layer, their parts of the columns and of the bits for each T; then the
+    last T less the first, with its adjusted p.
+    """
     contexts = list(of_context.values())
     widths, columns, _ = of_widths(contexts[0])
-    shares = [of_widths(runs)[2] for runs in contexts]
-    for place, width in enumerate(widths):
-        values = [share[:, place] for share in shares]
-        if len(values) > 1:
-            values.append(values[-1] - values[0])
-        yield [f"{width}", f"{100 * columns[place]:.1f}", *(percent(each) for each in values)]
-    layers = [of_first_layer(runs) for runs in contexts]
-    if len(layers) > 1:
-        layers.append(layers[-1] - layers[0])
-    yield ["all of layer 1", "50.0", *(percent(each) for each in layers)]
+    shares = [np.column_stack([of_widths(runs)[2], of_first_layer(runs)]) for runs in contexts]
+    names = [*(f"{width}" for width in widths), "all of layer 1"]
+    for row, (name, part) in enumerate(zip(names, [*columns, 0.5], strict=True)):
+        cells = [name, f"{100 * part:.1f}", *(percent(share[:, row]) for share in shares)]
+        if len(contexts) > 1:
+            differences = shares[-1] - shares[0]
+            p = adjusted_p(differences)[row]
+            shown = "" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+            cells += [percent(differences[:, row]), shown]
+        yield cells
 
 
 def percent(values: Floats) -> str:
@@ -210,7 +223,7 @@ def show(of_context: dict[int, list[Run]]) -> None:
     contexts = list(of_context)
     header = ["width", "of the columns", *(f"of the bits, T {seq_len}" for seq_len in contexts)]
     if len(contexts) > 1:
-        header.append(f"T {contexts[-1]} less T {contexts[0]}")
+        header += [f"T {contexts[-1]} less T {contexts[0]}", "p"]
     print("Parts in percent:\n")
     print(markdown(header, share_rows(of_context)))
     for seq_len, runs in of_context.items():

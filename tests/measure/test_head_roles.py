@@ -9,7 +9,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from benchmarks import head_roles
-from benchmarks.head_roles import MEASURES, interval, most, of_widths, run_of, uniform_induction
+from benchmarks.head_roles import MEASURES, adjusted_p, interval, most, of_widths, run_of, uniform_induction
 
 HEADS, WIDTHS = ["1.1", "1.2", "1.3", "2.1", "2.2"], [1, 1, 6, 4, 4]
 
@@ -39,6 +39,15 @@ def test_what_widths_have_of_columns_and_bits():
     assert columns == pytest.approx([2 / 16, 8 / 16, 6 / 16])
     assert parts == pytest.approx(np.array([[0.3, 0.4, 0.3], [0.0, 0.5, 0.5]]))
     assert most(runs, "Shapley") == [3, 4]
+
+
+def test_p_is_that_of_pairs_and_grows_with_the_number_of_rows():
+    one, other = np.random.default_rng(0).normal(0, 1, (2, 10, 3)) + np.array([0, 1, 2])
+    other += 0.6
+    p = adjusted_p(other - one)
+    assert p == pytest.approx(np.minimum(1, 3 * stats.ttest_rel(one, other).pvalue))
+    assert 0 < p.min() < 1
+    assert np.isnan(adjusted_p(np.ones((5, 1)))).all()
 
 
 @pytest.mark.parametrize("T", [8, 32])
@@ -99,12 +108,12 @@ def test_the_tables_answer_the_questions(counted, command):
     result = command("--seeds", "2")
     assert result.exit_code == 0, result.output
     tables = [block.splitlines() for block in result.stdout.split("\n\n") if block.startswith("|")]
-    shares, *_, found = ([row.strip("| ").split(" | ") for row in rows[2:]] for rows in tables)
+    shares, *_, found = ([row[2:-2].split(" | ") for row in rows[2:]] for rows in tables)
     assert shares == [
-        ["1", "12.5", "0.0 ± 0.0", "0.0 ± 0.0", "0.0 ± 0.0"],
-        ["4", "50.0", "50.0 ± 0.0", "33.3 ± 0.0", "-16.7 ± 0.0"],
-        ["6", "37.5", "50.0 ± 0.0", "66.7 ± 0.0", "16.7 ± 0.0"],
-        ["all of layer 1", "50.0", "50.0 ± 0.0", "66.7 ± 0.0", "16.7 ± 0.0"],
+        ["1", "12.5", "0.0 ± 0.0", "0.0 ± 0.0", "0.0 ± 0.0", ""],
+        ["4", "50.0", "50.0 ± 0.0", "33.3 ± 0.0", "-16.7 ± 0.0", ""],
+        ["6", "37.5", "50.0 ± 0.0", "66.7 ± 0.0", "16.7 ± 0.0", ""],
+        ["all of layer 1", "50.0", "50.0 ± 0.0", "66.7 ± 0.0", "16.7 ± 0.0", ""],
     ]
     assert found[0] == ["Shapley", "1.3 (width 6): 2", "0.500 ± 0.000"]
 
