@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import typer
 from scipy import stats
+from test_rooms import ROOT
 from typer.testing import CliRunner
 
 from benchmarks import head_roles
@@ -124,3 +125,16 @@ def test_a_context_must_divide_what_a_step_reads(counted, command, wrong):
     assert result.exit_code == 2
     assert "--seq-len takes divisors of 1,024 with commas between them" in result.stderr
     assert counted == []
+
+
+def test_the_tables_of_the_page_are_those_of_its_runs(tmp_path, counted):
+    runs = tmp_path / "runs.jsonl"
+    runs.write_bytes((ROOT / "docs" / "xray" / "runs.jsonl").read_bytes())
+    app = typer.Typer()
+    app.command()(head_roles.main)
+    result = CliRunner().invoke(app, ["tinyshakespeare.txt", "--runs", str(runs)])
+    assert counted == [], "all runs are there"
+    page = (ROOT / "docs" / "xray.md").read_text(encoding="utf-8").splitlines()
+    rows = [row for row in result.stdout.splitlines() if row.startswith("|") and "---" not in row]
+    assert len(rows) > 70
+    assert [row for row in rows if row not in page] == []
