@@ -98,7 +98,8 @@ function liveModel(model, xray) {
     whole.read(all);
   }
 
-  // A function that gives one more character each time, as `microgpt generate` goes on from the text.
+  // A function that gives one more character each time. At temperature 0 they are those of `microgpt generate`; else they
+  // are drawn with random numbers of the page's own.
   function writer(sampling) {
     const pass = begun();
     const sampler = model.sampler(sampling);
@@ -115,7 +116,7 @@ function liveModel(model, xray) {
     begin();
     reader.read(ids());
   });
-  return { look, writes, attention, weigh, type, writer };
+  return { look, writes, attention, weigh, type, writer, lineEnd: model.lineEnd };
 }
 
 // For each layer, which of its heads are off.

@@ -130,6 +130,8 @@ const Microgpt = (() => {
       this.shifts = data.token_shift;
       this.eps = data.layernorm_eps;
       this.idOf = new Map(vocabulary.map((character, id) => [character, id]));
+      // A text field has no carriage returns: where the model knows them, lines end as those that it has learned from.
+      this.lineEnd = !this.idOf.has("\r") ? "\n" : this.idOf.has("\n") ? "\r\n" : "\r";
       this.p = tensors(data);
       this.offsets = heads.map((widths) => {
         let sum = 0;

@@ -31,10 +31,8 @@
     look();
   }
 
-  // A field has no carriage returns: where the model knows them, its lines end as those that it has learned from.
-  const LINE_END = !model.idOf.has("\r") ? "\n" : model.idOf.has("\n") ? "\r\n" : "\r";
-  const encoded = () => model.encode(field.value.replaceAll("\n", LINE_END));
-  const lineEndIds = model.encode(LINE_END).ids.length;
+  const encoded = () => model.encode(field.value.replaceAll("\n", model.lineEnd));
+  const lineEndIds = model.encode(model.lineEnd).ids.length;
   const idsOf = (character) => (character === "\n" ? lineEndIds : Number(model.idOf.has(character)));
 
   function begin() {
@@ -121,7 +119,8 @@
     seed: Math.max(0, Math.floor(Number(byId("seed").value))),
   });
 
-  // A function that gives one more character each time, just as `microgpt generate` goes on from the same text.
+  // A function that gives one more character each time. At temperature 0 they are those of `microgpt generate`; else they
+  // are drawn with random numbers of the page's own.
   function writer(prompt) {
     const pass = begun(), sampler = model.sampler(settings());
     let logits = pass.read(prompt.length > 0 ? prompt.slice(-model.T) : [model.opening]);
@@ -148,7 +147,7 @@
     let piece = "", n = 0;
     for (; n < most && writing.left > 0 && performance.now() < until; n++, writing.left--) piece += writing.next();
     writing.done += n;
-    append(LINE_END === "\r\n" ? piece.replaceAll("\r", "") : piece);
+    append(model.lineEnd === "\r\n" ? piece.replaceAll("\r", "") : piece);
     if (writing.left === 0) stop();
     else requestAnimationFrame(frame);
   }

@@ -57,7 +57,7 @@ function showTyping(live, measured) {
   stop();
   typed.addEventListener("input", () => {
     stop();
-    words = typed.value;
+    words = typed.value.replaceAll("\n", live.lineEnd);
     follow();
   });
   write.addEventListener("click", () => (writing === null ? begin() : stop()));

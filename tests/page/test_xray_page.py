@@ -246,6 +246,21 @@ def test_no_text_breaks_the_page(browse, shoot):
     shoot(tab, "xray-hostile")
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_lines_end_in_a_typed_text_as_in_the_models_own(browse, end):
+    """A text field makes a line feed of every line end."""
+    vocabulary = Vocabulary("".join(sorted({*"ab ", *end})))
+    saved = model_of(**OPTIONS)
+    architecture = dataclasses.replace(saved.architecture, vocabulary_size=len(vocabulary))
+    text = f"ab{end}b a{end}"
+    shown = Shown(dataclasses.replace(saved, architecture=architecture, vocabulary=vocabulary), text)
+    tab = browse(shown.page)
+    tab.fill("#typed", text.replace(end, "\n"))
+    busy(tab)
+    assert tab.evaluate("Chosen.text.join('')") == text
+    assert tab.inner_text("#unknown") == ""
+
+
 # The number of heads of a layer, and the most bytes of a page with 2,000 characters of text.
 SIZES = {"exponential": (7, 1_000_000), "ones": (64, 3_000_000)}
 
