@@ -76,8 +76,8 @@ def ngram_order(saved: SavedModel) -> int | None:
 def without_ngrams(order: int) -> str:
     """The sentence that says what a page leaves out of a model with n-grams."""
     return (
-        f"microgpt generate mixes this network with {ngram_name(order)}s, a table of what has followed what "
-        "in its text. This page computes the network alone: its texts differ, and it is often more surprised."
+        f"This page shows the network alone. microgpt generate also uses a table of {ngram_name(order)}s, "
+        "so it writes different texts and is usually less surprised."
     )
 
 

@@ -112,7 +112,7 @@ def test_notes_that_are_none_are_left_out(model):
 
 def test_a_page_of_a_model_with_ngrams_says_that_it_leaves_them_out():
     state = state_of(ngrams=6)
-    assert f"mixes this network with {ngram_name(6)}s" in about(state, "my run")["ngrams"]
+    assert f"also uses a table of {ngram_name(6)}s" in about(state, "my run")["ngrams"]
     assert "loss of the text held out" not in about(state, "my run")["rows"]  # of both together
 
 
@@ -293,12 +293,15 @@ class TestInABrowser:
         tab.get_by_role("button", name="Weigh each head").click()
         tab.locator("html[data-weighed='14']").wait_for(state="attached")
         worth = re.search(r"worth (\S+) bits", tab.get_by_label("Layer 2, head 7").get_attribute("title"))[1]
+        assert tab.get_by_label("Layer 2, head 7").inner_text().split() == ["2.7", worth]
+        assert tab.locator("#worths span").count() == (3 if "hinders" in tab.locator("#heads").inner_html() else 2)
         tab.get_by_label("Layer 2, head 7").click()
         read(tab)
         change = f"{worth[1:]} less than" if worth[0] == "\u2212" else f"{worth} more than"
         assert change in tab.locator("#loss").inner_text()
         typed(tab, TEXT + "!")
         assert tab.locator("#weighed").is_hidden()
+        assert tab.get_by_label("Layer 2, head 7").inner_text() == "2.7"
 
     def test_arrow_keys_go_from_head_to_head(self, browse, model):
         tab = opened(browse, model)
@@ -352,7 +355,7 @@ class TestInABrowser:
         assert tab.locator("#ngrams").is_hidden()
         monkeypatch.setattr(play, "ngram_order", lambda saved: 6)
         tab = opened(browse, model)
-        assert re.match("microgpt generate mixes .* 6-grams", tab.locator("#ngrams").inner_text())
+        assert re.match("This page shows the network alone.* 6-grams", tab.locator("#ngrams").inner_text())
 
     def test_it_looks_as_it_should(self, browse, shoot, model):
         tab = opened(browse, model)
