@@ -158,8 +158,8 @@ function showCurves(place, title, steps, lines, digits, show) {
       ),
     ),
     ...dots,
-    ...lines.filter(({ isNamed }) => isNamed).map(({ name, values }) =>
-      text(name, { x: x(last) + 10, y: y(values[steps.length - 1] ?? low) + 4, class: "line-name" })),
+    ...apart(lines.filter(({ isNamed }) => isNamed).map(({ name, values }) => ({ name, at: y(values.at(-1) ?? low) })))
+      .map(({ name, at }) => text(name, { x: x(last) + 10, y: at + 4, class: "line-name" })),
   );
   const pointed = (event) => {
     const { left: begin, width } = picture.getBoundingClientRect();
@@ -180,6 +180,14 @@ function showCurves(place, title, steps, lines, digits, show) {
       dots[index].setAttribute("cy", y(values[at]));
     });
   };
+}
+
+// Names beside each other's lines, with room for each: the upper ones make way.
+function apart(names) {
+  const ROOM = 14; // pixels
+  const order = names.slice().sort((one, other) => other.at - one.at);
+  order.forEach((one, i) => i > 0 && (one.at = Math.min(one.at, order[i - 1].at - ROOM)));
+  return order;
 }
 
 const pointsOf = (values, steps, x, y) =>

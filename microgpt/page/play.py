@@ -49,7 +49,7 @@ def about(saved: SavedModel, name: str) -> dict[str, Any]:
     text = notes.get("text")
     order = ngram_order(saved)
     rows = {
-        "trained on": _words(notes.get("text_characters"), "characters"),
+        "its text": _text(saved),
         "steps": _words(notes.get("step")),
         # with n-grams it is that of both together
         "loss of the text held out": _bits(notes.get("val_loss")) if order is None else None,
@@ -79,6 +79,13 @@ def without_ngrams(order: int) -> str:
         f"This page shows the network alone. microgpt generate also uses a table of {ngram_name(order)}s, "
         "so it writes different texts and is usually less surprised."
     )
+
+
+def _text(saved: SavedModel) -> str | None:
+    """How long the text is, and how much of it the training did not see, as far as the file knows it."""
+    length = _words(saved.notes.get("text_characters"), "characters")
+    held_out = saved.config.val_fraction if isinstance(saved, SavedState) else 0
+    return f"{length}, of which {100 * held_out:g}% were held out" if length and held_out else length
 
 
 def _words(value: object, unit: str = "") -> str | None:

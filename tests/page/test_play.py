@@ -95,12 +95,18 @@ def test_what_the_page_says_of_the_model(model):
     assert said["text"] == "tales.txt"  # not where it lies
     assert said["ngrams"] is None
     assert said["rows"] == {
-        "trained on": "1,234 characters",
+        "its text": "1,234 characters",
         "steps": "1,000",
         "loss of the text held out": f"{1.5 / math.log(2):.3f} bits per character",
         "heads of a layer": "1+1+2+4+8+16+32",
         "positions": "rope",
     }
+
+
+def test_the_part_of_the_text_that_was_held_out_is_said():
+    state = state_of(val_fraction=0.1)
+    state = dataclasses.replace(state, notes=state.notes | {"text_characters": 300_000})
+    assert about(state, "my run")["rows"]["its text"] == "300,000 characters, of which 10% were held out"
 
 
 def test_notes_that_are_none_are_left_out(model):
@@ -145,6 +151,14 @@ class TestInABrowser:
         assert min(ready) < 1000
         written(tab)
         assert len(text_of(tab)) == 280  # it has written something to begin with
+        assert tab.locator("#example").is_hidden()
+
+    def test_the_example_is_called_one_while_it_is_written(self, browse, model):
+        tab = browse(play_page(model, "my run").replace("FIRST = 280", "FIRST = 1e9"))
+        assert tab.locator("#example").inner_text() == "It is writing an example; type to stop it."
+        tab.get_by_label("The text that the model reads").press("End")
+        written(tab)
+        assert tab.locator("#example").is_hidden()
 
     def test_the_surprise_is_that_of_the_backend(self, browse, model):
         tab = opened(browse, model)
@@ -294,7 +308,9 @@ class TestInABrowser:
         tab.locator("html[data-weighed='14']").wait_for(state="attached")
         worth = re.search(r"worth (\S+) bits", tab.get_by_label("Layer 2, head 7").get_attribute("title"))[1]
         assert tab.get_by_label("Layer 2, head 7").inner_text().split() == ["2.7", worth]
-        assert tab.locator("#worths span").count() == (3 if "hinders" in tab.locator("#heads").inner_html() else 2)
+        assert tab.locator("#worths span").count() == (
+            3 if "hinders" in tab.locator("#heads").inner_html() else 2
+        )
         tab.get_by_label("Layer 2, head 7").click()
         read(tab)
         change = f"{worth[1:]} less than" if worth[0] == "\u2212" else f"{worth} more than"

@@ -13,6 +13,7 @@ from microgpt.api.log import Log
 from microgpt.api.model import Model
 from microgpt.model.parameters import count, table
 from microgpt.page import xray_page as module
+from microgpt.page.page import asset, document
 from microgpt.page.play import without_ngrams
 from microgpt.page.weights import model_data
 from microgpt.page.xray_page import assembled, xray_page
@@ -165,6 +166,61 @@ def test_heads_are_weighed_on_another_text(browse, shown):
     assert [read(value) for value in values.all_text_contents()] == pytest.approx(expected, abs=6e-4)
     tab.click("#back")
     assert tab.input_value("#measure") == "ablation"
+
+
+def test_what_is_said_of_a_head_is_of_the_measured_text(browse, shown):
+    tab = browse(shown.page)
+    assert "measured text" not in tab.inner_text("#head-is")
+    assert tab.inner_text("#head-is").startswith("It is")
+    tab.fill("#typed", "ab")
+    assert "On the measured text it is " in tab.inner_text("#head-is")
+    tab.fill("#typed", "")
+    assert not tab.locator("#expected, #contributed, #written").filter(visible=True).count()
+
+
+def test_the_page_says_in_short_what_it_found(browse, shown):
+    measured = ((0.5, 0.4), (0.01, -0.1), (0.25, 0.1), (0.0, -1.0), (0.25, 0.2))
+    worths = [{"bits": bits, "low": low, "high": bits + 0.1} for bits, low in measured]
+    heads = [
+        head | {"ablation": head["ablation"] | {"mean": worth}}
+        for head, worth in zip(shown.json["heads"], worths, strict=True)
+    ]
+    tab = browse(assembled(shown.json | {"heads": heads}, None))
+    assert tab.inner_text("#in-short") == (
+        "Head 1.1 is worth most, 0.500 bits per character; heads 1.2 and 2.1 are worth nothing measurable."
+    )
+    assert tab.locator(".head-value").nth(3).text_content() == "0.000"
+    links = [link.get_attribute("href") for link in tab.locator("nav a").all()]
+    assert links == ["#heads-title", "#text-title", "#head-name", "#tables-title"]
+    assert all(tab.locator(link).count() == 1 for link in links)
+
+
+def test_what_is_not_0_does_not_look_like_it(browse):
+    tab = browse(document("a page", "", scripts=[asset("elements.js")]))
+    values = "[0, -0.0003, 0.0003, 0.0006, -1].map((value) => brief(value, 3))"
+    assert tab.evaluate(values) == ["0.000", "\u2248 0", "\u2248 0", "0.001", f"{MINUS}1.000"]
+
+
+def test_the_triangle_marks_the_two_characters_under_the_pointer(browse, shown):
+    tab = browse(shown.page)
+    canvas = tab.locator("#attention")
+    canvas.scroll_into_view_if_needed()
+    tab.click("#text [data-at='11']")  # holds it, so that only the pointer changes
+    box = canvas.bounding_box()
+    before = canvas.evaluate("canvas => canvas.toDataURL()")
+    canvas.hover(position={"x": box["width"] * 0.3, "y": box["height"] * 0.9})
+    assert canvas.evaluate("canvas => canvas.toDataURL()") != before
+    tab.mouse.move(0, 0)
+    assert canvas.evaluate("canvas => canvas.toDataURL()") == before
+
+
+@pytest.mark.parametrize(("field", "value"), [("temperature", "-3"), ("temperature", ""), ("top-k", "-1")])
+def test_a_setting_that_cannot_be_is_refused(browse, shown, field, value):
+    tab = browse(shown.page)
+    tab.fill(f"#{field}", value)
+    tab.click("#write")
+    assert tab.evaluate("document.activeElement.id") == field
+    assert tab.input_value("#typed") == TEXT
 
 
 def test_the_model_writes_on_as_generate_does(browse, shown):
