@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def about(saved: SavedModel, name: str) -> dict[str, Any]:
     text = notes.get("text")
     order = ngram_order(saved)
     rows = {
-        "its text": _text(saved),
+        "its text": _text(notes),
         "steps": _words(notes.get("step")),
         # with n-grams it is that of both together
         "loss of the text held out": _bits(notes.get("val_loss")) if order is None else None,
@@ -81,11 +82,11 @@ def without_ngrams(order: int) -> str:
     )
 
 
-def _text(saved: SavedModel) -> str | None:
-    """How long the text is, and how much of it the training did not see, as far as the file knows it."""
-    length = _words(saved.notes.get("text_characters"), "characters")
-    held_out = saved.config.val_fraction if isinstance(saved, SavedState) else 0
-    return f"{length}, of which {100 * held_out:g}% were held out" if length and held_out else length
+def _text(notes: Mapping[str, Any]) -> str | None:
+    """How long the text is, and whether the training saw all of it."""
+    length = _words(notes.get("text_characters"), "characters")
+    is_held_out = _bits(notes.get("val_loss")) is not None
+    return f"{length}, of which a part was held out" if length and is_held_out else length
 
 
 def _words(value: object, unit: str = "") -> str | None:

@@ -95,7 +95,7 @@ def test_what_the_page_says_of_the_model(model):
     assert said["text"] == "tales.txt"  # not where it lies
     assert said["ngrams"] is None
     assert said["rows"] == {
-        "its text": "1,234 characters",
+        "its text": "1,234 characters, of which a part was held out",
         "steps": "1,000",
         "loss of the text held out": f"{1.5 / math.log(2):.3f} bits per character",
         "heads of a layer": "1+1+2+4+8+16+32",
@@ -103,10 +103,9 @@ def test_what_the_page_says_of_the_model(model):
     }
 
 
-def test_the_part_of_the_text_that_was_held_out_is_said():
-    state = state_of(val_fraction=0.1)
-    state = dataclasses.replace(state, notes=state.notes | {"text_characters": 300_000})
-    assert about(state, "my run")["rows"]["its text"] == "300,000 characters, of which 10% were held out"
+def test_a_text_of_which_nothing_was_held_out(model):
+    seen = dataclasses.replace(model, notes=model.notes | {"val_loss": None})
+    assert about(seen, "my run")["rows"]["its text"] == "1,234 characters"
 
 
 def test_notes_that_are_none_are_left_out(model):
