@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from browser import NEEDS_A_BROWSER
+from browser import NEEDS_A_BROWSER, PHONE
 from saved_examples import arrays_of, model_of
 
 from microgpt.api.log import Log
@@ -247,6 +247,27 @@ def test_tables_are_sorted_and_copied(browse, shown):
     assert [float(line.split("\t")[column]) for line in lines[1:]] == [bits[i] for i in order]
     tab.locator("#table-worth tbody tr").nth(0).click()
     assert tab.locator(".head[aria-pressed=true]").get_attribute("data-head") == str(order[0])
+
+
+def test_an_edge_fades_where_more_is_hidden(browse, shown):
+    tab = browse(shown.page, width=PHONE)
+    table = tab.locator("#table-worth .scrolls")
+    fade = "one => parseFloat(getComputedStyle(one).getPropertyValue('--fade'))"
+    assert table.evaluate(fade) > 0
+    name = table.locator("tbody th").first
+    before = name.bounding_box()["x"]
+    table.evaluate("async one => { one.scrollLeft = 1e6; await new Promise(requestAnimationFrame); }")
+    assert table.evaluate(fade) == 0
+    assert name.bounding_box()["x"] == pytest.approx(before, abs=1), "the first column stays"
+    tab.set_viewport_size({"width": 2000, "height": 900})
+    assert table.evaluate(fade) == 0
+
+
+def test_a_long_text_is_to_be_scrolled(browse, shown):
+    tab = browse(shown.page)
+    assert tab.inner_text("#text-length") == f"{len(TEXT)} characters"
+    tab.fill("#typed", "ab\n" * 100)
+    assert tab.inner_text("#text-length") == "300 characters; scroll in the box to read on"
 
 
 def test_what_is_about_all_heads_is_drawn_from_the_same_numbers(browse, shown):
