@@ -3,8 +3,10 @@
 // Where the chosen head looks, as a triangle: each row is a character that is read, each column one that is
 // looked at, and what is darker has more weight.
 function showAttention(live, canvas, said) {
-  const ROOM = 22; // pixels for the characters along the edges, where they are readable
-  let edge = 0, cell = 0, shown = null;
+  const EDGE = 22; // pixels for the characters along the edges
+  const READABLE = 9; // pixels of a row that has room for its character
+  let cell = 0, shown = null;
+  let pointed = null; // the row and the column under the pointer
 
   function draw() {
     if (canvas.clientWidth === 0) return;
@@ -18,8 +20,7 @@ function showAttention(live, canvas, said) {
     canvas.width = canvas.height = Math.round(size * sharp);
     const to = canvas.getContext("2d");
     to.scale(sharp, sharp);
-    edge = (size - ROOM) / rows.length >= 9 ? ROOM : 0;
-    cell = (size - edge) / Math.max(1, rows.length);
+    cell = (size - EDGE) / Math.max(1, rows.length);
     const at = Chosen.at - 1 - start;
     said.textContent = inWordsOfAttention(rows[at], start);
 
@@ -28,25 +29,27 @@ function showAttention(live, canvas, said) {
       row.forEach((weight, j) => {
         to.globalAlpha = 0.05 + 0.95 * weight;
         const gap = cell > 6 ? 1 : 0;
-        to.fillRect(edge + j * cell, edge + i * cell, cell - gap, cell - gap);
+        to.fillRect(EDGE + j * cell, EDGE + i * cell, cell - gap, cell - gap);
       });
     });
     to.globalAlpha = 1;
-    if (at >= 0 && at < rows.length) {
-      to.strokeStyle = colour("--ink");
-      to.lineWidth = 1.5;
-      to.strokeRect(edge - 0.5, edge + at * cell - 1, (at + 1) * cell + 0.5, cell + 1);
-    }
-    if (edge === 0) return;
-    to.font = `${Math.min(14, cell * 0.95)}px ${style.fontFamily}`;
+    to.strokeStyle = colour("--ink");
+    to.lineWidth = 1.5;
+    if (at >= 0 && at < rows.length) to.strokeRect(EDGE - 0.5, EDGE + at * cell - 1, (at + 1) * cell + 0.5, cell + 1);
+    const column = pointed && pointed.column <= pointed.row ? pointed.column : null;
+    if (column !== null) to.strokeRect(EDGE + column * cell - 1, EDGE - 0.5, cell + 1, (pointed.row + 1) * cell + 0.5);
     to.textAlign = "center";
     to.textBaseline = "middle";
+    const write = (i, isMarked, x, y) => {
+      if (cell < READABLE && !isMarked) return;
+      to.fillStyle = colour(isMarked ? "--ink" : "--quiet");
+      to.font = `${isMarked ? "bold " : ""}${isMarked ? 14 : Math.min(14, cell * 0.95)}px ${style.fontFamily}`;
+      to.fillText(visible(Chosen.text[start + i]), x, y);
+    };
     rows.forEach((_, i) => {
-      to.fillStyle = colour(i === at ? "--ink" : "--quiet");
-      const middle = edge + (i + 0.5) * cell;
-      const character = visible(Chosen.text[start + i]);
-      to.fillText(character, edge / 2, middle);
-      to.fillText(character, middle, edge / 2);
+      const middle = EDGE + (i + 0.5) * cell;
+      write(i, i === at || i === pointed?.row, EDGE / 2, middle);
+      write(i, i === column, middle, EDGE / 2);
     });
   }
 
@@ -57,8 +60,16 @@ function showAttention(live, canvas, said) {
 
   canvas.addEventListener("pointermove", (event) => {
     const box = canvas.getBoundingClientRect();
-    const row = Math.floor((event.clientY - box.top - edge) / cell);
-    if (row >= 0 && row < shown.rows.length && !Chosen.isPinned) Chosen.change({ at: shown.start + row + 1 });
+    const row = Math.floor((event.clientY - box.top - EDGE) / cell);
+    const column = Math.floor((event.clientX - box.left - EDGE) / cell);
+    if (row < 0 || row >= shown.rows.length) return;
+    pointed = column < 0 ? null : { row, column };
+    if (!Chosen.isPinned) Chosen.change({ at: shown.start + row + 1 });
+    draw();
+  });
+  canvas.addEventListener("pointerleave", () => {
+    pointed = null;
+    draw();
   });
 }
 

@@ -16,6 +16,7 @@ function showCharacter(xray, live) {
     );
     const found = live ? live.look(at) : null;
     byId("surprise").textContent = inWords(text, at, found, vocabulary);
+    byId("expected").hidden = !found;
     showLikeliest(byId("likeliest"), found, vocabulary, text[at]);
     const parts = contributions(xray, found, at);
     byId("contributed").hidden = parts.length === 0;

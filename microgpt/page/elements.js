@@ -51,3 +51,34 @@ const signed = (value, digits) =>
 const percent = (share) => (share > 0 && share < 0.0995 ? (100 * share).toFixed(1) : Math.round(100 * share)) + "%";
 
 const thousands = (value) => value.toLocaleString("en-US");
+
+// The same where there is little room: what is not 0 does not look like it.
+const brief = (value, digits) => (value && Number(value.toFixed(digits)) === 0 ? "≈ 0" : number(value, digits));
+
+// A box of a head, with its name and a place for a number.
+function headBox(head, attributes) {
+  const name = element("span", { class: "head-name" }, `${head.layer + 1}.${head.head + 1}`);
+  const value = element("span", { class: "head-value" });
+  return element("button", { class: "head", type: "button", "--width": head.width, ...attributes }, name, value);
+}
+
+// Colours a box by the number of its head, and writes it; `largest` is the size of what has the full colour.
+function showValue(box, value, largest, digits) {
+  const share = (value || 0) / largest;
+  box.style.setProperty("--mix", `${(100 * Math.abs(share)).toFixed(1)}%`);
+  box.classList.toggle("hinders", share < 0);
+  box.classList.toggle("strong", Math.abs(share) > 0.72);
+  box.querySelector(".head-value").textContent = brief(value, digits);
+}
+
+// Which colour is which number.
+function showScale(place, values, largest, digits) {
+  const negative = values.some((value) => value < 0);
+  place.replaceChildren(
+    negative ? element("span", {}, number(-largest, digits)) : "",
+    negative ? element("i", { class: "ramp hinders" }) : "",
+    element("span", {}, "0"),
+    element("i", { class: "ramp" }),
+    element("span", {}, number(largest, digits)),
+  );
+}

@@ -56,18 +56,18 @@ function showFilm({ heads, film }) {
   stop();
 
   const boxes = heads.map((head, index) => {
-    const box = element("button", { class: "head", type: "button", "--width": head.width }, nameAndValue());
+    const box = headBox(head);
     box.addEventListener("click", () => Chosen.change({ head: index }));
     return box;
   });
   inLayers(heads, boxes, byId("film-heads"));
   const losses = [
-    { name: "with attention", values: film.bits, isChosen: true, isNamed: true },
-    { name: "without attention", values: film.without_attention, isNamed: true },
+    { name: "with", values: film.bits, isChosen: true, isNamed: true },
+    { name: "without", values: film.without_attention, isNamed: true },
   ];
   let markLoss, markHeads;
   const drawLoss = () => {
-    markLoss = showCurves(byId("film-loss"), "bits per character", steps, losses, 2, show);
+    markLoss = showCurves(byId("film-loss"), "bits per character, with and without attention", steps, losses, 2, show);
   };
   const drawHeads = () => {
     const { digits, name, says } = measures.find(({ key }) => key === Chosen.filmed);
@@ -89,16 +89,15 @@ function showFilm({ heads, film }) {
     const { picture } = Chosen;
     const measure = measures.find(({ key }) => key === Chosen.filmed);
     // one scale for the whole film, so that colours can be compared
-    const largest = Math.max(...values().flat().map((value) => Math.abs(value ?? 0))) || 1;
+    const all = values().flat();
+    const largest = Math.max(...all.map((value) => Math.abs(value ?? 0))) || 1;
+    const digits = Math.min(measure.digits, 3);
+    showScale(byId("film-scale"), all, largest, digits);
     values().forEach((line, index) => {
-      const box = boxes[index], share = (line[picture] ?? 0) / largest;
-      box.style.setProperty("--mix", `${(100 * Math.abs(share)).toFixed(1)}%`);
-      box.classList.toggle("hinders", share < 0);
-      box.classList.toggle("strong", Math.abs(share) > 0.72);
+      const box = boxes[index];
+      showValue(box, line[picture], largest, digits);
       box.classList.toggle("chosen", index === Chosen.head);
       box.setAttribute("aria-pressed", index === Chosen.head);
-      box.querySelector(".head-name").textContent = headName(heads[index]);
-      box.querySelector(".head-value").textContent = number(line[picture], Math.min(measure.digits, 3));
       box.title = `${headInWords(heads[index])}: ${measure.name} ${number(line[picture], measure.digits)}`;
     });
     slider.value = picture;
@@ -115,16 +114,10 @@ function showFilm({ heads, film }) {
 
 const isFilmed = (line) => line.some((value) => value !== null);
 
-function nameAndValue() {
-  const both = document.createDocumentFragment();
-  both.append(element("span", { class: "head-name" }), element("span", { class: "head-value" }));
-  return both;
-}
-
 // Curves over the training steps, which stand at their square roots, as they do on the slider. Returns a function
 // that marks a picture; show(picture) is called for the one that is pointed at.
 function showCurves(place, title, steps, lines, digits, show) {
-  const left = 56, right = 24, top = 32, below = 28;
+  const left = 56, right = 64, top = 32, below = 48; // the names of lines stand at their right
   const size = { width: Math.max(place.clientWidth, 300) - left - right, height: 260 };
   const last = steps[steps.length - 1];
   const known = lines.flatMap(({ values }) => values).filter((value) => value !== null);
@@ -152,6 +145,9 @@ function showCurves(place, title, steps, lines, digits, show) {
       text(number(value, digits), { x: left - 8, y: y(value) + 4, "text-anchor": "end" }),
     ]),
     ...ticks.map((step) => text(thousands(step), { x: x(step), y: top + size.height + 20, "text-anchor": "middle" })),
+    text("training steps (square-root scale)", {
+      x: left + size.width, y: top + size.height + 40, "text-anchor": "end",
+    }),
     text(title, { x: left, y: 14 }),
     mark,
     ...order.map(({ name, values, isChosen }) =>
@@ -162,8 +158,8 @@ function showCurves(place, title, steps, lines, digits, show) {
       ),
     ),
     ...dots,
-    ...lines.filter(({ isNamed }) => isNamed).map(({ name, values }) =>
-      text(name, { x: x(last), y: y(values[steps.length - 1] ?? low) - 10, "text-anchor": "end", class: "line-name" })),
+    ...apart(lines.filter(({ isNamed }) => isNamed).map(({ name, values }) => ({ name, at: y(values.at(-1) ?? low) })))
+      .map(({ name, at }) => text(name, { x: x(last) + 10, y: at + 4, class: "line-name" })),
   );
   const pointed = (event) => {
     const { left: begin, width } = picture.getBoundingClientRect();
@@ -184,6 +180,14 @@ function showCurves(place, title, steps, lines, digits, show) {
       dots[index].setAttribute("cy", y(values[at]));
     });
   };
+}
+
+// Names beside each other's lines, with room for each: the upper ones make way.
+function apart(names) {
+  const ROOM = 14; // pixels
+  const order = names.slice().sort((one, other) => other.at - one.at);
+  order.forEach((one, i) => i > 0 && (one.at = Math.min(one.at, order[i - 1].at - ROOM)));
+  return order;
 }
 
 const pointsOf = (values, steps, x, y) =>

@@ -5,14 +5,16 @@ const WRITTEN_ABOUT = 100; // of the likeliest characters, where there are more
 const SHOWN_EACH_WAY = 5;
 
 function showHead(xray, live) {
-  Chosen.follow(["head", "off"], () => {
+  Chosen.follow(["head", "off", "text"], () => {
     const head = xray.heads[Chosen.head];
     const isOff = Chosen.off.has(Chosen.head);
-    const first = head.first_column, last = first + head.width - 1;
+    const first = head.first_column + 1, last = head.first_column + head.width;
     const columns = first === last ? `column ${first}` : `columns ${first} to ${last}`;
     byId("head-name").textContent = `Layer ${head.layer + 1}, head ${head.head + 1}`;
     byId("head-is").textContent =
-      `It is ${head.width} wide (${columns} of its layer) and ${worth(head.ablation.mean)}.`;
+      `It is ${head.width} wide (${columns} of its layer)${isOfText(xray) ? " and " : ". On the measured text it is "}` +
+      `${worth(head.ablation.mean)}.`;
+    byId("looking").textContent = headName(head);
     byId("switch").textContent = `Switch head ${headName(head)} ${isOff ? "on" : "off"}`;
     showPatterns(byId("patterns"), head, xray.uniform);
   });
@@ -63,10 +65,10 @@ function showWritten(live, vocabulary) {
   const likelier = all.slice(0, SHOWN_EACH_WAY).filter(({ value }) => value > 0);
   const less = all.slice(-SHOWN_EACH_WAY).filter(({ value }) => value < 0);
   const some = Array.from(vocabulary).length > WRITTEN_ABOUT ? `, the ${WRITTEN_ABOUT} likeliest,` : "";
-  const before = at > 0 ? visible(text[at - 1]) : "";
-  byId("writes-is").textContent = before
-    ? `The largest of what it adds to the logits of the characters${some} that could follow ${before}.`
-    : "";
+  byId("written").hidden = at === 0; // nothing is predicted there
+  if (at === 0) return;
+  byId("writes-is").textContent =
+    `The largest of what it adds to the logits of the characters${some} that could follow ${visible(text[at - 1])}.`;
   const largest = Math.max(...all.map(({ value }) => Math.abs(value)), 1e-9);
   byId("writes").replaceChildren(
     ...[...likelier, ...less].flatMap(({ character, value }) => [

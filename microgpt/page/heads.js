@@ -3,39 +3,29 @@
 // The heads as boxes that are as wide as they are: their areas are as their parameters, their colours as what is
 // measured. Layer stands above layer, as the text goes through them from below.
 function showHeads(xray, live, place) {
-  const boxes = xray.heads.map(({ width }, index) =>
-    element(
-      "button",
-      { class: "head", type: "button", "data-head": index, "--width": width },
-      element("span", { class: "head-name" }),
-      element("span", { class: "head-value" }),
-    ),
-  );
+  const boxes = xray.heads.map((head, index) => headBox(head, { "data-head": index }));
   inLayers(xray.heads, boxes, place);
 
   Chosen.follow(["head", "off", "measure", "weighed"], () => {
     const measure = MEASURES.find(({ key }) => key === Chosen.measure);
     const values = xray.heads.map(measure.value);
     const largest = Math.max(...values.map((value) => Math.abs(value || 0))) || 1;
+    const digits = Math.min(measure.digits, 3);
     boxes.forEach((box, index) => {
       const head = xray.heads[index];
-      const share = (values[index] || 0) / largest;
       const isOff = Chosen.off.has(index);
-      box.style.setProperty("--mix", `${(100 * Math.abs(share)).toFixed(1)}%`);
-      box.classList.toggle("hinders", share < 0);
-      box.classList.toggle("strong", Math.abs(share) > 0.72);
+      showValue(box, values[index], largest, digits);
       box.classList.toggle("off", isOff);
       box.classList.toggle("chosen", index === Chosen.head);
       box.setAttribute("aria-pressed", index === Chosen.head);
       box.tabIndex = index === Chosen.head ? 0 : -1;
-      box.firstChild.textContent = headName(head);
-      box.lastChild.textContent = number(values[index], Math.min(measure.digits, 3));
       const value = number(values[index], measure.digits);
       const state = isOff ? ", switched off" : "";
       box.title = `${headInWords(head)}, width ${head.width}: ${measure.name} ${value}${state}`;
       box.setAttribute("aria-label", box.title);
     });
-    showScale(byId("scale"), measure, values, largest);
+    showScale(byId("scale"), values, largest, digits);
+    byId("measure-says").textContent = measure.says;
   });
 
   // A finger that moves over narrow boxes chooses what is under it.
@@ -93,18 +83,4 @@ function switchHead(index) {
   const off = new Set(Chosen.off);
   if (!off.delete(index)) off.add(index);
   Chosen.change({ off });
-}
-
-// Which colour is which number.
-function showScale(place, measure, values, largest) {
-  const digits = Math.min(measure.digits, 3);
-  const negative = values.some((value) => value < 0);
-  place.replaceChildren(
-    negative ? element("span", {}, number(-largest, digits)) : "",
-    negative ? element("i", { class: "ramp hinders" }) : "",
-    element("span", {}, "0"),
-    element("i", { class: "ramp" }),
-    element("span", {}, number(largest, digits)),
-  );
-  byId("measure-says").textContent = measure.says;
 }

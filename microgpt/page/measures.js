@@ -91,7 +91,7 @@ const MEASURES = [
   {
     group: "rank", key: "use_qk", name: "utilisation of QK", digits: 3,
     value: (head) => head.utilisation.qk,
-    says: "This rank divided by the width: 1 where the head fills its width.",
+    says: "The rank of QK divided by the width: 1 where the head fills its width.",
   },
   {
     group: "rank", key: "rank_ov", name: "rank of OV", digits: 2,
@@ -101,7 +101,7 @@ const MEASURES = [
   {
     group: "rank", key: "use_ov", name: "utilisation of OV", digits: 3,
     value: (head) => head.utilisation.ov,
-    says: "This rank divided by the width.",
+    says: "The rank of OV divided by the width.",
   },
   {
     group: "rank", key: "rank_outputs", name: "rank of outputs", digits: 2,
@@ -111,7 +111,7 @@ const MEASURES = [
   {
     group: "rank", key: "use_outputs", name: "utilisation of outputs", digits: 3,
     value: (head) => head.utilisation.outputs,
-    says: "This rank divided by the width.",
+    says: "The rank of outputs divided by the width.",
   },
   {
     group: "rank", key: "copying", name: "copying", digits: 3,

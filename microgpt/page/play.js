@@ -165,6 +165,7 @@
     writing = null;
     byId("write").textContent = "Write on";
     byId("again").hidden = false;
+    byId("example").hidden = true;
   }
 
   byId("write").addEventListener("click", () => (writing === null ? write() : stop()));
@@ -207,14 +208,9 @@
     byId("heads").style.minWidth = `${Math.min(40, (0.6 * model.C) / Math.min(...model.heads.flat()))}rem`;
     model.heads.forEach((widths, l) => {
       const heads = widths.map((width, h) => {
-        const label = width / model.C < 0.045 ? "" : String(width);
         const name = `Layer ${l + 1}, head ${h + 1}, width ${width}`;
-        return element(
-          "button",
-          { class: "head", type: "button", "--width": width, title: name, "aria-label": name, "aria-pressed": "true",
-            tabindex: h === 0 ? 0 : -1 },
-          label,
-        );
+        return headBox({ layer: l, head: h, width },
+          { title: name, "aria-label": name, "aria-pressed": "true", tabindex: h === 0 ? 0 : -1 });
       });
       heads.forEach((head, h) => head.addEventListener("click", () => switchHead(l, h, head)));
       const row = element("div", { class: "heads", role: "group" }, ...heads);
@@ -270,10 +266,10 @@
     const largest = Math.max(...worths.map(Math.abs), 1e-3);
     byId("weighed").hidden = false;
     worths.forEach((worth, i) => {
-      boxes[i].style.setProperty("--mix", `${((70 * Math.abs(worth)) / largest).toFixed(1)}%`);
-      boxes[i].classList.toggle("hinders", worth < 0);
+      showValue(boxes[i], worth, largest, 3);
       boxes[i].title = `${boxes[i].getAttribute("aria-label")}: worth ${number(worth, 3)} bits per character`;
     });
+    showScale(byId("worths"), worths, largest, 3);
     document.documentElement.dataset.weighed = worths.length;
   }
 
@@ -282,7 +278,12 @@
     weighing.stop();
     weighing = null;
     byId("weighed").hidden = true;
-    for (const box of document.querySelectorAll(".head")) box.style.removeProperty("--mix");
+    for (const box of document.querySelectorAll(".head")) {
+      box.style.removeProperty("--mix");
+      box.classList.remove("strong");
+      box.querySelector(".head-value").textContent = "";
+      box.title = box.getAttribute("aria-label");
+    }
     document.documentElement.dataset.weighed = 0;
   }
 
@@ -314,5 +315,6 @@
   showHeads();
   begin();
   document.documentElement.dataset.ready = Math.round(performance.now());
+  byId("example").hidden = false;
   write(FIRST);
 })();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def about(saved: SavedModel, name: str) -> dict[str, Any]:
     text = notes.get("text")
     order = ngram_order(saved)
     rows = {
-        "trained on": _words(notes.get("text_characters"), "characters"),
+        "its text": _text(notes),
         "steps": _words(notes.get("step")),
         # with n-grams it is that of both together
         "loss of the text held out": _bits(notes.get("val_loss")) if order is None else None,
@@ -76,9 +77,16 @@ def ngram_order(saved: SavedModel) -> int | None:
 def without_ngrams(order: int) -> str:
     """The sentence that says what a page leaves out of a model with n-grams."""
     return (
-        f"microgpt generate mixes this network with {ngram_name(order)}s, a table of what has followed what "
-        "in its text. This page computes the network alone: its texts differ, and it is often more surprised."
+        f"This page shows the network alone. microgpt generate also uses a table of {ngram_name(order)}s, "
+        "so it writes different texts and is usually less surprised."
     )
+
+
+def _text(notes: Mapping[str, Any]) -> str | None:
+    """How long the text is, and whether the training saw all of it."""
+    length = _words(notes.get("text_characters"), "characters")
+    is_held_out = _bits(notes.get("val_loss")) is not None
+    return f"{length}, of which a part was held out" if length and is_held_out else length
 
 
 def _words(value: object, unit: str = "") -> str | None:

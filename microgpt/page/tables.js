@@ -23,7 +23,7 @@ function showTable(place, rows, columns, { choose, isChosen } = {}) {
     return { row, line };
   });
   const body = element("tbody");
-  const copy = element("button", { type: "button", class: "plain copy" }, "Copy the table");
+  const copy = element("button", { type: "button", class: "copy" }, "Copy the table");
   copy.addEventListener("click", async () => {
     const inOrder = Array.from(body.rows, (line) => lines.find((one) => one.line === line).row);
     copy.textContent = (await copied(tabSeparated(inOrder, columns))) ? "Copied" : "The browser does not allow it";

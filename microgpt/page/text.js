@@ -18,7 +18,14 @@ function showText(live, place) {
     spans.push(element("span", { "data-at": text.length, class: "next", title: "what comes next" }, "\u00a0"));
     place.append(...spans.slice(same));
     shown = text;
+    sayLength();
   });
+
+  function sayLength() {
+    const more = place.scrollHeight > place.clientHeight ? "; scroll in the box to read on" : "";
+    byId("text-length").textContent = `${thousands(shown.length)} characters${more}`;
+  }
+  addEventListener("resize", sayLength);
 
   // Class s0 to s9 by the whole bits of a character.
   Chosen.follow(["bits", "text"], () => {

@@ -33,11 +33,14 @@ function showTyping(live, measured) {
   }
 
   function begin() {
+    const fields = ["temperature", "top-k", "seed"].map(byId);
+    const wrong = fields.find(({ validity: v }) => v.rangeUnderflow || v.badInput || v.valueMissing);
+    if (wrong) return wrong.reportValidity(); // the browser says why, at the field
     const next = live.writer({
-      temperature: Math.max(0, Number(byId("temperature").value)),
-      topK: Math.max(0, Math.round(Number(byId("top-k").value))),
+      temperature: Number(byId("temperature").value),
+      topK: Math.round(Number(byId("top-k").value)),
       topP: 1,
-      seed: Math.max(0, Math.round(Number(byId("seed").value))),
+      seed: Math.round(Number(byId("seed").value)),
     });
     let written = 0;
     write.textContent = "Stop";

@@ -32,7 +32,7 @@ function showXray(xray, data) {
   if (Number.isFinite(xray.gini)) showLorenz(xray.lorenz, xray.heads, byId("lorenz"));
   showTogether(xray);
   if (xray.film) showFilm(xray);
-  else byId("film").remove();
+  else for (const id of ["film", "to-film"]) byId(id).remove();
 }
 
 function worthiest(heads) {
@@ -49,6 +49,7 @@ function showSummary(xray, live) {
   const trained = run.step ? `, after ${thousands(run.step)} training steps` : "";
   byId("about").textContent =
     `What ${heads.length} attention heads in ${layers} do, seen on ${length} characters of ${xray.source}${trained}.`;
+  byId("in-short").textContent = inShort(heads);
   byId("without").textContent = number(total.without_attention, 3);
   byId("gain").textContent = number(total.gain, 3);
   byId("gini").textContent = Number.isFinite(xray.gini)
@@ -73,6 +74,22 @@ function showSummary(xray, live) {
   select.addEventListener("change", () => Chosen.change({ measure: select.value }));
 }
 
+// Which head is worth most, and which cannot be told from one that is worth nothing.
+const MOST_NAMED = 5;
+
+function inShort(heads) {
+  const best = heads[worthiest(heads)];
+  const most = `Head ${headName(best)} is worth most, ${number(best.ablation.mean.bits, 3)} bits per character`;
+  const nothing = heads.filter(({ ablation: { mean } }) => mean.low <= 0 && mean.high >= 0 && mean.low !== null);
+  const names = nothing.map(headName);
+  if (names.length === 0) return `${most}.`;
+  if (names.length === 1) return `${most}; head ${names[0]} is worth nothing measurable.`;
+  const which = names.length > MOST_NAMED
+    ? `${names.length} of the ${heads.length} heads`
+    : `heads ${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+  return `${most}; ${which} are worth nothing measurable.`;
+}
+
 // Whether the text is the one that was measured.
 const isOfText = (xray) => Chosen.text.length === xray.bits.length + 1 && Chosen.text.join("") === xray.text;
 
@@ -80,11 +97,12 @@ const isOfText = (xray) => Chosen.text.length === xray.bits.length + 1 && Chosen
 function changeInWords({ off, isRead }, mean, xray) {
   if (off.size === 0) return "All heads are on.";
   const [first] = off;
-  const heads = off.size === 1 ? `Head ${headName(xray.heads[first])} is off` : `${off.size} heads are off`;
-  if (!isRead) return `${heads}…`;
-  const withAll = xray.bits.reduce((sum, bits) => sum + bits, 0) / xray.bits.length;
-  const change = isOfText(xray) ? `, ${signed(mean - withAll, 3)}` : "";
-  return `${heads}: ${number(mean, 3)} bits per character${change}.`;
+  const heads = off.size === 1 ? `Head ${headName(xray.heads[first])} writes` : `${off.size} heads write`;
+  if (!isRead) return `${heads} nothing now…`;
+  const change = mean - xray.bits.reduce((sum, bits) => sum + bits, 0) / xray.bits.length;
+  const difference = isOfText(xray) ? `, ${number(Math.abs(change), 3)} ${change < 0 ? "less" : "more"}` : "";
+  const where = difference && off.size === 1 ? " (in the table: bits, by zero)" : "";
+  return `${heads} nothing now: ${number(mean, 3)} bits per character${difference}${where}.`;
 }
 
 function showTables(xray) {

@@ -160,7 +160,7 @@ def _worth(
     """What heads are worth in bits."""
 
     def show(done: int, total: int) -> None:
-        listener.working("switching heads off", f"{done} of {total}")
+        listener.working("switching each head off in two ways", f"{done} of {total}")
 
     n_threads = available_cores() if with_shapley else 1
     try:

@@ -16,6 +16,13 @@ STEPS = [0, 10, 40, 90, 160]
 MINUS = "\u2212"
 
 
+def test_names_at_the_ends_of_lines_do_not_lie_on_each_other(browse, xray):
+    even = xray | {"film": xray["film"] | {"without_attention": xray["film"]["bits"]}}
+    names = browse(assembled(even, None)).locator("#film-loss .line-name")
+    one, other = sorted(float(name.get_attribute("y")) for name in names.all())
+    assert other - one >= 14
+
+
 @pytest.fixture(scope="module")
 def xray():
     """The X-ray of a random model of five heads, with a made-up film. One head has no score of induction."""

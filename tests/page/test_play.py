@@ -95,12 +95,17 @@ def test_what_the_page_says_of_the_model(model):
     assert said["text"] == "tales.txt"  # not where it lies
     assert said["ngrams"] is None
     assert said["rows"] == {
-        "trained on": "1,234 characters",
+        "its text": "1,234 characters, of which a part was held out",
         "steps": "1,000",
         "loss of the text held out": f"{1.5 / math.log(2):.3f} bits per character",
         "heads of a layer": "1+1+2+4+8+16+32",
         "positions": "rope",
     }
+
+
+def test_a_text_of_which_nothing_was_held_out(model):
+    seen = dataclasses.replace(model, notes=model.notes | {"val_loss": None})
+    assert about(seen, "my run")["rows"]["its text"] == "1,234 characters"
 
 
 def test_notes_that_are_none_are_left_out(model):
@@ -112,7 +117,7 @@ def test_notes_that_are_none_are_left_out(model):
 
 def test_a_page_of_a_model_with_ngrams_says_that_it_leaves_them_out():
     state = state_of(ngrams=6)
-    assert f"mixes this network with {ngram_name(6)}s" in about(state, "my run")["ngrams"]
+    assert f"also uses a table of {ngram_name(6)}s" in about(state, "my run")["ngrams"]
     assert "loss of the text held out" not in about(state, "my run")["rows"]  # of both together
 
 
@@ -145,6 +150,14 @@ class TestInABrowser:
         assert min(ready) < 1000
         written(tab)
         assert len(text_of(tab)) == 280  # it has written something to begin with
+        assert tab.locator("#example").is_hidden()
+
+    def test_the_example_is_called_one_while_it_is_written(self, browse, model):
+        tab = browse(play_page(model, "my run").replace("FIRST = 280", "FIRST = 1e9"))
+        assert tab.locator("#example").inner_text() == "It is writing an example; type to stop it."
+        tab.get_by_label("The text that the model reads").press("End")
+        written(tab)
+        assert tab.locator("#example").is_hidden()
 
     def test_the_surprise_is_that_of_the_backend(self, browse, model):
         tab = opened(browse, model)
@@ -293,12 +306,17 @@ class TestInABrowser:
         tab.get_by_role("button", name="Weigh each head").click()
         tab.locator("html[data-weighed='14']").wait_for(state="attached")
         worth = re.search(r"worth (\S+) bits", tab.get_by_label("Layer 2, head 7").get_attribute("title"))[1]
+        assert tab.get_by_label("Layer 2, head 7").inner_text().split() == ["2.7", worth]
+        assert tab.locator("#worths span").count() == (
+            3 if "hinders" in tab.locator("#heads").inner_html() else 2
+        )
         tab.get_by_label("Layer 2, head 7").click()
         read(tab)
         change = f"{worth[1:]} less than" if worth[0] == "\u2212" else f"{worth} more than"
         assert change in tab.locator("#loss").inner_text()
         typed(tab, TEXT + "!")
         assert tab.locator("#weighed").is_hidden()
+        assert tab.get_by_label("Layer 2, head 7").inner_text() == "2.7"
 
     def test_arrow_keys_go_from_head_to_head(self, browse, model):
         tab = opened(browse, model)
@@ -352,7 +370,7 @@ class TestInABrowser:
         assert tab.locator("#ngrams").is_hidden()
         monkeypatch.setattr(play, "ngram_order", lambda saved: 6)
         tab = opened(browse, model)
-        assert re.match("microgpt generate mixes .* 6-grams", tab.locator("#ngrams").inner_text())
+        assert re.match("This page shows the network alone.* 6-grams", tab.locator("#ngrams").inner_text())
 
     def test_it_looks_as_it_should(self, browse, shoot, model):
         tab = opened(browse, model)

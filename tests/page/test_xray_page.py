@@ -2,16 +2,18 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
-from browser import NEEDS_A_BROWSER
+from browser import NEEDS_A_BROWSER, PHONE
 from saved_examples import arrays_of, model_of
 
 from microgpt.api.log import Log
 from microgpt.api.model import Model
 from microgpt.model.parameters import count, table
 from microgpt.page import xray_page as module
+from microgpt.page.page import asset, document
 from microgpt.page.play import without_ngrams
 from microgpt.page.weights import model_data
 from microgpt.page.xray_page import assembled, xray_page
@@ -128,9 +130,9 @@ def test_the_loss_follows_heads_that_are_switched_off(browse, shown):
         tab.locator(".head").nth(index).click()
         tab.keyboard.press("x")
         busy(tab)
-        said = tab.inner_text("#change")
+        change, direction = re.search(r", (\S+) (more|less) \(", tab.inner_text("#change")).groups()
         zero = shown.json["heads"][index]["ablation"]["zero"]["bits"]
-        assert read(said.split(", ")[1].rstrip(".")) == pytest.approx(zero, abs=0.002)
+        assert float(change) * (1 if direction == "more" else -1) == pytest.approx(zero, abs=0.002)
         tab.click("#all-on")
         busy(tab)
         assert read(tab.inner_text("#loss")) == pytest.approx(shown.json["total"]["bits"], abs=6e-4)
@@ -166,6 +168,61 @@ def test_heads_are_weighed_on_another_text(browse, shown):
     assert tab.input_value("#measure") == "ablation"
 
 
+def test_what_is_said_of_a_head_is_of_the_measured_text(browse, shown):
+    tab = browse(shown.page)
+    assert "measured text" not in tab.inner_text("#head-is")
+    assert tab.inner_text("#head-is").startswith("It is")
+    tab.fill("#typed", "ab")
+    assert "On the measured text it is " in tab.inner_text("#head-is")
+    tab.fill("#typed", "")
+    assert not tab.locator("#expected, #contributed, #written").filter(visible=True).count()
+
+
+def test_the_page_says_in_short_what_it_found(browse, shown):
+    measured = ((0.5, 0.4), (0.01, -0.1), (0.25, 0.1), (0.0, -1.0), (0.25, 0.2))
+    worths = [{"bits": bits, "low": low, "high": bits + 0.1} for bits, low in measured]
+    heads = [
+        head | {"ablation": head["ablation"] | {"mean": worth}}
+        for head, worth in zip(shown.json["heads"], worths, strict=True)
+    ]
+    tab = browse(assembled(shown.json | {"heads": heads}, None))
+    assert tab.inner_text("#in-short") == (
+        "Head 1.1 is worth most, 0.500 bits per character; heads 1.2 and 2.1 are worth nothing measurable."
+    )
+    assert tab.locator(".head-value").nth(3).text_content() == "0.000"
+    links = [link.get_attribute("href") for link in tab.locator("nav a").all()]
+    assert links == ["#heads-title", "#text-title", "#head-name", "#tables-title"]
+    assert all(tab.locator(link).count() == 1 for link in links)
+
+
+def test_what_is_not_0_does_not_look_like_it(browse):
+    tab = browse(document("a page", "", scripts=[asset("elements.js")]))
+    values = "[0, -0.0003, 0.0003, 0.0006, -1].map((value) => brief(value, 3))"
+    assert tab.evaluate(values) == ["0.000", "\u2248 0", "\u2248 0", "0.001", f"{MINUS}1.000"]
+
+
+def test_the_triangle_marks_the_two_characters_under_the_pointer(browse, shown):
+    tab = browse(shown.page)
+    canvas = tab.locator("#attention")
+    canvas.scroll_into_view_if_needed()
+    tab.click("#text [data-at='11']")  # holds it, so that only the pointer changes
+    box = canvas.bounding_box()
+    before = canvas.evaluate("canvas => canvas.toDataURL()")
+    canvas.hover(position={"x": box["width"] * 0.3, "y": box["height"] * 0.9})
+    assert canvas.evaluate("canvas => canvas.toDataURL()") != before
+    tab.mouse.move(0, 0)
+    assert canvas.evaluate("canvas => canvas.toDataURL()") == before
+
+
+@pytest.mark.parametrize(("field", "value"), [("temperature", "-3"), ("temperature", ""), ("top-k", "-1")])
+def test_a_setting_that_cannot_be_is_refused(browse, shown, field, value):
+    tab = browse(shown.page)
+    tab.fill(f"#{field}", value)
+    tab.click("#write")
+    assert tab.evaluate("document.activeElement.id") == field
+    assert tab.input_value("#typed") == TEXT
+
+
 def test_the_model_writes_on_as_generate_does(browse, shown):
     tab = browse(shown.page)
     tab.fill("#typed", "ab")
@@ -190,6 +247,27 @@ def test_tables_are_sorted_and_copied(browse, shown):
     assert [float(line.split("\t")[column]) for line in lines[1:]] == [bits[i] for i in order]
     tab.locator("#table-worth tbody tr").nth(0).click()
     assert tab.locator(".head[aria-pressed=true]").get_attribute("data-head") == str(order[0])
+
+
+def test_an_edge_fades_where_more_is_hidden(browse, shown):
+    tab = browse(shown.page, width=PHONE)
+    table = tab.locator("#table-worth .scrolls")
+    fade = "one => parseFloat(getComputedStyle(one).getPropertyValue('--fade'))"
+    assert table.evaluate(fade) > 0
+    name = table.locator("tbody th").first
+    before = name.bounding_box()["x"]
+    table.evaluate("async one => { one.scrollLeft = 1e6; await new Promise(requestAnimationFrame); }")
+    assert table.evaluate(fade) == 0
+    assert name.bounding_box()["x"] == pytest.approx(before, abs=1), "the first column stays"
+    tab.set_viewport_size({"width": 2000, "height": 900})
+    assert table.evaluate(fade) == 0
+
+
+def test_a_long_text_is_to_be_scrolled(browse, shown):
+    tab = browse(shown.page)
+    assert tab.inner_text("#text-length") == f"{len(TEXT)} characters"
+    tab.fill("#typed", "ab\n" * 100)
+    assert tab.inner_text("#text-length") == "300 characters; scroll in the box to read on"
 
 
 def test_what_is_about_all_heads_is_drawn_from_the_same_numbers(browse, shown):
@@ -295,7 +373,7 @@ def test_a_page_of_the_default_sizes_is_small_and_soon_ready(browse, shown, head
     tab.locator(".head").nth(n_heads // 2).click()
     tab.keyboard.press("x")
     busy(tab)
-    assert tab.inner_text("#change").startswith(f"Head 1.{n_heads // 2 + 1} is off: ")
+    assert tab.inner_text("#change").startswith(f"Head 1.{n_heads // 2 + 1} writes nothing now: ")
 
 
 def test_a_page_says_what_it_leaves_out(shown, monkeypatch):
