@@ -500,7 +500,7 @@ def test_xray_writes_a_page(trained):
 def test_xray_needs_a_text_that_the_model_has_not_seen(trained):
     assert fails("xray", trained / "a run") == (
         "the run held nothing out, so that there is no text that its model has not seen: name the text to "
-        "look at, as `microgpt xray RUN TEXT` does; `microgpt train TEXT --val-fraction 0.1` holds some out"
+        "look at, as `microgpt xray RUN TEXT` does; `microgpt train TEXT --val-fraction 0.1` keeps one for it"
     )
 
 

@@ -48,6 +48,7 @@ def report(directories: Sequence[Path], out: Path | None, *, follow: bool, as_js
             writing,
             found,
             reload_seconds=FOLLOW_SECONDS if again else 0.0,
+            with_copies=not again,
         )
         content = page(data).encode()
         write_atomically(out, content)

@@ -25,8 +25,8 @@ def held_out(config: TrainConfig | None, notes: Mapping[str, Any], vocabulary: V
     if not config.val_fraction:
         raise MicrogptError(
             "the run held nothing out, so that there is no text that its model has not seen: "
-            f"{OTHERWISE}, as `microgpt xray RUN TEXT` does; `microgpt train TEXT --val-fraction 0.1` holds some "
-            "out"
+            f"{OTHERWISE}, as `microgpt xray RUN TEXT` does; `microgpt train TEXT --val-fraction 0.1` keeps "
+            "one for it"
         )
     need = "the X-ray looks at what the run held out of its text"
     text = own_text(config.file, notes, vocabulary, need=need, otherwise=OTHERWISE)
