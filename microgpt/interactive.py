@@ -16,7 +16,7 @@ from microgpt.terminal.interruption import cleaned_up
 from microgpt.terminal.keyboard import Key, Keyboard
 from microgpt.use.draft import Draft
 
-# Up to so many bits, and how a character of that surprise looks. Each look can also be told by those who see
+# Below how many bits, and how a character of that surprise looks. Each look can also be told by those who see
 # no colours, or have asked for none; the colours are those of Okabe and Ito (2008).
 SURPRISES = (
     (1.0, "below 1 bit", ""),
@@ -26,7 +26,10 @@ SURPRISES = (
     (float("inf"), "8 bits or more", "#d55e00 bold reverse"),
 )
 NAMES = {" ": "space", "\n": "line break", "\t": "tab"}
-KEYS = "Tab takes the grey text, Right one character of it, Down another; Esc ends"
+KEYS = (
+    "Tab accepts the grey text, the right arrow one character of it; the down arrow suggests another; "
+    "Backspace deletes, Esc quits"
+)
 MOST_AHEAD = 40  # characters of the continuation; it ends with a line before
 MOST_ALTERNATIVES, BAR = 6, 24
 # how long is drawn before the screen shows it, and how often it is fitted to the size of the window
@@ -148,7 +151,9 @@ def _status(draft: Draft, message: str) -> Text:
     if message:
         return Text(message, "bold")
     if not written:
-        return Text("above: the likeliest next characters, and how likely they are")
+        return Text(
+            "Type something, or press Tab. Above: the likeliest next characters, and how likely they are"
+        )
     last, bits = written[-1]
     mean = sum(bits for _, bits in written) / len(written)
     name = NAMES.get(last, harmless(last))

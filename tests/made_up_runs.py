@@ -20,6 +20,7 @@ def report(step, **others):
         "step": step,
         "chars": 16 * step,
         "loss": loss,
+        "smoothed_loss": loss + 0.5,
         "val_loss": loss + 0.1 if step % 20 == 0 else None,
         "lr": 0.01,
         "grad_norm": 0.5 + 1 / step,

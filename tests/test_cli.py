@@ -430,7 +430,7 @@ def test_runs_that_cannot_be_used(trained):
     (trained / "junk.safetensors").write_bytes(b"junk" * 99)
     for command, *more in (("generate",), ("info",), ("eval", trained / "text.txt")):
         assert "nowhere" in fails(command, "nowhere", *more)
-        assert "junk.safetensors is damaged" in fails(command, trained / "junk.safetensors", *more)
+        assert "junk.safetensors is no trained model" in fails(command, trained / "junk.safetensors", *more)
         assert "model.safetensors" in fails(command, trained, *more)
 
 
@@ -499,8 +499,15 @@ def test_xray_writes_a_page(trained):
 
 def test_xray_needs_a_text_that_the_model_has_not_seen(trained):
     assert fails("xray", trained / "a run") == (
-        "the run held nothing out, so that there is no text that its model has not seen: "
-        "name the text to look at"
+        "the run held nothing out, so that there is no text that its model has not seen: name the text to "
+        "look at, as `microgpt xray RUN TEXT` does; `microgpt train TEXT --val-fraction 0.1` keeps one for it"
+    )
+
+
+def test_xray_says_how_words_are_looked_at(trained):
+    assert fails("xray", trained / "a run", "the cat", "--backend", "reference") == (
+        "there is no file the cat; to look at words of your own: echo WORDS | microgpt xray "
+        f"'{trained / 'a run'}' -"
     )
 
 
@@ -607,14 +614,19 @@ def test_export_writes_a_page(here, trained):
     shutil.copytree(trained / "a run", "a run")
     told = run("export", "page", "a run").stderr
     page = here / "a run" / "page.html"
-    assert told.startswith("a run/page.html: ")
+    assert re.fullmatch(r"a run/page\.html: [\d.]+ KiB; open it in any browser\n", told)
     assert "<title>a run</title>" in page.read_text(encoding="utf-8")
     (facts,) = json_lines(
         run("export", "page", "a run/model.safetensors", "--out", "b.html", "--json").stdout
     )
     assert facts == {"page": "b.html", "bytes": (here / "b.html").stat().st_size}
     assert "<title>model</title>" in (here / "b.html").read_text(encoding="utf-8")
-    assert fails("export", "gguf", "a run", code=2) == "a model can be exported as a page, not as 'gguf'"
+    assert fails("export", "gguf", "a run", code=2) == (
+        "a model can be exported as a page, not as 'gguf': microgpt export page RUN"
+    )
+    assert fails("export", "page", code=2) == (
+        "name the run whose model it is to be: microgpt export page RUN"
+    )
     assert fails("export", "page", "no run").startswith("no run is not a usable checkpoint")
 
 

@@ -310,7 +310,7 @@ class Model:
         """What each head of the model does on a text: named arrays, which `Xray` explains.
 
         text          a `str` is the text itself, a `pathlib.Path` its file; None for what the run held out
-        characters    look at so many at the most, from the beginning of the text
+        characters    look at this many at the most, from the beginning of the text
         skip_unknown  leave out the characters that the model does not know
         shapley       also compute what each head is worth over all orders in which heads can be switched on:
                       exactly for up to 16 heads, which takes minutes for long texts, and from random orders,
@@ -358,7 +358,7 @@ class Model:
         if not found:
             of_what = "a model in memory" if self.path is None else shown_path(self.path.parent)
             raise MicrogptError(
-                f"there are no snapshots of {of_what}: in training, --snapshots 60 keeps some"
+                f"{of_what} has no snapshots: `microgpt train TEXT --snapshots 60` keeps those of a run"
             )
         return found
 

@@ -87,7 +87,7 @@ def train(
     text_or_path       a text, or the path of one in UTF-8. A `pathlib.Path` is a path. A `str` with a line
                        break in it is a text, and any other `str` is a path; which files exist plays no part
     text               in place of that: a text, even of a single line
-    minutes            in place of `steps`: train for so long. The steps, the sizes and whatever else is not
+    minutes            in place of `steps`: train for this long. The steps, the sizes and whatever else is not
                        given are chosen for this time, this text and this machine
     progress           called about a hundred times with a dictionary, the entries of a line of
                        `metrics.jsonl`: among them "step", "loss" and "smoothed_loss" in nats per character,

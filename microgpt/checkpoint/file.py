@@ -72,7 +72,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     except MicrogptError as error:
         raise MicrogptError(f"{shown_path(path)} is not a usable checkpoint: {error}") from None
     except SafetensorError as error:
-        raise MicrogptError(f"{shown_path(path)} is damaged, or no safetensors file: {error}") from None
+        raise MicrogptError(f"{shown_path(path)} is no trained model, or a damaged one: {error}") from None
     except OSError as error:
         raise MicrogptError(f"{shown_path(path)} cannot be read: {error.strerror or error}") from None
 
@@ -81,8 +81,8 @@ def read_header(file: BinaryIO, path: Path) -> Header:
     from safetensors import SafetensorError, safe_open
 
     length = int.from_bytes(file.read(8), "little")
-    if length > HEADER_BYTES:
-        raise SafetensorError(f"its header would be {length} bytes long")
+    if length > HEADER_BYTES:  # as of a text, whose first letters would be its length
+        raise SafetensorError("name a directory that `microgpt train` has made")
     header = file.read(length)
     if sum(header.count(mark) for mark in (b'"', b"[", b"{")) > HEADER_MARKS:
         raise SafetensorError("its header has more entries than any checkpoint")

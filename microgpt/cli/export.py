@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-from microgpt.cli.options import Json, Last, RunPath
+from microgpt.cli.options import Json, Last
 
 
 def export(
     what: Annotated[
         str, typer.Argument(metavar="page", help="One HTML file, in which the model reads and writes.")
     ],
-    run: RunPath,
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUN", help="A run directory or a checkpoint file.", show_default=False),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where to write it.", show_default="page.html in the run's directory")
     ] = None,

@@ -14,7 +14,13 @@ def report(
     directories: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Directories of runs, and of races.")
     ],
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The page to write.",
+            show_default="report.html, in the directory of a single run, and else here",
+        ),
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Write it again and again, until none of the runs goes on.")
     ] = False,

@@ -33,7 +33,7 @@ def train(
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="Train for so long: chooses the steps, the sizes and what else is not given, "
+            help="Train for this many minutes: chooses the steps, the sizes and what else is not given, "
             "whatever the other defaults say; holds out a tenth of the text, and adds n-grams."
         ),
     ] = None,

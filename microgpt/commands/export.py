@@ -7,18 +7,20 @@ from pathlib import Path
 
 from microgpt.commands.model import read_model
 from microgpt.console import Display
-from microgpt.errors import UsageError, shown, shown_path
+from microgpt.errors import UsageError, shown
 from microgpt.files import write_atomically
-from microgpt.machine.budget import format_bytes
+from microgpt.page.page import written
 from microgpt.page.play import play_page
 
 PAGE_FILE = "page.html"  # of a run
 
 
-def export(what: str, run: Path, out: Path | None, *, last: bool, large: bool, as_json: bool) -> None:
+def export(what: str, run: Path | None, out: Path | None, *, last: bool, large: bool, as_json: bool) -> None:
     """Write a run's model as something else than a checkpoint."""
     if what != "page":
-        raise UsageError(f"a model can be exported as a page, not as {shown(what)}")
+        raise UsageError(f"a model can be exported as a page, not as {shown(what)}: microgpt export page RUN")
+    if run is None:
+        raise UsageError("name the run whose model it is to be: microgpt export page RUN")
     display = Display()
     saved = read_model(run, display, last=last)
     name = run.resolve().name if run.is_dir() else run.stem
@@ -28,6 +30,4 @@ def export(what: str, run: Path, out: Path | None, *, last: bool, large: bool, a
     if as_json:
         print(json.dumps({"page": str(out), "bytes": len(content)}))
     else:
-        display.note(
-            f"{shown_path(out)}: {format_bytes(len(content))}; open it in any browser, also without a network"
-        )
+        display.note(written(out, content))

@@ -6,7 +6,11 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+from microgpt.errors import shown_path
+from microgpt.machine.budget import format_bytes
 
 # A page that tried to load anything would be stopped by the browser: only what is inside it counts.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
@@ -63,6 +67,11 @@ def document(
         "",
     ]
     return "\n".join(parts)
+
+
+def written(path: Path, content: bytes) -> str:
+    """What a command says of a page that it has written."""
+    return f"{shown_path(path)}: {format_bytes(len(content))}; open it in any browser"
 
 
 def asset(name: str) -> str:

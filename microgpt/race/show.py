@@ -141,10 +141,7 @@ def warnings(plan: Plan) -> Iterator[str]:
             f"--seeds {least_seeds(n_pairs)}"
         )
     elif plan.seeds < FEWEST_TO_TRUST:
-        yield (
-            f"with {_counted(plan.seeds)} the intervals are narrower than they should be: from --seeds "
-            f"{FEWEST_TO_TRUST} on they can be trusted"
-        )
+        yield few_seeds(plan.seeds)
     high = [
         entrant
         for entrant in plan.entrants
@@ -160,6 +157,16 @@ def warnings(plan: Plan) -> Iterator[str]:
             f"the rate of {', '.join(plan.with_given_rates)} is given, and the others have the best one that "
             "is found, so a difference may be that of the rates: leave --lr away, or give it for all of them"
         )
+
+
+def few_seeds(n: int) -> str:
+    """What to know of the intervals of fewer seeds than FEWEST_TO_TRUST."""
+    from microgpt.race.statistics import FEWEST_TO_TRUST
+
+    return (
+        f"with {_counted(n)} the intervals are narrower than they should be: from --seeds "
+        f"{FEWEST_TO_TRUST} on they can be trusted"
+    )
 
 
 def _ends_above_0(config: TrainConfig) -> bool:
@@ -260,8 +267,8 @@ def print_report(found: Report, race: Race) -> None:
 
 
 HOW_TO_READ = (
-    "Of a pair the first one is better where the 95% interval leaves out 0 and p, adjusted for all pairs of "
-    "the table by Holm's method, is at most 0.05; otherwise the difference is within the bound at 95%."
+    "A pair has a winner if its 95% interval leaves out 0 and p is at most 0.05; p is adjusted for all pairs "
+    "of the table by Holm's method. Otherwise the difference is within the bound at 95%."
 )
 
 

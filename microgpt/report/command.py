@@ -10,7 +10,9 @@ from pathlib import Path
 
 from microgpt.errors import MicrogptError, shown_path
 from microgpt.files import write_atomically
+from microgpt.page.page import written
 from microgpt.report import races, runs
+from microgpt.report.beside import REPORT_FILE
 from microgpt.report.document import data_of, page
 from microgpt.training.directory import is_being_written
 
@@ -18,12 +20,16 @@ from microgpt.training.directory import is_being_written
 FOLLOW_SECONDS, REST = 5.0, 20.0
 
 
-def report(directories: Sequence[Path], out: Path, *, follow: bool, as_json: bool) -> None:
+def report(directories: Sequence[Path], out: Path | None, *, follow: bool, as_json: bool) -> None:
     """Write the page of these runs and races; with `follow`, again and again until no run goes on.
+
+    out  its file; None: in the directory of the run or the race, and here where there are several
 
     Raises MicrogptError.
     """
     directories = list(dict.fromkeys(directories))
+    if out is None:
+        out = directories[0] / REPORT_FILE if len(directories) == 1 else Path(REPORT_FILE)
     of_races = [path for path in directories if races.is_race(path)]
     of_runs = [path for path in directories if path not in of_races]
     for path in of_runs:
@@ -42,6 +48,7 @@ def report(directories: Sequence[Path], out: Path, *, follow: bool, as_json: boo
             writing,
             found,
             reload_seconds=FOLLOW_SECONDS if again else 0.0,
+            with_copies=not again,
         )
         content = page(data).encode()
         write_atomically(out, content)
@@ -52,7 +59,7 @@ def report(directories: Sequence[Path], out: Path, *, follow: bool, as_json: boo
         figures = {"page": str(out), "bytes": len(content), "runs": len(of_runs), "races": len(of_races)}
         print(json.dumps(figures))
     else:
-        print(f"{shown_path(out)}: {len(content):,} bytes; open it in a browser", file=sys.stderr)
+        print(written(out, content), file=sys.stderr)
 
 
 def _no_run(path: Path) -> str:

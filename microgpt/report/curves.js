@@ -208,8 +208,8 @@ const Curves = {
   },
 
   captionOfLoss(runs, range, single) {
-    const thinned = runs.some(({ n_reports: n, training }) => n > training.step.length);
-    const mixed = runs.some(({ validation }) => validation.network_val_loss);
+    const thinned = runs.some(({ training }) => training.loss_low);
+    const mixed = runs.some(Run.hasNgrams);
     return [
       "Nats per character; lower is better.",
       mixed ? "Validation is of the network and the n-grams together, training of the network alone." : "",

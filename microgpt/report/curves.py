@@ -13,10 +13,13 @@ from microgpt.arrays import Array
 
 # Where a point is
 PLACES = ("step", "chars", "elapsed_s")
-TRAINING = (*PLACES, "loss", "grad_norm", "lr", "chars_per_s")
+TRAINING = (*PLACES, "loss", "smoothed_loss", "grad_norm", "lr", "chars_per_s")
 VALIDATION = (*PLACES, "val_loss", "network_val_loss", "ngram_weight")
 # Of these a thinned curve has the mean over all steps of a stretch, and also the lowest and the highest value
 AVERAGED = ("loss", "grad_norm")
+# A report of fewer steps than this part of what is usual, as an evaluation writes one right after another,
+# says little by itself, and is drawn with the next one
+SHORT = 0.5
 DIGITS = 6
 
 
@@ -50,15 +53,19 @@ class Columns:
                 column.pop()
 
     def thinned(self, most: int) -> dict[str, list[float | None]]:
-        """The columns, of at most so many points; None where a number is missing.
+        """The columns, of at most this many points; None where a number is missing.
 
-        Where there are more rows, a point stands for a stretch of them: it is where the last of them is, with
-        the mean of the AVERAGED numbers, weighted by the steps of each row, and with `NAME_low` and
-        `NAME_high`; of all other numbers it has the last.
+        Rows with AVERAGED numbers that are SHORT count with the next one. Where there are more rows, a point
+        stands for a stretch of them: it is where the last of them is, with the mean of the AVERAGED numbers,
+        weighted by the steps of each row, and with `NAME_low` and `NAME_high`; of all other numbers it has
+        the last.
         """
         columns = {name: np.array(column) for name, column in self._columns.items()}
-        if len(self) > most:
-            columns = _averaged(columns, np.linspace(0, len(self), most + 1).astype(int))
+        if not columns.keys().isdisjoint(AVERAGED) and len(self):
+            columns = _averaged(columns, _without_short(columns["step"]))
+        if (n := len(columns["step"])) > most:
+            edges = np.linspace(0, n, most + 1).astype(int)
+            columns = _averaged(columns, edges) | _extremes(columns, edges)
         return {name: _plain(column) for name, column in columns.items() if not np.isnan(column).all()}
 
 
@@ -93,9 +100,24 @@ def _averaged(columns: dict[str, Array], edges: Array) -> dict[str, Array]:
         sums = np.add.reduceat(np.where(known, columns[name], 0.0) * weights, begins)
         of = np.add.reduceat(weights, begins)
         points[name] = np.divide(sums, of, out=np.full(len(begins), np.nan), where=of > 0)
-        points[f"{name}_low"] = np.fmin.reduceat(columns[name], begins)
-        points[f"{name}_high"] = np.fmax.reduceat(columns[name], begins)
     return points
+
+
+def _extremes(columns: dict[str, Array], edges: Array) -> dict[str, Array]:
+    """The lowest and the highest of the AVERAGED numbers in each of these stretches."""
+    found = {}
+    for name in columns.keys() & set(AVERAGED):
+        found[f"{name}_low"] = np.fmin.reduceat(columns[name], edges[:-1])
+        found[f"{name}_high"] = np.fmax.reduceat(columns[name], edges[:-1])
+    return found
+
+
+def _without_short(steps: Array) -> Array:
+    """The edges of stretches of rows, none of which is SHORT."""
+    n_steps = np.diff(steps, prepend=0.0)
+    last = np.flatnonzero(n_steps >= SHORT * np.median(n_steps))
+    last[-1] = len(steps) - 1  # a short row at the end counts with the one before
+    return np.append(0, last + 1)
 
 
 def _plain(column: Array) -> list[float | None]:

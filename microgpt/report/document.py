@@ -18,7 +18,7 @@ SCRIPTS = (
 STYLES = ("report.css",)
 # So that a page stays below a megabyte, however many runs it shows and however long their logs are
 MOST_RUNS = 100
-POINTS, POINTS_OF_A_RUN = 4000, 1500  # of each curve: of all runs together, and of one
+POINTS, POINTS_OF_A_RUN = 3500, 1500  # of each curve: of all runs together, and of one
 SAMPLES, SAMPLES_OF_A_RUN = 150, 30
 
 
@@ -44,11 +44,13 @@ def data_of(
     races: Sequence[dict[str, Any]] = (),
     *,
     reload_seconds: float = 0.0,
+    with_copies: bool = False,
 ) -> dict[str, Any]:
     """The data of a page with these runs and races.
 
     writing         of each run whether a process goes on with it
     reload_seconds  after how long the page is to look whether it has been written again; 0: never
+    with_copies     whether copies in the samples are found, for which the texts of the runs are read
 
     Raises MicrogptError for more runs than a page can show.
     """
@@ -65,7 +67,7 @@ def data_of(
         "reload_seconds": reload_seconds,
         "different": different(records),
         "runs": [
-            record.as_json(name, n_points, n_samples, writing=goes_on)
+            record.as_json(name, n_points, n_samples, writing=goes_on, with_copies=with_copies)
             for record, name, goes_on in zip(records, called, writing, strict=True)
         ],
         "races": list(races),

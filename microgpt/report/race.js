@@ -62,7 +62,7 @@ const RaceView = {
   },
 
   table(header, rows) {
-    const cells = (name, texts) => texts.map((text, i) => Page.element(name, i ? { class: "number" } : {}, text));
+    const cells = (name, texts) => texts.map((text, i) => Page.element(name, i ? { class: "number" } : {}, Written.minus(text).replace(" - ", " − ")));
     const table = Page.element("table");
     table.append(Page.element("thead", {}, Page.element("tr", {}, ...cells("th", header))));
     table.append(Page.element("tbody", {}, ...rows.map((row) => Page.element("tr", {}, ...cells("td", row)))));
@@ -99,7 +99,7 @@ const RaceView = {
       interval: pair.interval,
       dots: [],
       colour: pair.winner === null ? "var(--quiet)" : RaceView.colour(pair.winner, race),
-      said: pair.difference.toFixed(4),
+      said: Written.minus(pair.difference.toFixed(4)),
     }));
     const more =
       judgement.pairs.length > rows.length

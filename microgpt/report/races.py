@@ -11,8 +11,17 @@ from microgpt.intervals import Interval
 from microgpt.race.command import earlier_plans, opened
 from microgpt.race.race import PLAN_FILE
 from microgpt.race.report import Finding, Judgement, Report, report, what_steps
-from microgpt.race.show import HOW_TO_READ, PAIRS, STANDINGS, pair_row, remarks, standing_rows, verdict
-from microgpt.race.statistics import Pair
+from microgpt.race.show import (
+    HOW_TO_READ,
+    PAIRS,
+    STANDINGS,
+    few_seeds,
+    pair_row,
+    remarks,
+    standing_rows,
+    verdict,
+)
+from microgpt.race.statistics import FEWEST_TO_TRUST, Pair
 
 MOST_LOSSES = 100  # of an entrant, each of which is a dot
 
@@ -76,8 +85,14 @@ def _judgement(judgement: Judgement, what: str, finding: Finding, found: Report)
             {"header": STANDINGS, "rows": standing_rows(finding, judgement)},
             {"header": PAIRS, "rows": [pair_row(pair) for pair in judgement.verdict.pairs]},
         ],
-        "remarks": list(remarks(judgement, found.plan)),
+        "remarks": list(_remarks(judgement, found)),
     }
+
+
+def _remarks(judgement: Judgement, found: Report) -> Iterator[str]:
+    if 1 < len(judgement.seeds) < FEWEST_TO_TRUST:
+        yield few_seeds(len(judgement.seeds))
+    yield from remarks(judgement, found.plan)
 
 
 def _pair(pair: Pair) -> dict[str, Any]:

@@ -62,7 +62,7 @@ const Report = {
   },
 
   date(seconds) {
-    return new Date(1000 * seconds).toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short" });
+    return new Date(1000 * seconds).toLocaleString("en-GB", { dateStyle: "long", timeStyle: "medium" });
   },
 
   lede() {

@@ -7,6 +7,10 @@ const Run = {
     return numbers === undefined || numbers.length === 0 ? null : numbers[numbers.length - 1];
   },
 
+  hasNgrams({ validation }) {
+    return validation.network_val_loss !== undefined;
+  },
+
   // the last start of a run knows the most of it
   start(run) {
     return run.starts.length ? run.starts[run.starts.length - 1] : {};
@@ -15,8 +19,6 @@ const Run = {
   // where a run is, and what it has come to
   figures(run) {
     const { training, validation } = run;
-    const losses = training.loss || [];
-    const tail = losses.slice(-Math.max(1, Math.round(losses.length / 20))).filter((loss) => loss !== null);
     const [step, seconds, chars] = [Run.last(training.step), Run.last(training.elapsed_s), Run.last(training.chars)];
     return {
       state: run.state,
@@ -24,8 +26,9 @@ const Run = {
       steps: run.options.steps,
       seconds,
       speed: seconds > 0 ? (chars || 0) / seconds : 0,
-      loss: tail.length ? tail.reduce((sum, loss) => sum + loss, 0) / tail.length : null,
+      loss: Run.last(training.smoothed_loss),
       validation: Run.last(validation.val_loss),
+      network: Run.last(validation.network_val_loss || validation.val_loss),
       best: (Run.best(run) || {}).loss ?? null,
     };
   },

@@ -13,12 +13,14 @@ from microgpt.checkpoint.saved import STATE_FILE, read_description
 from microgpt.config import TrainConfig, read_toml
 from microgpt.corpora.corpus import known_entropy
 from microgpt.errors import MicrogptError, shown_path
+from microgpt.report.copies import copies
 from microgpt.report.curves import Curves
 from microgpt.training import logs
 from microgpt.training.directory import CONFIG_FILE
 
 # Options that say nothing about what a run learns, so that no two runs are told apart by them
 NO_DIFFERENCE = frozenset({"out", "memory_cap", "eval_every", "sample_every"})
+OF_REPLICAS = ("outer_lr", "outer_momentum")
 
 
 @dataclass
@@ -41,23 +43,32 @@ class Record:
             return "done"
         return "running" if writing else "stopped"
 
-    def as_json(self, name: str, n_points: int, n_samples: int, *, writing: bool) -> dict[str, Any]:
-        """The run in lists, dictionaries and numbers, with so many points of each curve at the most.
+    def as_json(
+        self, name: str, n_points: int, n_samples: int, *, writing: bool, with_copies: bool = False
+    ) -> dict[str, Any]:
+        """The run in lists, dictionaries and numbers, with at most this many points of each curve.
 
-        name     what it is called
-        writing  whether a process goes on with it
+        name         what it is called
+        writing      whether a process goes on with it
+        with_copies  whether the text is read that it was trained on, to find copies in the samples
         """
+        samples = chosen(self.samples, n_samples)
+        found = (
+            copies(self.directory, [text for _, text in samples]) if with_copies else [None] * len(samples)
+        )
         return {
             "name": name,
             "directory": shown_path(self.directory),
             "state": self.state(writing=writing),
             "options": options(self.config),
             "starts": self.starts,
-            "n_reports": len(self.curves.training),
             "training": self.curves.training.thinned(n_points),
             "validation": self.curves.validation.thinned(n_points),
             "n_samples": len(self.samples),
-            "samples": [{"step": step, "text": text} for step, text in chosen(self.samples, n_samples)],
+            "samples": [
+                {"step": step, "text": text, "copies": each}
+                for (step, text), each in zip(samples, found, strict=True)
+            ],
         }
 
 
@@ -98,10 +109,11 @@ def _of_checkpoint(directory: Path) -> list[dict[str, Any]]:
 
 
 def options(config: TrainConfig) -> dict[str, Any]:
-    """All options of a run but its directory, those that were left open as they came out."""
+    """All options of a run but its directory, those that were left open as they came out; None for what only
+    replicas have, in a run without."""
     values = dataclasses.asdict(config.resolved())
     del values["out"]
-    return values
+    return values if config.replicas is not None else values | dict.fromkeys(OF_REPLICAS)
 
 
 def different(records: Sequence[Record]) -> list[str]:
@@ -130,6 +142,6 @@ def names(directories: Sequence[Path]) -> list[str]:
 
 
 def chosen(samples: Sequence[tuple[int, str]], most: int) -> list[tuple[int, str]]:
-    """At most so many of the samples, evenly over all of them, the last one among them."""
+    """At most this many of the samples, evenly over all of them, the last one among them."""
     n = min(most, len(samples))
     return [samples[len(samples) - 1 - (len(samples) - 1) * i // max(1, n - 1)] for i in reversed(range(n))]

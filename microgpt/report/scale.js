@@ -67,15 +67,22 @@ const Scale = {
 };
 
 const Written = {
+  // texts with numbers, of which the negative ones have a minus in place of a hyphen
+  minus(text) {
+    return text.replace(/(^|[\s(])-(?=\d)/g, "$1−");
+  },
+
   // with so many digits, and commas between thousands: 1.235, 12,350
   number(value, digits = 4) {
     if (value === null || value === undefined) return "";
     const size = Math.abs(value);
     if (size !== 0 && (size < 1e-3 || size >= 1e12))
-      return value.toExponential(Math.max(0, digits - 2)).replace("e+", "e");
-    return value.toLocaleString(
-      "en",
-      size >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits },
+      return Written.minus(value.toExponential(Math.max(0, digits - 2)).replace("e+", "e"));
+    return Written.minus(
+      value.toLocaleString(
+        "en",
+        size >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits },
+      ),
     );
   },
 
@@ -93,10 +100,11 @@ const Written = {
       [1e6, "M"],
       [1e3, "k"],
     ]) {
-      if (size >= unit) return `${Number((value / unit).toPrecision(6))}${letter}`;
+      if (size >= unit) return Written.minus(`${Number((value / unit).toPrecision(6))}${letter}`);
     }
-    if (size !== 0 && size < 1e-3) return Number(value.toPrecision(3)).toExponential().replace("e+", "e");
-    return String(Number(value.toPrecision(6)));
+    if (size !== 0 && size < 1e-3)
+      return Written.minus(Number(value.toPrecision(3)).toExponential().replace("e+", "e"));
+    return Written.minus(String(Number(value.toPrecision(6))));
   },
 
   // 75 is 1:15 min

@@ -11,10 +11,15 @@ const Tables = {
     if (runs.length > 1) return;
     const best = Run.best(runs[0]);
     const figures = Run.figures(runs[0]);
+    const mixed = Run.hasNgrams(runs[0]);
     const facts = [
-      [Written.loss(figures.validation), "validation, nats per character"],
+      [
+        Written.loss(figures.validation),
+        `validation${mixed ? " of both together" : ""}, nats per character`,
+      ],
       [figures.validation === null ? "" : (figures.validation / Math.LN2).toFixed(4), "the same in bits"],
-      [Written.loss(figures.loss), "training"],
+      [mixed ? Written.loss(figures.network) : "", "validation of the network alone"],
+      [Written.loss(figures.loss), "training, smoothed"],
       [
         best && Written.loss(best.loss) !== Written.loss(figures.validation) ? Written.loss(best.loss) : "",
         best ? `best validation, at step ${best.step.toLocaleString("en")}` : "",
@@ -36,7 +41,11 @@ const Tables = {
   comparison() {
     const { runs, different } = Report.data;
     if (runs.length < 2) return;
+    const mixed = runs.some(Run.hasNgrams);
     document.getElementById("comparison").hidden = false;
+    document.getElementById("comparison-said").textContent =
+      "A heading sorts the runs by its column." +
+      (mixed ? " For runs with n-grams, validation is of both together." : "");
     const columns = [
       { title: "run", value: (run) => run.name, write: (value) => value },
       ...different.map((name) => ({
@@ -47,7 +56,8 @@ const Tables = {
       ...[
         ["validation", "validation", Written.loss],
         ["best validation", "best", Written.loss],
-        ["training", "loss", Written.loss],
+        ...(mixed ? [["network alone", "network", Written.loss]] : []),
+        ["training, smoothed", "loss", Written.loss],
         ["steps done", "step", Written.number],
         ["time", "seconds", Written.seconds],
         ["characters/s", "speed", (speed) => Written.short(Number(speed.toPrecision(3)))],
@@ -141,17 +151,25 @@ const Tables = {
         : n > samples.length
           ? `Show ${samples.length} of all ${n.toLocaleString("en")}`
           : `Show all ${n}`;
+      const known = samples.find(({ copies }) => copies);
+      document.getElementById("samples-said").textContent =
+        "What the model writes on its own, after each number of steps." +
+        (known ? ` Copies of more than ${known.copies.longer_than} characters from its text are underlined.` : "") +
+        (n === 1 ? " In training, --sample-every 500 keeps more." : "");
       document.getElementById("samples").replaceChildren(
-        ...shown.map(({ step, text }) => {
+        ...shown.map(({ step, text, copies }) => {
           const i = run.training.step.findIndex((reported) => reported >= step);
-          const loss = i < 0 || !run.training.loss ? "" : `training loss ${Written.loss(run.training.loss[i])}`;
+          const { smoothed_loss: losses } = run.training;
+          const loss = i < 0 || !losses ? "" : `training loss, smoothed: ${Written.loss(losses[i])}`;
           const head = Page.element(
             "div",
             {},
             Page.element("b", {}, `step ${step.toLocaleString("en")}`),
             Page.element("span", { class: "quiet small" }, loss),
+            Page.element("span", { class: "quiet small" }, copies ? Tables.copied(copies) : ""),
           );
-          return Page.element("li", {}, head, Page.element("p", { class: "sample", dir: "auto" }, text));
+          const written = Page.element("p", { class: "sample", dir: "auto" }, ...Tables.underlined(text, copies));
+          return Page.element("li", {}, head, written);
         }),
       );
     };
@@ -169,7 +187,30 @@ const Tables = {
     draw();
   },
 
-  // so many of them, evenly, the first and the last among them
+  // what of a sample is copied
+  copied({ share, longest, longer_than: least }) {
+    const from = longest
+      ? `; longest ${longest.end - longest.begin} characters, from line ${longest.line.toLocaleString("en")}`
+      : "";
+    const how = share > 0 ? `${Written.number(100 * share, 2)}% is copied` : `no copy of more than ${least} characters`;
+    return `${how}${from}`;
+  },
+
+  // a sample in pieces, of which the copies are underlined; places count characters, not halves of them
+  underlined(text, copies) {
+    if (!copies) return [text];
+    const characters = Array.from(text);
+    const piece = (begin, end) => characters.slice(begin, end).join("");
+    let done = 0;
+    const pieces = copies.spans.flatMap(([begin, end]) => {
+      const before = piece(done, begin);
+      done = end;
+      return [before, Page.element("u", {}, piece(begin, end))];
+    });
+    return [...pieces, piece(done)];
+  },
+
+  // n of them, evenly, the first and the last among them
   spread(all, n) {
     return Array.from({ length: n }, (_, i) => all[Math.round((i * (all.length - 1)) / (n - 1))]);
   },
@@ -187,7 +228,7 @@ const Tables = {
       ordered.map((name) => ({
         title: name.replaceAll("_", "-"),
         marked: different.includes(name),
-        cells: runs.map(({ options }) => (options[name] === null ? "" : Tables.option(options[name]))),
+        cells: runs.map(({ options }) => Tables.option(options[name])),
       })),
     );
     const titles = {
@@ -211,10 +252,7 @@ const Tables = {
       title,
       cells: runs.map((run) => Tables.fact(run, key)),
     }));
-    Tables.factTable(
-      "machine",
-      rows.filter(({ cells }) => cells.some(Boolean)),
-    );
+    Tables.factTable("machine", rows);
   },
 
   fact(run, key) {
@@ -235,9 +273,9 @@ const Tables = {
   // a row for each fact, and a column for each run; of a single run as many beside each other as there is room for
   factTable(id, rows) {
     const { runs } = Report.data;
+    const known = rows.filter(({ cells }) => cells.some(Boolean));
     const place = document.getElementById(id);
     if (runs.length === 1) {
-      const known = rows.filter(({ cells }) => cells[0] !== "");
       place.append(
         Page.element(
           "dl",
@@ -262,12 +300,12 @@ const Tables = {
       Page.element(
         "tbody",
         {},
-        ...rows.map(({ title, cells, marked }) =>
+        ...known.map(({ title, cells, marked }) =>
           Page.element(
             "tr",
             marked ? { class: "marked" } : {},
             Page.element("th", { scope: "row" }, title),
-            ...cells.map((cell) => Page.element("td", {}, cell)),
+            ...cells.map((cell) => Page.element("td", /^\S*$/.test(cell) ? { class: "word" } : {}, cell)),
           ),
         ),
       ),

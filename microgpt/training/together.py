@@ -124,7 +124,7 @@ def if_one_is_lost(out: str) -> str:
 
 def versions(k: ModuleType) -> str:
     """All that decides the last digits of a step, apart from its options."""
-    backend = re.sub(r", \d+ threads$", "", k.describe())
+    backend = re.sub(r", \d+ threads?$", "", k.describe())
     return f"microgpt {__version__}, NumPy {np.__version__}, {backend}"
 
 

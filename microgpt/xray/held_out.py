@@ -24,7 +24,9 @@ def held_out(config: TrainConfig | None, notes: Mapping[str, Any], vocabulary: V
         raise MicrogptError(f"this model does not say which text it has not seen in training: {OTHERWISE}")
     if not config.val_fraction:
         raise MicrogptError(
-            f"the run held nothing out, so that there is no text that its model has not seen: {OTHERWISE}"
+            "the run held nothing out, so that there is no text that its model has not seen: "
+            f"{OTHERWISE}, as `microgpt xray RUN TEXT` does; `microgpt train TEXT --val-fraction 0.1` keeps "
+            "one for it"
         )
     need = "the X-ray looks at what the run held out of its text"
     text = own_text(config.file, notes, vocabulary, need=need, otherwise=OTHERWISE)

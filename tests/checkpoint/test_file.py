@@ -84,7 +84,7 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path):
         b"First Citizen:\nBefore we proceed any further, hear me speak.",
     ):
         path.write_bytes(content)
-        assert "is damaged, or no safetensors file" in refused(load_model, path)
+        assert "is no trained model, or a damaged one: " in refused(load_model, path)
 
 
 METADATA = [

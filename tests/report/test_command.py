@@ -1,6 +1,7 @@
 """`microgpt report`: from directories to a page."""
 
 import json
+import re
 
 import pytest
 from made_up_runs import report as line
@@ -27,11 +28,12 @@ def test_runs_become_a_page(here):
         write_run(here / "runs" / name)
     found = report("runs/first", "runs/second", "--out", "page.html")
     assert (found.exit_code, found.stdout) == (0, "")
-    size = (here / "page.html").stat().st_size
-    assert found.stderr == f"page.html: {size:,} bytes; open it in a browser\n"
+    assert re.fullmatch(r"page\.html: [\d.]+ KiB; open it in any browser\n", found.stderr)
+    assert report("runs/first", "runs/second").stderr.startswith("report.html: ")
     found = report("runs/first", "runs/first/", "--json")
+    page = here / "runs" / "first" / "report.html"
     assert json.loads(found.stdout) == {
-        "page": "report.html", "bytes": (here / "report.html").stat().st_size, "runs": 1, "races": 0,
+        "page": "runs/first/report.html", "bytes": page.stat().st_size, "runs": 1, "races": 0,
     }  # fmt: skip
 
 
@@ -56,7 +58,7 @@ def test_a_run_that_goes_on_is_followed_to_its_end(here, monkeypatch):
     pages = []
 
     def sleep(seconds):
-        pages.append((here / "report.html").read_text())
+        pages.append((directory / "report.html").read_text())
         with (directory / "metrics.jsonl").open("a") as log:
             log.write(json.dumps(line(55 + len(pages))) + "\n")
         if len(pages) == 3:
@@ -66,7 +68,7 @@ def test_a_run_that_goes_on_is_followed_to_its_end(here, monkeypatch):
     assert report("run", "--follow").exit_code == 0
     assert len(pages) == 3
     assert all('"state":"running"' in page for page in pages)
-    last = (here / "report.html").read_text()
+    last = (directory / "report.html").read_text()
     assert '"state":"stopped"' in last
     assert '"reload_seconds":0.0' in last
     assert '"reload_seconds":5.0' in pages[0]

@@ -23,6 +23,7 @@ def test_columns_say_what_the_reports_said():
         "chars": [160, 320, 480],
         "elapsed_s": [0.08, 0.16, 0.24],
         "loss": [1.2, 1.1, 1.06667],
+        "smoothed_loss": [1.7, 1.6, 1.56667],
         "grad_norm": [0.6, 0.55, 0.533333],
         "lr": [0.01, 0.01, 0.01],
         "chars_per_s": [2000, 2000, 2000],
@@ -48,9 +49,20 @@ def test_what_is_no_number_is_missing(value):
     assert found.thinned(9) == {"step": [1, 2], "loss": [None, 0.5]}
 
 
+def test_a_report_right_after_another_counts_with_the_next_one():
+    found = Curves()
+    for step, loss in ((50, 3.0), (51, 9.0), (100, 2.0), (150, 1.0), (152, 6.0)):
+        found.add(report(step, loss=loss, val_loss=loss if step in (51, 152) else None))
+    points = found.training.thinned(9)
+    assert points["step"] == [50, 100, 152]
+    assert points["loss"] == pytest.approx([3.0, (9 + 49 * 2) / 50, (50 * 1 + 2 * 6) / 52], rel=1e-5)
+    assert "loss_low" not in points
+    assert found.validation.thinned(9)["val_loss"] == [9, 6]
+
+
 def test_a_thinned_curve_has_the_mean_over_the_steps_and_what_it_leaves_out():
     random = np.random.default_rng(0)
-    steps = np.cumsum(random.integers(1, 5, 1000))
+    steps = np.cumsum(random.integers(3, 6, 1000))
     losses = random.normal(size=1000)
     losses[700] = math.nan
     found = Columns(("step", "loss", "lr"))

@@ -40,6 +40,8 @@ def test_the_charts_show_what_was_logged(browse, shoot, single):
     tab = browse(text_of([single]))
     assert tab.locator("h1").text_content() == "single"
     assert "1.1200" in tab.locator("#numbers").text_content()
+    assert "training, smoothed1.5200" in tab.locator("#numbers").text_content()
+    assert "outer-lr" not in tab.locator("#configuration").text_content()
     loss = tab.locator("#chart-loss svg")
     loss.press("End")
     last = report(100)
@@ -116,6 +118,38 @@ def test_several_runs_lie_over_each_other(browse, shoot, several):
     assert "single" not in said(tab)
 
 
+def test_what_is_of_network_and_ngrams_together_is_said(browse, tmp_path, single):
+    mixed = read(write_run(tmp_path / "mixed", ngrams=6))
+    for step in (110, 120):
+        mixed.curves.add(report(step, val_loss=1.25, network_val_loss=1.5, ngram_weight=0.5))
+    tab = browse(text_of([mixed]))
+    numbers = tab.locator("#numbers").text_content()
+    assert "validation of both together, nats per character1.2500" in numbers
+    assert "validation of the network alone1.5000" in numbers
+    tab = browse(text_of([single, mixed]))
+    heads = tab.locator("#compared th").all_text_contents()
+    rows = [row.locator("td").all_text_contents() for row in tab.locator("#compared tbody tr").all()]
+    assert [row[heads.index("network alone")] for row in rows] == ["1.1200", "1.5000"]
+    assert "validation is of both together" in tab.locator("#comparison-said").text_content()
+    titles = tab.locator("#configuration tbody th").all_text_contents()
+    assert "ngrams" in titles
+    assert "local-steps" not in titles  # no run has a value for it
+
+
+def test_copies_in_samples_are_underlined(browse, tmp_path):
+    record = read(write_run(tmp_path / "run"))
+    data = data_of([record], [False])
+    longest = {"begin": 1, "end": 3, "offset": 9, "line": 4191}
+    told = {"text": "t", "longer_than": 1, "share": 0.25, "longest": longest, "spans": [[1, 3], [4, 5]]}
+    data["runs"][0]["samples"] = [{"step": 100, "text": "\U0001f600abcde\nf", "copies": told}]
+    data["runs"][0]["n_samples"] = 1
+    tab = browse(page(data))
+    assert tab.locator(".sample u").all_text_contents() == ["ab", "d"]
+    assert tab.locator(".sample").text_content() == "\U0001f600abcde\nf"
+    assert "25% is copied; longest 2 characters, from line 4,191" in tab.locator("#samples").text_content()
+    assert "--sample-every 500 keeps more" in tab.locator("#samples-said").text_content()
+
+
 def test_no_name_and_no_sample_breaks_the_page(browse, tmp_path):
     record = read(write_run(tmp_path / "run", samples=((50, HOSTILE), (100, "\0\x1b[31m\u05d0"))))
     record.directory = tmp_path / "<img src=x onerror=alert(1)>"
@@ -170,9 +204,12 @@ def test_a_race_is_shown_with_its_intervals_and_pairs(browse, shoot, tmp_path):
     for each in judgement["standings"]:
         (low, high), mean = each["interval"], each["mean"]
         assert f"{each['name']}: {mean:.4f}, {low:.4f} to {high:.4f}" in means.text_content()
-    assert f"{judgement['pairs'][0]['difference']:.4f}" in pairs.text_content()
+    assert f"{judgement['pairs'][0]['difference']:.4f}".replace("-", "−") in pairs.text_content()
     tab.get_by_text("All pairs in a table").click()
     cells = tab.locator("details[open] tbody td").all_text_contents()
-    assert cells == judgement["tables"][1]["rows"][0]
+    pair, difference, *others = judgement["tables"][1]["rows"][0]
+    assert cells[:2] == [pair.replace(" - ", " − "), difference.replace("-", "−")]
+    assert cells[2:] == [cell.replace("-", "−") for cell in others]
+    assert "the intervals are narrower than they should be" in tab.locator(".race").text_content()
     assert tab.locator(".race .curve").count() == len(HEADS)
     shoot(tab, "report-of-a-race")

@@ -99,7 +99,7 @@ def test_a_model_without_snapshots_says_how_there_would_be_some(trained, tmp_pat
     model.save(tmp_path / "copy.safetensors")
     copy = load_from_python(tmp_path / "copy.safetensors", backend="reference")
     with pytest.raises(
-        MicrogptError, match=r"there are no snapshots of .*: in training, snapshots=60 keeps some"
+        MicrogptError, match=r".* has no snapshots: `microgpt train TEXT --snapshots 60` keeps those of a run"
     ):
         copy.xray(TEXT, film=True)
 

@@ -1,6 +1,7 @@
 """Which text is looked at where nobody names one."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_why_there_is_none_is_said_in_one_sentence(run):
     def reason(config):
         with pytest.raises(MicrogptError) as error:
             held_out(config, run, VOCABULARY)
-        assert str(error.value)[-26:] in (": name the text to look at", "; name the text to look at")
+        assert re.search("[:;] name the text to look at", str(error.value))
         return str(error.value)
 
     assert reason(None).startswith("this model does not say which text it has not seen in training")

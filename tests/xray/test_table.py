@@ -1,5 +1,7 @@
 """The table for a terminal."""
 
+import re
+
 import pytest
 from heads_by_hand import KINDS, random_model, text_of, xray_of
 
@@ -12,8 +14,13 @@ def found():
     return xray_of(random_model(**KINDS["learned"]), text_of(60), with_shapley=True)
 
 
+def split_header(header):
+    return re.split("  +", header.strip())
+
+
 def test_there_is_a_row_for_each_head(found):
-    said, blank, header, *rows, _, explained = lines(found)
+    said, blank, header, *below = lines(found)
+    rows, (_, *explained) = below[:4], below[4:]
     assert said.startswith(f"{found.ablations.all_on:.4f} bits per character on 60 characters (your text); ")
     assert not blank
     assert header.split()[:3] == ["head", "width", "bits"]
@@ -21,14 +28,18 @@ def test_there_is_a_row_for_each_head(found):
     assert {len(row) for row in (header, *rows)} == {len(header)}
     place = header.index("shapley") + len("shapley")
     assert rows[3][:place].endswith(f"{found.shapley.bits[3]:.4f}")
-    assert "docs/xray.md" in explained
+    assert [line.split(":")[0] for line in explained[:-1]] == split_header(header)[2:]
+    assert explained[-1] == "docs/xray.md explains them all; --json has more."
 
 
 def test_a_narrow_terminal_has_fewer_columns(found, monkeypatch):
+    whole = lines(found)[2]
     monkeypatch.setattr(fitting, "columns", lambda: 60)
     shown = lines(found)
     assert max(map(len, "\n".join(shown).splitlines())) <= 60
     assert not any("copying" in line for line in shown)
+    left_out = len(split_header(whole)) - len(split_header(shown[2]))
+    assert f"A wider terminal shows {left_out} more columns. " in " ".join(shown).replace("\n", " ")
 
 
 def test_that_n_grams_are_left_out_is_said(found):
