@@ -37,30 +37,17 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     that were killed have left in the directory is removed. Raises MicrogptError, which names the file, for
     every OSError, also one within the block, and then leaves what was there.
     """
-    try:
-        target = Path(os.path.realpath(path))
-        if target.exists() and not target.is_file():
-            raise OSError(0, "Is a directory" if target.is_dir() else "Not a regular file")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(target.parent)
-        private = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            private.mkdir()
-            mode = stat.S_IMODE((target if target.exists() else private).stat().st_mode)
-            if not target.exists():
-                mode &= 0o666  # a new file is what the umask leaves of this
-            private.chmod(0o700)
-            temporary = private / target.name
-            yield temporary
-            if durable:
-                _flush(temporary)
-            temporary.chmod(mode)
-            temporary.replace(target)
-        finally:
-            shutil.rmtree(private, ignore_errors=True)
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise MicrogptError(f"cannot write {shown_path(path)}: {reason}") from None
+    with _beside(path) as (target, private):
+        mode = stat.S_IMODE((target if target.exists() else private).stat().st_mode)
+        if not target.exists():
+            mode &= 0o666  # a new file is what the umask leaves of this
+        private.chmod(0o700)
+        temporary = private / target.name
+        yield temporary
+        if durable:
+            _flush(temporary)
+        temporary.chmod(mode)
+        temporary.replace(target)
     if not durable:
         return
     # the rename itself must survive a power cut; where a directory cannot be synced, nothing more can be done
@@ -70,6 +57,34 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def check_writable(path: Path) -> None:
+    """Raise what `replacing` would raise before its block: work of minutes asks before it begins."""
+    with _beside(path):
+        pass
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[tuple[Path, Path]]:
+    """The file that `path` leads to, and a directory beside it that is there within the block."""
+    try:
+        if str(path) == "-":
+            raise OSError(0, "here it does not stand for standard output; name a file")
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            raise OSError(0, "Is a directory" if target.is_dir() else "Not a regular file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(target.parent)
+        private = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            private.mkdir()
+            yield target, private
+        finally:
+            shutil.rmtree(private, ignore_errors=True)
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise MicrogptError(f"cannot write {shown_path(path)}: {reason}") from None
 
 
 def _flush(path: Path) -> None:

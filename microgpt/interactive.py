@@ -78,27 +78,37 @@ def press(draft: Draft, key: Key | str) -> str:
         draft.accept(len(grey(draft)))
     elif key is Key.RIGHT:
         _draw(draft)
-        draft.accept(1)
+        draft.accept(2 if draft.continuation.startswith("\r\n") else 1)
     elif key is Key.DOWN:
         draft.draw_another()
     elif key is Key.BACKSPACE:
-        draft.erase()
+        for _ in range(2 if [character for character, _ in draft.written[-2:]] == ["\r", "\n"] else 1):
+            draft.erase()
     elif isinstance(key, str):
         try:
-            draft.write(key)
+            for character in line_end(draft) if key == "\n" else key:
+                draft.write(character)
         except MicrogptError as error:
             return str(error)
     return ""
 
 
+def line_end(draft: Draft) -> str:
+    """How lines end in the text that the model has learned, as far as its vocabulary tells it."""
+    known = draft.vocabulary.characters
+    if "\r" not in known:
+        return "\n"
+    return "\r\n" if "\n" in known else "\r"
+
+
 def grey(draft: Draft) -> str:
     """The continuation as far as it is shown, and taken at once: up to the end of a line."""
-    line, line_break, _ = draft.continuation.partition("\n")
+    line, line_break, _ = draft.continuation.partition(line_end(draft))
     return (line + line_break)[:MOST_AHEAD]
 
 
 def _is_complete(draft: Draft) -> bool:
-    return "\n" in draft.continuation or len(draft.continuation) >= MOST_AHEAD
+    return line_end(draft) in draft.continuation or len(draft.continuation) >= MOST_AHEAD
 
 
 def _draw(draft: Draft, seconds: float = float("inf")) -> None:
@@ -127,10 +137,14 @@ def look(bits: float) -> str:
 
 def _text(draft: Draft, n: int) -> Text:
     """The last characters of the text, for which a screen of n has room, and its continuation."""
-    text = Text(harmless(draft.prompt[-n:]))
-    for character, bits in draft.written[-n:]:
-        text.append(harmless(character), look(bits))
-    ahead = grey(draft).replace("\n", " ") or " "
+    end = line_end(draft)
+    text = Text(harmless(draft.prompt[-n:].replace(end, "\n")))
+    written = draft.written[-n:]
+    for i, (character, bits) in enumerate(written):
+        of_two = character == "\r" and [after for after, _ in written[i + 1 : i + 2]] == ["\n"]
+        if not of_two:
+            text.append("\n" if character == end else harmless(character), look(bits))
+    ahead = grey(draft).replace(end, " ") or " "
     text.append(harmless(ahead[0]), "reverse dim")  # where the cursor is
     return text.append(harmless(ahead[1:]), "dim")
 

@@ -21,18 +21,19 @@ T = 6
 SAMPLING = Sampling(temperature=1.0, seed=3)
 
 
-def model(ngrams=None, **options):
+def model(ngrams=None, n_characters=V, **options):
     config = TrainConfig(
         file="",
         **RECIPES["plain"] | {"seq_len": T, "d_model": 12, "heads": "1+3+8", "n_layers": 2, **options},
-    ).architecture(V)
+    ).architecture(n_characters)
     values = np.random.default_rng(1).normal(0, 0.4, count(table(config.sizes))).astype(config.dtype)
     whole = placed(load("reference"), config, Budget(None), values)
     return dataclasses.replace(whole, ngrams=ngrams, ngram_weight=0.3)
 
 
-def draft_of(prompt="", sampling=SAMPLING, **options):
-    return Draft(Generator(model(**options)), VOCABULARY, prompt, sampling)
+def draft_of(prompt="", sampling=SAMPLING, vocabulary=VOCABULARY, **options):
+    whole = model(n_characters=len(vocabulary), **options)
+    return Draft(Generator(whole), vocabulary, prompt, sampling)
 
 
 def ngrams():

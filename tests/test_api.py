@@ -627,9 +627,10 @@ def test_the_xray_of_a_model_is_that_of_the_command_line(here):
     assert of_file.xray(Path("text.txt")).text == TEXT[:2000]
     assert of_file.xray("the X", skip_unknown=True).text == "the "
     assert "it was in memory; name the text" in sentence(microgpt.MicrogptError, in_memory.xray)
-    assert sentence(microgpt.MicrogptError, of_file.xray, characters=1).startswith(
-        "characters must be between 2 and"
-    )
+    for characters in (1, 2.5, "x"):
+        assert sentence(microgpt.MicrogptError, of_file.xray, characters=characters) == (
+            f"characters must be a whole number from 2 to 100,000, not {characters!r}"
+        )
     alone = microgpt.load(here / "run" / "model.safetensors")
     assert "does not say which text it has not seen" in sentence(microgpt.MicrogptError, alone.xray)
 

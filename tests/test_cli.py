@@ -14,6 +14,7 @@ import pytest
 from microgpt_kernels import load
 from typer.testing import CliRunner
 
+from microgpt.api.model import Model
 from microgpt.checkpoint.saved import load_model, load_state
 from microgpt.cli.app import app
 from microgpt.commands import generate
@@ -495,6 +496,20 @@ def test_xray_writes_a_page(trained):
     assert found["text"] == "the hat sat on the dog.\n"
     assert '"weights":' in with_model
     assert '"weights":' not in without_model
+    assert fails(*xray, "--no-model", code=2) == "--no-model says what is in a page: add --out"
+
+
+def test_where_an_xray_is_to_go_is_tried_before_its_work(trained, monkeypatch):
+    monkeypatch.setattr(Model, "xray", None)
+    xray = ("xray", trained / "a run", "--backend", "reference", "--out")
+    assert fails(*xray, trained) == f"cannot write {trained}: Is a directory"
+    assert fails(*xray, trained / "text.txt" / "x.html").startswith(f"cannot write {trained / 'text.txt'}")
+    for command in (
+        xray,
+        ("export", "page", trained / "a run", "--out"),
+        ("report", trained / "a run", "--out"),
+    ):
+        assert fails(*command, "-").startswith("cannot write -: ")
 
 
 def test_xray_needs_a_text_that_the_model_has_not_seen(trained):
@@ -620,7 +635,7 @@ def test_export_writes_a_page(here, trained):
         run("export", "page", "a run/model.safetensors", "--out", "b.html", "--json").stdout
     )
     assert facts == {"page": "b.html", "bytes": (here / "b.html").stat().st_size}
-    assert "<title>model</title>" in (here / "b.html").read_text(encoding="utf-8")
+    assert "<title>a run</title>" in (here / "b.html").read_text(encoding="utf-8")
     assert fails("export", "gguf", "a run", code=2) == (
         "a model can be exported as a page, not as 'gguf': microgpt export page RUN"
     )

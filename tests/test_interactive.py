@@ -8,6 +8,7 @@ from rich.console import Console
 
 from microgpt.interactive import MOST_AHEAD, frame, grey, look, press, write
 from microgpt.terminal.keyboard import Key
+from microgpt.text.vocabulary import Vocabulary
 from microgpt.use.generate import Sampling
 
 
@@ -110,6 +111,20 @@ def test_the_continuation_is_taken_to_the_end_of_a_line_at_most():
         draft.draw()
     assert len(draft.continuation) < MOST_AHEAD
     assert grey(draft) == draft.continuation.partition("\n")[0] + "\n"
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_enter_ends_a_line_as_the_text_of_the_model_does(end):
+    draft = draft_of(f"a{end}", vocabulary=Vocabulary("".join(sorted({*end, *"ab"}))))
+    for key in "b\na":
+        assert press(draft, key) == ""
+    assert draft.text == f"a{end}b{end}a"
+    assert plain(draft)[:2] == ["a", "b"]
+    press(draft, Key.BACKSPACE)
+    press(draft, Key.BACKSPACE)
+    assert draft.text == f"a{end}b"
+    press(draft, Key.TAB)
+    assert draft.text.endswith(end) or len(draft.written) == 1 + MOST_AHEAD
 
 
 def test_a_session_ends_with_the_screen_as_it_was():

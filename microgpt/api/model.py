@@ -331,9 +331,10 @@ class Model:
         from microgpt.xray.xray import xray  # it needs SciPy's statistics, which take half a second to import
 
         with explained():
-            if not 2 <= characters <= MAX_XRAY_CHARACTERS:
+            if not (isinstance(characters, int | np.integer) and 2 <= characters <= MAX_XRAY_CHARACTERS):
                 raise MicrogptError(
-                    f"--characters must be between 2 and {MAX_XRAY_CHARACTERS:,}, not {shown(characters)}"
+                    f"--characters must be a whole number from 2 to {MAX_XRAY_CHARACTERS:,}, "
+                    f"not {shown(characters)}"
                 )
             if text is None:
                 ids, source = held_out(self.config, self.notes, self.vocabulary), "held-out text"

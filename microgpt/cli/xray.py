@@ -10,6 +10,7 @@ import typer
 from microgpt.bounds import MAX_XRAY_CHARACTERS, XRAY_CHARACTERS
 from microgpt.cli.options import Backend, Json, Last, RunPath
 from microgpt.config import TrainConfig
+from microgpt.errors import UsageError
 
 
 def xray(
@@ -59,6 +60,8 @@ def xray(
     json: Json = False,
 ) -> None:
     """What every head of a model does, in numbers or on a page: its worth, where it looks, what it writes."""
+    if model is not None and out is None:
+        raise UsageError(f"--{'' if model else 'no-'}model says what is in a page: add --out")
     from microgpt.commands.xray import xray
 
     xray(

@@ -11,6 +11,7 @@ from microgpt.errors import UsageError, shown
 from microgpt.files import write_atomically
 from microgpt.page.page import written
 from microgpt.page.play import play_page
+from microgpt.xray.run import name_of
 
 PAGE_FILE = "page.html"  # of a run
 
@@ -23,8 +24,7 @@ def export(what: str, run: Path | None, out: Path | None, *, last: bool, large: 
         raise UsageError("name the run whose model it is to be: microgpt export page RUN")
     display = Display()
     saved = read_model(run, display, last=last)
-    name = run.resolve().name if run.is_dir() else run.stem
-    content = play_page(saved, name, large=large).encode()
+    content = play_page(saved, name_of(saved.path), large=large).encode()
     out = out or (run if run.is_dir() else run.parent) / PAGE_FILE
     write_atomically(out, content)
     if as_json:

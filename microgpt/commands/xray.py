@@ -8,7 +8,7 @@ from pathlib import Path
 from microgpt.commands.model import open_model
 from microgpt.console import Display
 from microgpt.errors import MicrogptError, shown_path
-from microgpt.files import write_atomically
+from microgpt.files import check_writable, write_atomically
 from microgpt.page.page import written
 from microgpt.page.xray_page import xray_page
 from microgpt.terminal.invocation import pasteable
@@ -38,14 +38,16 @@ def xray(
     display = Display()
     model = open_model(run, backend, display, last=last)
     text = None if file is None else _read(file, model.vocabulary, run, skip_unknown=skip_unknown)
+    if out is not None:
+        check_writable(out)
     found = model.xray(text, characters=characters, shapley=shapley, film=film)
     display.idle()
+    if as_json or out is None:
+        _show_xray(found, as_json=as_json)
     if out is not None:
         content = xray_page(found, model.param, with_model=with_model).encode()
         write_atomically(out, content)
         display.note(written(out, content))
-    if as_json or out is None:
-        _show_xray(found, as_json=as_json)
 
 
 def _read(file: Path, vocabulary: Vocabulary, run: Path, *, skip_unknown: bool) -> Text:
@@ -59,9 +61,9 @@ def _read(file: Path, vocabulary: Vocabulary, run: Path, *, skip_unknown: bool) 
 
 
 def _show_xray(found: Xray, *, as_json: bool) -> None:
-    """Where an X-ray goes."""
+    """An X-ray on standard output."""
     if as_json:
-        # without spaces an eighth shorter: it is of every character
+        # without spaces it is an eighth shorter, and there is a row for every character
         print(json.dumps(described(found), separators=(",", ":")))
         return
     for line in lines(found):

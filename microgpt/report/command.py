@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from microgpt.errors import MicrogptError, shown_path
@@ -14,10 +15,12 @@ from microgpt.page.page import written
 from microgpt.report import races, runs
 from microgpt.report.beside import REPORT_FILE
 from microgpt.report.document import data_of, page
+from microgpt.terminal.interruption import finishing_the_step
 from microgpt.training.directory import is_being_written
 
 # Between two writings of a page that follows runs: so long at least, and so many times as long as one took
 FOLLOW_SECONDS, REST = 5.0, 20.0
+PIECE_SECONDS = 0.1  # how soon Ctrl-C ends this time
 
 
 def report(directories: Sequence[Path], out: Path | None, *, follow: bool, as_json: bool) -> None:
@@ -25,7 +28,8 @@ def report(directories: Sequence[Path], out: Path | None, *, follow: bool, as_js
 
     out  its file; None: in the directory of the run or the race, and here where there are several
 
-    Raises MicrogptError.
+    Where Ctrl-C ends that, the page is written once more, so that it does not wait for the next one, and this
+    raises KeyboardInterrupt. Raises MicrogptError.
     """
     directories = list(dict.fromkeys(directories))
     if out is None:
@@ -39,27 +43,36 @@ def report(directories: Sequence[Path], out: Path | None, *, follow: bool, as_js
         races.as_json(races.read(path), name, path)
         for path, name in zip(of_races, runs.names(of_races), strict=True)
     ]
-    while True:
-        begin = time.monotonic()
-        writing = [is_being_written(path) for path in of_runs]
-        again = follow and any(writing)
-        data = data_of(
-            [runs.read(path) for path in of_runs],
-            writing,
-            found,
-            reload_seconds=FOLLOW_SECONDS if again else 0.0,
-            with_copies=not again,
-        )
-        content = page(data).encode()
-        write_atomically(out, content)
-        if not again:
-            break
-        time.sleep(max(FOLLOW_SECONDS, REST * (time.monotonic() - begin)))
+    with finishing_the_step() if follow else nullcontext(lambda: False) as stop:
+        while True:
+            begin = time.monotonic()
+            writing = [is_being_written(path) for path in of_runs]
+            again = follow and any(writing) and not stop()
+            data = data_of(
+                [runs.read(path) for path in of_runs],
+                writing,
+                found,
+                reload_seconds=FOLLOW_SECONDS if again else 0.0,
+                with_copies=not again,
+            )
+            content = page(data).encode()
+            write_atomically(out, content)
+            if not again:
+                break
+            _wait(max(FOLLOW_SECONDS, REST * (time.monotonic() - begin)), stop)
+        if stop():
+            raise KeyboardInterrupt
     if as_json:
         figures = {"page": str(out), "bytes": len(content), "runs": len(of_runs), "races": len(of_races)}
         print(json.dumps(figures))
     else:
         print(written(out, content), file=sys.stderr)
+
+
+def _wait(seconds: float, stop: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not stop():
+        time.sleep(PIECE_SECONDS)
 
 
 def _no_run(path: Path) -> str:

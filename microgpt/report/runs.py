@@ -13,13 +13,14 @@ from microgpt.checkpoint.saved import STATE_FILE, read_description
 from microgpt.config import TrainConfig, read_toml
 from microgpt.corpora.corpus import known_entropy
 from microgpt.errors import MicrogptError, shown_path
+from microgpt.fields import build
 from microgpt.report.copies import copies
 from microgpt.report.curves import Curves
 from microgpt.training import logs
 from microgpt.training.directory import CONFIG_FILE
 
 # Options that say nothing about what a run learns, so that no two runs are told apart by them
-NO_DIFFERENCE = frozenset({"out", "memory_cap", "eval_every", "sample_every"})
+NO_DIFFERENCE = frozenset({"out", "memory_cap", "eval_every", "sample_every", "snapshots"})
 OF_REPLICAS = ("outer_lr", "outer_momentum")
 
 
@@ -78,14 +79,18 @@ def is_run(directory: Path) -> bool:
 
 def read(directory: Path) -> Record:
     """What a run's directory holds at this moment. Raises MicrogptError."""
-    config = TrainConfig(**read_toml(directory / CONFIG_FILE))
+    file = directory / CONFIG_FILE
+    config = build(TrainConfig, read_toml(file), str(file))
     record = Record(directory, config, list(logs.starts(directory)) or _of_checkpoint(directory))
     for report in logs.reports(directory):
         record.curves.add(report)
     if not len(record.curves.training):
-        raise MicrogptError(
-            f"{shown_path(directory)} has no reports yet: wait until its first steps are done"
-        )
+        name = shown_path(directory)
+        if (directory / STATE_FILE).exists():
+            raise MicrogptError(
+                f"{name} has a checkpoint, but no reports: {logs.METRICS_FILE} is gone or empty"
+            )
+        raise MicrogptError(f"{name} has no reports yet: wait until its first steps are done")
     record.samples += logs.samples(directory)
     return record
 

@@ -44,5 +44,8 @@ def induction(reading: Reading, heads: Sequence[Head]) -> Array:
     if p < 2:
         return np.full(len(heads), np.nan)
     t = np.arange(p, 2 * p)
-    everything = slice(0, len(reading.ids))
-    return np.array([reading.attention(head, everything)[:, t, t - p + 1].mean() for head in heads])
+    # window by window: the weights of a long one are many
+    windows = [slice(w, w + 1) for w in range(len(reading.ids))]
+    return np.array(
+        [np.mean([reading.attention(head, window)[:, t, t - p + 1] for window in windows]) for head in heads]
+    )

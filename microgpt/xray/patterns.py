@@ -66,11 +66,11 @@ def patterns(reading: Reading, heads: Sequence[Head], vocabulary: Vocabulary) ->
         queries = T * windows.start + np.arange(ids.size).reshape(ids.shape) < n
         pairs = _pairs(ids, vocabulary) & queries[..., None]
         counts += pairs.any(axis=-1).sum(axis=(1, 2))
-        table = pairs.reshape(n_patterns, -1).astype(np.float64)
         for i in range(H + 1):
             att = reading.attention(heads[i], windows) if i < H else np.broadcast_to(even, pairs.shape[1:])
             att = att * queries[..., None]
-            sums[i, :n_patterns] += table @ att.reshape(-1)
+            # by np.einsum, which does not keep all pairs as float64
+            sums[i, :n_patterns] += np.einsum("pwts,wts->p", pairs, att)
             logs = np.log(att, out=np.zeros_like(att), where=att > 0)
             sums[i, -2] -= np.vdot(att, logs)
             sums[i, -1] += np.vdot(att, np.broadcast_to(_distances(T), att.shape))

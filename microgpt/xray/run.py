@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from microgpt.checkpoint.saved import BEST_FILE, MODEL_FILE, STATE_FILE
+from microgpt.checkpoint.snapshots import DIRECTORY, NAME
 from microgpt.config import TrainConfig
 
 # what says where things lie on a machine, or how large the machine is: an X-ray may go to somebody else
@@ -19,13 +21,9 @@ def described(
 ) -> dict[str, Any]:
     """The facts, in what JSON has.
 
-    path    the file of the model; a run's name is that of its directory
+    path    the file of the model
     ngrams  the order of those that the model also has
     """
-    name = None
-    if path is not None:
-        in_run = path.name in (MODEL_FILE, BEST_FILE, STATE_FILE)
-        name = path.absolute().parent.name if in_run else path.stem
     options = None
     if config is not None:
         options = {
@@ -33,10 +31,21 @@ def described(
         }
     text = notes.get("text")
     return {
-        "name": name,
+        "name": None if path is None else name_of(path),
         "step": notes.get("step"),
         "text": Path(text).name if isinstance(text, str) else None,
         "options": options,
         "backend": backend,
         "ngrams": ngrams,
     }
+
+
+def name_of(path: Path) -> str:
+    """What the model of this file is called: by the directory of its run, or else by the file."""
+    path = Path(os.path.abspath(path))
+    if path.name in (MODEL_FILE, BEST_FILE, STATE_FILE):
+        return path.parent.name
+    snapshot = NAME.fullmatch(path.name)
+    if snapshot and path.parent.name == DIRECTORY:
+        return f"{path.parent.parent.name}, step {int(snapshot[1])}"
+    return path.stem

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 
 import pytest
 from made_up_runs import report as line
@@ -57,14 +58,14 @@ def test_a_run_that_goes_on_is_followed_to_its_end(here, monkeypatch):
     lock = reopen(directory, "config.toml")
     pages = []
 
-    def sleep(seconds):
+    def wait(seconds, stop):
         pages.append((directory / "report.html").read_text())
         with (directory / "metrics.jsonl").open("a") as log:
             log.write(json.dumps(line(55 + len(pages))) + "\n")
         if len(pages) == 3:
             lock.release()
 
-    monkeypatch.setattr(command.time, "sleep", sleep)
+    monkeypatch.setattr(command, "_wait", wait)
     assert report("run", "--follow").exit_code == 0
     assert len(pages) == 3
     assert all('"state":"running"' in page for page in pages)
@@ -72,6 +73,17 @@ def test_a_run_that_goes_on_is_followed_to_its_end(here, monkeypatch):
     assert '"state":"stopped"' in last
     assert '"reload_seconds":0.0' in last
     assert '"reload_seconds":5.0' in pages[0]
+
+
+def test_the_page_of_a_run_that_goes_on_waits_for_no_other_after_ctrl_c(here, monkeypatch):
+    lock = reopen(write_run(here / "run", range(5, 51, 5)), "config.toml")
+    monkeypatch.setattr(command.time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+    found = report("run", "--follow")
+    assert (found.exit_code, found.stderr) == (130, "microgpt: interrupted\n")
+    last = (here / "report.html").read_text()
+    assert '"state":"running"' in last
+    assert '"reload_seconds":0.0' in last
+    lock.release()
 
 
 def test_train_keeps_a_page_and_says_at_its_end_where_it_could_not(here):

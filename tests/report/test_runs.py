@@ -95,6 +95,12 @@ def test_what_cannot_be_read_is_said(tmp_path):
     assert is_run(empty)
     with pytest.raises(MicrogptError, match="has no reports yet"):
         read(empty)
+    (empty / "optimizer.safetensors").touch()
+    with pytest.raises(MicrogptError, match=r"but no reports: metrics\.jsonl is gone or empty"):
+        read(empty)
+    (empty / "config.toml").write_text("")
+    with pytest.raises(MicrogptError, match=r"config\.toml: 'file' is missing"):
+        read(empty)
     (empty / "config.toml").write_text("steps = 'many'")
     with pytest.raises(MicrogptError, match=r"config\.toml"):
         read(empty)
@@ -102,10 +108,10 @@ def test_what_cannot_be_read_is_said(tmp_path):
 
 def test_what_differs_between_runs(tmp_path):
     records = [
-        read(write_run(tmp_path / f"{lr}", lr=lr, steps=steps, eval_every=steps // 5))
+        read(write_run(tmp_path / f"{lr}", lr=lr, steps=steps, eval_every=steps // 5, snapshots=steps // 4))
         for lr, steps in ((0.01, 100), (0.02, 200))
     ]
-    # the warm-up follows from the steps; how often it is evaluated teaches no run anything
+    # the warm-up follows from the steps; how often it is evaluated, or kept, teaches no run anything
     assert records[0].config.rates.warmup != records[1].config.rates.warmup
     assert different(records) == ["steps", "lr"]
     assert different(records[:1]) == different([]) == []

@@ -1,5 +1,7 @@
 """The random strings that are repeated, and the weight of what followed last time."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from heads_by_hand import V, copies_the_previous_character, random_model
@@ -40,3 +42,13 @@ def test_a_head_that_knows_the_period_has_a_score_of_1():
 def test_short_windows_have_no_room_for_it():
     model = random_model(seq_len=3, heads="6")
     assert np.isnan(induction(model.read(repeated_strings(V, 3)), model.heads)).all()
+
+
+def test_the_weights_of_one_window_at_a_time_are_kept():
+    model = random_model(seq_len=256, heads="6")
+    reading = model.read(repeated_strings(V, 256))
+    tracemalloc.start()
+    induction(reading, model.heads)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < STRINGS / 2 * 256**2 * 8

@@ -1,6 +1,7 @@
 """Where heads look, against plain loops over queries and keys, and where the answer is known."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -69,3 +70,13 @@ def test_a_head_that_looks_at_the_previous_character_and_one_that_looks_nowhere(
     assert found.reach[0] == pytest.approx(5 / 6)
     assert named(found, 1) == pytest.approx(named(uniform, 0), nan_ok=True)
     assert uniform.entropy[0] == pytest.approx(np.log(np.arange(1, 7)).mean())
+
+
+def test_of_the_pairs_no_table_in_float64_is_kept():
+    model = random_model(seq_len=256, heads="6")
+    reading = model.read(text_of(257))
+    tracemalloc.start()
+    patterns(reading, model.heads, VOCABULARY)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 12 * 256**2 * 8

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from microgpt.config import TrainConfig
-from microgpt.xray.run import described
+from microgpt.xray.run import described, name_of
 
 
 def test_the_run_has_a_name_and_options_but_no_paths():
@@ -24,4 +24,6 @@ def test_a_file_of_another_name_and_a_model_in_memory():
         "name": "by-a-friend", "step": None, "text": None, "options": None, "backend": "reference",
         "ngrams": None,
     }  # fmt: skip
+    assert name_of(Path("runs/x/snapshots/000008.safetensors")) == "x, step 8"
+    assert name_of(Path("runs/x/snapshots/../model.safetensors")) == "x"
     assert described(None, {"text": "<text>"}, None, "reference", None)["name"] is None
