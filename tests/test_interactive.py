@@ -57,6 +57,12 @@ def test_the_screen_has_the_text_the_continuation_and_the_alternatives():
     assert "the model does not know 'x'" in "\n".join(plain(draft, "the model does not know 'x'"))
 
 
+def test_at_first_it_says_what_to_do():
+    lines = " ".join(plain(draft_of("a bad ")))
+    assert "Type something, or press Tab. " in lines
+    assert "Backspace deletes, Esc quits" in lines
+
+
 def test_the_prompt_has_no_colour_and_what_surprises_has_one():
     draft = draft_of("a bad ")
     assert "below 1 bit" in shown(draft, colours="truecolor")

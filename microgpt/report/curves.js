@@ -3,7 +3,7 @@
 // The curves of runs: which lines each chart has, and how far its axes reach.
 
 const Curves = {
-  FEW: 3, // so many runs have their unsmoothed loss drawn, too
+  FEW: 3, // up to this many runs have their unsmoothed loss drawn, too
 
   legend() {
     const { runs } = Report.data;

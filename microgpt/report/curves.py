@@ -21,6 +21,8 @@ AVERAGED = ("loss", "grad_norm")
 # says little by itself, and is drawn with the next one
 SHORT = 0.5
 DIGITS = 6
+# Of these the report shows four digits after the point, which are those that the terminal has shown
+FIGURES, DIGITS_OF_FIGURES = ("smoothed_loss", "val_loss", "network_val_loss"), 9
 
 
 class Columns:
@@ -66,7 +68,11 @@ class Columns:
         if (n := len(columns["step"])) > most:
             edges = np.linspace(0, n, most + 1).astype(int)
             columns = _averaged(columns, edges) | _extremes(columns, edges)
-        return {name: _plain(column) for name, column in columns.items() if not np.isnan(column).all()}
+        return {
+            name: _plain(column, DIGITS_OF_FIGURES if name in FIGURES else DIGITS)
+            for name, column in columns.items()
+            if not np.isnan(column).all()
+        }
 
 
 class Curves:
@@ -120,13 +126,12 @@ def _without_short(steps: Array) -> Array:
     return np.append(0, last + 1)
 
 
-def _plain(column: Array) -> list[float | None]:
-    """Numbers for JSON: whole ones as they are, others with DIGITS digits."""
-    return [None if math.isnan(x) else int(x) if x == int(x) else _rounded(x) for x in column.tolist()]
-
-
-def _rounded(x: float) -> float:
-    return float(f"{x:.{DIGITS}g}")
+def _plain(column: Array, digits: int) -> list[float | None]:
+    """Numbers for JSON: whole ones as they are, others with this many digits."""
+    return [
+        None if math.isnan(x) else int(x) if x == int(x) else float(f"{x:.{digits}g}")
+        for x in column.tolist()
+    ]
 
 
 def _number(value: Any) -> float:

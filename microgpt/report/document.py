@@ -18,7 +18,7 @@ SCRIPTS = (
 STYLES = ("report.css",)
 # So that a page stays below a megabyte, however many runs it shows and however long their logs are
 MOST_RUNS = 100
-POINTS, POINTS_OF_A_RUN = 3500, 1500  # of each curve: of all runs together, and of one
+POINTS, POINTS_OF_A_RUN = 3200, 1500  # of each curve: of all runs together, and of one
 SAMPLES, SAMPLES_OF_A_RUN = 150, 30
 
 

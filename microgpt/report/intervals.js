@@ -104,7 +104,7 @@ class Intervals {
     return group;
   }
 
-  // as much of a name as so many pixels have room for
+  // as much of a name as this many pixels have room for
   static fitting(name, pixels) {
     const most = Math.floor(pixels / Intervals.LETTER);
     return name.length <= most ? name : `${name.slice(0, most - 1)}…`;

@@ -7,7 +7,7 @@ const Report = {
   KEY: `microgpt-report ${location.pathname}`,
   DASHES: ["", "6 4", "2 3", "10 3 2 3"],
   COLOURS: 7,
-  STALE_SECONDS: 900, // a page that has not been written for so long is not waited for any more
+  STALE_SECONDS: 900, // a page that has not been written for this long is not waited for any more
 
   choices: {
     x: "step",

@@ -72,7 +72,7 @@ const Written = {
     return text.replace(/(^|[\s(])-(?=\d)/g, "$1−");
   },
 
-  // with so many digits, and commas between thousands: 1.235, 12,350
+  // with this many digits, and commas between thousands: 1.235, 12,350
   number(value, digits = 4) {
     if (value === null || value === undefined) return "";
     const size = Math.abs(value);
@@ -86,7 +86,7 @@ const Written = {
     );
   },
 
-  // with so many digits after the point, as losses have them
+  // with four digits after the point, as losses have them
   loss(value) {
     return value === null || value === undefined ? "" : value < 1000 ? value.toFixed(4) : Written.number(value);
   },

@@ -15,7 +15,7 @@ const Tables = {
     const facts = [
       [
         Written.loss(figures.validation),
-        `validation${mixed ? " of both together" : ""}, nats per character`,
+        `validation${mixed ? " of network and n-grams" : ""}, nats per character`,
       ],
       [figures.validation === null ? "" : (figures.validation / Math.LN2).toFixed(4), "the same in bits"],
       [mixed ? Written.loss(figures.network) : "", "validation of the network alone"],
@@ -45,24 +45,28 @@ const Tables = {
     document.getElementById("comparison").hidden = false;
     document.getElementById("comparison-said").textContent =
       "A heading sorts the runs by its column." +
-      (mixed ? " For runs with n-grams, validation is of both together." : "");
+      (mixed ? " For runs with n-grams, validation is of network and n-grams together." : "");
+    const results = (all) =>
+      all.map(([title, key, write]) => ({ title, value: (run) => Run.figures(run)[key], write }));
     const columns = [
       { title: "run", value: (run) => run.name, write: (value) => value },
+      ...results([
+        ["validation", "validation", Written.loss],
+        ["best validation", "best", Written.loss],
+        ...(mixed ? [["network alone", "network", Written.loss]] : []),
+        ["training, smoothed", "loss", Written.loss],
+      ]),
       ...different.map((name) => ({
         title: name.replaceAll("_", "-"),
         value: (run) => run.options[name],
         write: (value) => Tables.option(value, 4),
       })),
-      ...[
-        ["validation", "validation", Written.loss],
-        ["best validation", "best", Written.loss],
-        ...(mixed ? [["network alone", "network", Written.loss]] : []),
-        ["training, smoothed", "loss", Written.loss],
+      ...results([
         ["steps done", "step", Written.number],
         ["time", "seconds", Written.seconds],
         ["characters/s", "speed", (speed) => Written.short(Number(speed.toPrecision(3)))],
         ["state", "state", (state) => state],
-      ].map(([title, key, write]) => ({ title, value: (run) => Run.figures(run)[key], write })),
+      ]),
     ].filter(({ title, value }) =>
       runs.some(
         (run) =>
@@ -239,7 +243,8 @@ const Tables = {
       parameters: "parameters",
       processor: "processor",
       cores: "cores",
-      threads: "threads",
+      processes: "processes",
+      threads: "threads of each process",
       shards: "shards of a batch",
       memory: "memory",
       system: "system",
@@ -305,7 +310,7 @@ const Tables = {
             "tr",
             marked ? { class: "marked" } : {},
             Page.element("th", { scope: "row" }, title),
-            ...cells.map((cell) => Page.element("td", /^\S*$/.test(cell) ? { class: "word" } : {}, cell)),
+            ...cells.map((cell) => Page.element("td", /^[\d,.]+$/.test(cell) ? { class: "whole" } : {}, cell)),
           ),
         ),
       ),

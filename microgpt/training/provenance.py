@@ -29,6 +29,7 @@ def provenance(summary: Summary, k: ModuleType, elapsed: float) -> dict[str, Any
         "unigram_entropy": summary.unigram_entropy,
         "bigram_entropy": summary.bigram_entropy,
         "known_entropy": summary.known_entropy,
+        "processes": summary.processes,
         "threads": summary.threads,
         "shards": summary.shards,
         "memory": summary.memory,

@@ -19,7 +19,8 @@ class Summary:
     parameters: int
     heads: str
     backend: str
-    threads: int
+    processes: int  # that take its steps together
+    threads: int  # of each
     shards: int
     memory: int  # bytes
     out: str | None  # the run's directory; None where nothing is written

@@ -80,7 +80,7 @@ def train(
     with contextlib.ExitStack() as stack:
         if output is None:
             output = stack.enter_context(files(claim(config.out, config.default_out), reporter.note))
-        summary = _summary(run, threads, output.out)
+        summary = _summary(run, 1 if team is None else team.size, threads, output.out)
         reporter.started(summary)
         k.set_threads(threads)
         if team is not None:
@@ -96,7 +96,7 @@ def train(
         return run.go(output, summary)
 
 
-def _summary(run: Run, threads: int, out: str | None) -> Summary:
+def _summary(run: Run, processes: int, threads: int, out: str | None) -> Summary:
     """What the run begins with."""
     config, text = run.config, run.text
     unigram, bigram = entropies(run.train_ids, len(text.vocabulary))
@@ -108,6 +108,7 @@ def _summary(run: Run, threads: int, out: str | None) -> Summary:
         parameters=len(run.placed.param),
         heads=format_layout(run.placed.architecture.heads),
         backend=config.backend,
+        processes=processes,
         threads=threads,
         shards=run.trainer.n_shards,
         memory=run.placed.budget.held,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from microgpt.terminal.fitting import fitted, fitting_columns
 from microgpt.xray.film import Film
 from microgpt.xray.head import Head
@@ -47,20 +49,21 @@ def lines(xray: Xray) -> list[str]:
     if xray.run["ngrams"]:
         said += "; all of the network without its n-grams"
     columns = _columns(xray)
+    least = [name for name in LEAST if name in columns]
     film = [] if xray.film is None else _film(xray.film, xray.heads)
     return [
         fitted(said, 0),
         "",
-        *_table(columns, len(xray.heads), LEAST),
+        *_table(columns, len(xray.heads), least),
         "",
-        *_legend(columns, len(xray.heads)),
+        *_legend(columns, len(xray.heads), least),
         *film,
     ]
 
 
-def _legend(columns: Columns, n: int) -> list[str]:
+def _legend(columns: Columns, n: int, least: Sequence[str]) -> list[str]:
     """A line for each column that is shown and needs one, and where there is more."""
-    shown = fitting_columns(_widths(_cells(columns, n)), LEAST, GAP)
+    shown = fitting_columns(_widths(_cells(columns, n)), least, GAP)
     left_out = len(columns) - len(shown)
     more = f"A wider terminal shows {left_out} more column{'s' if left_out > 1 else ''}. " if left_out else ""
     return [
@@ -97,9 +100,10 @@ def _columns(xray: Xray) -> Columns:
         "head": lambda h: xray.heads[h].name,
         "width": lambda h: str(xray.heads[h].width),
         "bits": lambda h: f"{by_mean.bits[h]:z.4f}",
-        "interval": interval,
-        "by zero": lambda h: f"{xray.ablations.zero.bits[h]:z.4f}",
     }
+    if np.isfinite(by_mean.low).any():  # a short text gives none
+        columns["interval"] = interval
+    columns["by zero"] = lambda h: f"{xray.ablations.zero.bits[h]:z.4f}"
     if values is not None:
         columns["shapley"] = lambda h: f"{values.bits[h]:z.4f}"
     return columns | {

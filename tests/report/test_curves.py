@@ -23,7 +23,7 @@ def test_columns_say_what_the_reports_said():
         "chars": [160, 320, 480],
         "elapsed_s": [0.08, 0.16, 0.24],
         "loss": [1.2, 1.1, 1.06667],
-        "smoothed_loss": [1.7, 1.6, 1.56667],
+        "smoothed_loss": [1.7, 1.6, 1.56666667],
         "grad_norm": [0.6, 0.55, 0.533333],
         "lr": [0.01, 0.01, 0.01],
         "chars_per_s": [2000, 2000, 2000],

@@ -124,13 +124,13 @@ def test_what_is_of_network_and_ngrams_together_is_said(browse, tmp_path, single
         mixed.curves.add(report(step, val_loss=1.25, network_val_loss=1.5, ngram_weight=0.5))
     tab = browse(text_of([mixed]))
     numbers = tab.locator("#numbers").text_content()
-    assert "validation of both together, nats per character1.2500" in numbers
+    assert "validation of network and n-grams, nats per character1.2500" in numbers
     assert "validation of the network alone1.5000" in numbers
     tab = browse(text_of([single, mixed]))
     heads = tab.locator("#compared th").all_text_contents()
     rows = [row.locator("td").all_text_contents() for row in tab.locator("#compared tbody tr").all()]
     assert [row[heads.index("network alone")] for row in rows] == ["1.1200", "1.5000"]
-    assert "validation is of both together" in tab.locator("#comparison-said").text_content()
+    assert "validation is of network and n-grams together" in tab.locator("#comparison-said").text_content()
     titles = tab.locator("#configuration tbody th").all_text_contents()
     assert "ngrams" in titles
     assert "local-steps" not in titles  # no run has a value for it

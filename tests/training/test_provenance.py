@@ -23,6 +23,7 @@ def test_each_start_has_a_line(tmp_path):
     train(config, reporter)
     (first,) = starts(out)
     assert (first["step"], first["characters"], first["threads"]) == (0, 43 * 12, reporter.summary.threads)
+    assert first["processes"] == 1
     assert first["uniform_entropy"] == reporter.summary.uniform_entropy
     assert first["parameters"] == reporter.summary.parameters
     assert (first["microgpt"], first["python"]) == (__version__, platform.python_version())

@@ -64,6 +64,8 @@ def test_two_processes_do_what_one_does(here):
     *reports, last = untimed(one.stdout)
     *others, other = untimed(two.stdout)
     assert (others, {**other, "out": "of-1"}) == (reports, last)
+    starts = [json.loads((here / f"of-{n}" / "starts.jsonl").read_text()) for n in (1, 2)]
+    assert [start["processes"] for start in starts] == [1, 2]
     assert two.stderr.count("2 processes share each batch\n") == 1
     (command,) = re.findall(
         "if a process is lost, all of them end; .* to go on from the last one: (.*)\n", two.stderr

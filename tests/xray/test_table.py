@@ -1,7 +1,9 @@
 """The table for a terminal."""
 
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from heads_by_hand import KINDS, random_model, text_of, xray_of
 
@@ -40,6 +42,17 @@ def test_a_narrow_terminal_has_fewer_columns(found, monkeypatch):
     assert not any("copying" in line for line in shown)
     left_out = len(split_header(whole)) - len(split_header(shown[2]))
     assert f"A wider terminal shows {left_out} more columns. " in " ".join(shown).replace("\n", " ")
+
+
+@pytest.mark.parametrize("has_intervals", [False, True])
+def test_a_column_of_blanks_is_left_out_at_any_width(found, monkeypatch, has_intervals):
+    bounds = np.full(4, 0.5 if has_intervals else np.nan)
+    by_mean = replace(found.ablations.mean, low=bounds, high=bounds)
+    told = replace(found, ablations=replace(found.ablations, mean=by_mean))
+    assert ("interval" in split_header(lines(told)[2])) == has_intervals
+    monkeypatch.setattr(fitting, "columns", lambda: 20)
+    header = next(line for line in lines(told) if "head" in line and "width" in line)
+    assert "interval" not in header
 
 
 def test_that_n_grams_are_left_out_is_said(found):
