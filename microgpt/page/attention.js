@@ -7,6 +7,22 @@ function showAttention(live, canvas, said) {
   const READABLE = 9; // pixels of a row that has room for its character
   let cell = 0, shown = null;
   let pointed = null; // the row and the column under the pointer
+  const squares = { canvas: document.createElement("canvas") }; // kept, since a long window has a million of them
+
+  function drawSquares(rows, width, colour) {
+    if (squares.rows === rows && squares.canvas.width === width && squares.colour === colour) return;
+    Object.assign(squares, { rows, colour });
+    squares.canvas.width = squares.canvas.height = width;
+    const to = squares.canvas.getContext("2d"), side = width / Math.max(1, rows.length);
+    const gap = side > 6 ? 1 : 0;
+    to.fillStyle = colour;
+    rows.forEach((row, i) => {
+      row.forEach((weight, j) => {
+        to.globalAlpha = 0.05 + 0.95 * weight;
+        to.fillRect(j * side, i * side, side - gap, side - gap);
+      });
+    });
+  }
 
   function draw() {
     if (canvas.clientWidth === 0) return;
@@ -24,15 +40,8 @@ function showAttention(live, canvas, said) {
     const at = Chosen.at - 1 - start;
     said.textContent = inWordsOfAttention(rows[at], start);
 
-    to.fillStyle = colour("--for-head");
-    rows.forEach((row, i) => {
-      row.forEach((weight, j) => {
-        to.globalAlpha = 0.05 + 0.95 * weight;
-        const gap = cell > 6 ? 1 : 0;
-        to.fillRect(EDGE + j * cell, EDGE + i * cell, cell - gap, cell - gap);
-      });
-    });
-    to.globalAlpha = 1;
+    drawSquares(rows, Math.round((size - EDGE) * sharp), colour("--for-head"));
+    to.drawImage(squares.canvas, EDGE, EDGE, size - EDGE, size - EDGE);
     to.strokeStyle = colour("--ink");
     to.lineWidth = 1.5;
     if (at >= 0 && at < rows.length) to.strokeRect(EDGE - 0.5, EDGE + at * cell - 1, (at + 1) * cell + 0.5, cell + 1);

@@ -28,6 +28,7 @@ function worth({ bits, low, high }) {
   const interval = isKnown ? ` (95% interval: ${number(low, 4)} to ${number(high, 4)})` : "";
   if (isKnown && low <= 0 && high >= 0)
     return `worth ${number(bits, 4)} bits per character${interval}, which cannot be told from nothing`;
+  if (number(Math.abs(bits), 4) === number(0, 4)) return "worth nothing measurable";
   return bits > 0
     ? `worth ${number(bits, 4)} bits per character${interval}`
     : `in the way: with it, a character takes ${number(-bits, 4)} bits more`;
