@@ -16,7 +16,7 @@ from microgpt.report.beside import REPORT_FILE
 from microgpt.report.document import data_of, page
 from microgpt.training.directory import is_being_written
 
-# Between two writings of a page that follows runs: at least this long, and this many times as long as one took
+# Between two writings of a page that follows runs: these seconds, or this many times as long as one took
 FOLLOW_SECONDS, REST = 5.0, 20.0
 
 
