@@ -16,7 +16,7 @@ from microgpt.report.runs import Record, read
 from microgpt.training.reporter import Reporter, Summary
 
 REPORT_FILE = "report.html"
-# After the page was written, it is left alone for this many times as long: writing takes below 1% of the time.
+# A page is left alone for this many times as long as writing it took, which is below 1% of the time then.
 REST = 100.0
 LEAST_SECONDS, MOST_SECONDS = 2.0, 30.0  # between two looks of an open page
 

@@ -18,7 +18,7 @@ from microgpt.report.document import data_of, page
 from microgpt.terminal.interruption import finishing_the_step
 from microgpt.training.directory import is_being_written
 
-# Between two writings of a page that follows runs: at least this long, and this many times as long as one took
+# Between two writings of a page that follows runs: these seconds, or this many times as long as one took
 FOLLOW_SECONDS, REST = 5.0, 20.0
 PIECE_SECONDS = 0.1  # how soon Ctrl-C ends this time
 
