@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from threading import Event
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from microgpt.errors import MicrogptError
 from microgpt.terminal.harmless import harmless
-from microgpt.terminal.interruption import cleaned_up
+from microgpt.terminal.interruption import suspendable
 from microgpt.terminal.keyboard import Key, Keyboard
 from microgpt.use.draft import Draft
 
@@ -35,20 +36,27 @@ MOST_ALTERNATIVES, BAR = 6, 24
 # how long is drawn before the screen shows it, and how often it is fitted to the size of the window
 PIECE_SECONDS, LOOK_SECONDS = 1 / 30, 0.25
 # The cursor, and the screen as it was: the codes of all terminals that rich takes for more than a dumb one
-LEAVE_SCREEN = b"\x1b[?25h\x1b[?1049l"
+ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h\x1b[?25l", b"\x1b[?25h\x1b[?1049l"
 
 
 def write(draft: Draft, keys: Keyboard, console: Console) -> None:
     """Let the user go on with a draft, on a screen of its own, until a key ends that."""
     message = ""
+    to_draw = Event()  # all of the screen, after the program was suspended
+
+    def again() -> None:
+        _write_codes(ENTER_SCREEN)
+        to_draw.set()
+
     with (
-        cleaned_up(_leave_screen),
+        suspendable(lambda: _write_codes(LEAVE_SCREEN), again),
         Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         as live,
     ):  # fmt: skip
         while True:
+            to_draw.clear()
             live.update(frame(draft, message, console), refresh=True)
-            key = _next_key(draft, keys, console)
+            key = _next_key(draft, keys, console, to_draw)
             said = ""
             while key is not None:  # all that waits: what is pasted needs no picture of each character
                 if key is Key.END:
@@ -57,10 +65,10 @@ def write(draft: Draft, keys: Keyboard, console: Console) -> None:
                 message, key = said, keys.read(0.0)
 
 
-def _next_key(draft: Draft, keys: Keyboard, console: Console) -> Key | str | None:
+def _next_key(draft: Draft, keys: Keyboard, console: Console, to_draw: Event) -> Key | str | None:
     """The next key; None as soon as there is something else to show."""
     size = console.size
-    while console.size == size:
+    while console.size == size and not to_draw.is_set():
         if not _is_complete(draft):
             key = keys.read(0.0)
             if key is None:
@@ -181,8 +189,8 @@ def _help() -> list[Text]:
     return [legend, Text(KEYS, "dim")]
 
 
-def _leave_screen() -> None:
+def _write_codes(codes: bytes) -> None:
     """Written past rich, which may be in the middle of a write when a signal comes."""
     if os.name == "posix":
         with contextlib.suppress(OSError):
-            os.write(2, LEAVE_SCREEN)
+            os.write(2, codes)

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -262,27 +263,35 @@ SCREEN, NO_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 def typed_on_a_terminal(arguments, *steps):
     """`microgpt generate run --interactive`, after which the terminal has to be what it was before.
 
-    steps  what happens as soon as the terminal has got something: bytes are typed, and a number is a signal
+    steps  what happens as soon as the terminal has got something since the step before: bytes are typed, and
+           a number is a signal; after SIGTSTP, the program goes on as soon as it is suspended
 
     Returns the exit code, and what the terminal got once its own screen was back.
     """
     pty = pytest.importorskip("pty", reason="needs a Unix terminal")
     termios = pytest.importorskip("termios", reason="needs a Unix terminal")
     mine, terminal = pty.openpty()
-    before = termios.tcgetattr(terminal)
+    before, while_suspended = termios.tcgetattr(terminal), []
     with subprocess.Popen(
         [*PROGRAM, "generate", "run", "--interactive", "--backend", "reference", *arguments],
         stdin=terminal, stdout=terminal, stderr=terminal,
-        env={**PLAIN, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
+        env={**PLAIN, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}, process_group=0,
     ) as process:  # fmt: skip
-        seen, left = b"", list(steps)
+        seen, done, left, end = b"", 0, list(steps), time.monotonic() + 60
         while process.poll() is None or select.select([mine], [], [], 0)[0]:
+            if time.monotonic() > end:
+                process.kill()
             if select.select([mine], [], [], 0.1)[0]:
                 seen += os.read(mine, 65536)
-            if left and left[0][0] in seen:
-                act = left.pop(0)[1]
+            elif left and left[0][0] in seen[done:]:  # and nothing more comes
+                act, done = left.pop(0)[1], len(seen)
                 os.write(mine, act) if isinstance(act, bytes) else process.send_signal(act)
+                if act == signal.SIGTSTP:
+                    os.waitpid(process.pid, os.WUNTRACED)
+                    while_suspended.append(termios.tcgetattr(terminal))
+                    process.send_signal(signal.SIGCONT)
     assert not left
+    assert all(attributes == before for attributes in while_suspended)
     assert termios.tcgetattr(terminal) == before
     os.close(terminal)
     os.close(mine)
@@ -302,6 +311,8 @@ def test_typing_ends_with_the_text_and_the_terminal_as_it_was(here):
         assert typed_on_a_terminal(prompt, *steps) == (0, f"the{written[: len(taken) + 1]}\n")
     steps = [(SCREEN, b"cat"), (b"in 3 characters", signal.SIGTERM)]
     assert typed_on_a_terminal((), *steps) == (130, "microgpt: interrupted\n")
+    steps = [(SCREEN, b"ca"), (b"in 2 characters", signal.SIGTSTP), (b"in 2 characters", b"t\x03")]
+    assert typed_on_a_terminal((), *steps) == (0, "cat\n")
 
 
 def test_the_command_line_imports_nothing_heavy():

@@ -1,5 +1,5 @@
 """Ctrl-C, SIGTERM and a lost terminal. A signal ends the program at once while there is nothing to lose, and
-during training after the current step.
+during training after the current step. A program that has changed its terminal can be suspended.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ TOGETHER_SECONDS = 0.5
 
 _asked_at: float | None = None
 _cleanups: list[Callable[[], None]] = []
+_changes: list[tuple[Callable[[], None], Callable[[], None]]] = []
 _how_to_go_on = ""
 
 
@@ -53,6 +54,36 @@ def cleaned_up(function: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         _cleanups.remove(function)
+
+
+@contextlib.contextmanager
+def suspendable(undo: Callable[[], None], again: Callable[[], None]) -> Iterator[None]:
+    """What this block has changed of the terminal is undone where a signal ends the program within it.
+
+    So it is where the program is suspended (SIGTSTP, Ctrl-Z); `again` is called when it goes on.
+    """
+    number = getattr(signal, "SIGTSTP", None)  # Windows has none
+    before = signal.SIG_IGN if number is None else signal.getsignal(number)
+    with cleaned_up(undo):
+        _changes.append((undo, again))
+        try:
+            if number is not None and before not in (signal.SIG_IGN, None):
+                signal.signal(number, _suspend)
+            yield
+        finally:
+            if number is not None and before not in (signal.SIG_IGN, None):
+                signal.signal(number, before)
+            _changes.pop()
+
+
+def _suspend(signum: int, frame: FrameType | None) -> None:
+    for undo, _ in reversed(_changes):
+        undo()
+    signal.signal(signum, signal.SIG_DFL)
+    signal.raise_signal(signum)  # returns when the shell lets the program go on, or at once where none could
+    signal.signal(signum, _suspend)
+    for _, again in _changes:
+        again()
 
 
 @contextlib.contextmanager

@@ -67,8 +67,9 @@ class Keyboard(Protocol):
 def keyboard() -> Iterator[Keyboard]:
     """The keys of the terminal at standard input, within a `with` block.
 
-    Whatever ends the block, or a signal the program in it, the terminal is then as it was before. What was
-    typed and not read is forgotten, so that no shell takes it for commands.
+    Whatever ends the block, or a signal the program in it, the terminal is then as it was before; and so it
+    is while the program is suspended. What was typed and not read is forgotten, so that no shell takes it
+    for commands.
     """
     if os.name == "nt":
         yield WindowsKeyboard()
@@ -84,18 +85,23 @@ def _unbuffered(file: int) -> Iterator[None]:
     import termios
 
     before = termios.tcgetattr(file)
+    settings: list[Any] = termios.tcgetattr(file)
+    # Ctrl-C, Ctrl-S and Enter are keys like others; Ctrl-Z suspends; what is written is still what it was
+    settings[0] &= ~(termios.ICRNL | termios.IXON)
+    settings[3] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
+    for number in (termios.VINTR, termios.VQUIT):
+        settings[6][number] = bytes([os.fpathconf(file, "PC_VDISABLE")])
+
+    def apply() -> None:
+        termios.tcsetattr(file, termios.TCSADRAIN, settings)
 
     def restore() -> None:
         with contextlib.suppress(termios.error):  # the terminal is gone
             termios.tcsetattr(file, termios.TCSAFLUSH, before)
 
-    with interruption.cleaned_up(restore):
+    with interruption.suspendable(restore, apply):
         try:
-            settings: list[Any] = termios.tcgetattr(file)
-            # Ctrl-C, Ctrl-Z, Ctrl-S and Enter are keys like others; what is written is still what it was
-            settings[0] &= ~(termios.ICRNL | termios.IXON)
-            settings[3] &= ~(termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN)
-            termios.tcsetattr(file, termios.TCSADRAIN, settings)
+            apply()
             yield
         finally:
             restore()

@@ -78,7 +78,7 @@ def test_a_run_that_goes_on_is_followed_to_its_end(here, monkeypatch):
 def test_the_page_of_a_run_that_goes_on_waits_for_no_other_after_ctrl_c(here, monkeypatch):
     lock = reopen(write_run(here / "run", range(5, 51, 5)), "config.toml")
     monkeypatch.setattr(command.time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
-    found = report("run", "--follow")
+    found = report("run", "--follow", "--out", "report.html")
     assert (found.exit_code, found.stderr) == (130, "microgpt: interrupted\n")
     last = (here / "run" / "report.html").read_text()
     assert '"state":"running"' in last
