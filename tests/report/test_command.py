@@ -80,7 +80,7 @@ def test_the_page_of_a_run_that_goes_on_waits_for_no_other_after_ctrl_c(here, mo
     monkeypatch.setattr(command.time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
     found = report("run", "--follow", "--out", "report.html")
     assert (found.exit_code, found.stderr) == (130, "microgpt: interrupted\n")
-    last = (here / "run" / "report.html").read_text()
+    last = (here / "report.html").read_text()
     assert '"state":"running"' in last
     assert '"reload_seconds":0.0' in last
     lock.release()
