@@ -88,7 +88,7 @@ bench-peers *arguments:
 bench steps="100":
     {{bin}}/microgpt bench {{steps}}
 
-# all figures of docs/scaling.md, in less than three minutes; needs `pip install -e ".[mpi]"`
+# the figures of docs/scaling.md but for what replicas learn, in less than three minutes; needs `pip install -e ".[mpi]"`
 scaling:
     {{bin}}/microgpt bench --scale
     {{bin}}/microgpt bench --scale --seq-len 64 --batch-size 12 --d-model 128 --n-layers 4 --d-ff 512 --heads 4x32

@@ -36,6 +36,7 @@ from microgpt.model.placed import place
 from microgpt.training.trainer import Trainer
 
 TRIED = {"headline": 64, "nanogpt": 12}  # batch sizes
+STEPS = 50  # of a turn
 NO_NETWORK = Network("none", 0.0, np.inf)
 
 
@@ -79,7 +80,7 @@ def steps(team: Team, name: str, batch_size: int, rounds: int) -> Iterator[tuple
     for turn in range(rounds + 1):
         for network in networks:
             delayed.network = network
-            n = 1 if turn == 0 else 10
+            n = 1 if turn == 0 else STEPS
             begin = time.perf_counter()
             trainer.advance(n if team.leads else team.next_order())
             if turn:
