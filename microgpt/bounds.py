@@ -39,7 +39,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "threads": (1, 1 << 20),
     "replicas": (1, 1024),
     "local_steps": (1, 10**6),
-    "outer_lr": (0.0, 10.0),
+    "outer_lr": (1e-6, 10.0),
     "outer_momentum": (0.0, 1.0),
 }
 

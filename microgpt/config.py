@@ -116,8 +116,6 @@ class TrainConfig:
         self.architecture(1)  # raises if the sizes make no model
 
     def _check_replicas(self) -> None:
-        if self.outer_lr == 0:
-            raise MicrogptError("--outer-lr must be above 0, or nothing that replicas learn is kept")
         if self.local_steps is None and self.replicas is None:
             for name in ("outer_lr", "outer_momentum"):
                 if getattr(self, name) != getattr(TrainConfig, name):

@@ -17,6 +17,9 @@ BESIDE = {
     "stride": {"seq_len": 1 << 20},
     "min_lr": {"lr": np.nextafter(1e6, 0)},
     "d_model": {"heads": "ones"},
+    "replicas": {"local_steps": 1},
+    "local_steps": {"replicas": 1, "steps": 10**6},
+    **dict.fromkeys(("outer_lr", "outer_momentum"), {"replicas": 1, "local_steps": 1}),
 }
 
 

@@ -160,7 +160,7 @@ REFUSED = {
     },
     "--steps 3 is no multiple of --local-steps 5, so": {"steps": 3},
     "--eval-every 7 is no multiple": {"eval_every": 7, "val_fraction": 0.1},
-    "--outer-lr must be above 0": {"outer_lr": 0.0},
+    "--outer-lr must be at least 1e-06": {"outer_lr": 0.0},
     "--outer-momentum is for replicas": {"local_steps": None, "replicas": None, "outer_momentum": 0.9},
     "--outer-momentum must be at least 0 and below 1": {"outer_momentum": 1.0},
     "each of 40 replicas trains on a part of its own of x, of 10 characters, but": {
