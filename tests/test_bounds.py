@@ -19,7 +19,8 @@ BESIDE = {
     "d_model": {"heads": "ones"},
     "replicas": {"local_steps": 1},
     "local_steps": {"replicas": 1, "steps": 10**6},
-    **dict.fromkeys(("outer_lr", "outer_momentum"), {"replicas": 1, "local_steps": 1}),
+    "outer_lr": {"replicas": 1, "local_steps": 1},
+    "outer_momentum": {"replicas": 1, "local_steps": 1},
 }
 
 

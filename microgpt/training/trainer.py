@@ -255,7 +255,7 @@ class Trainer:
         return f"{what} at step {self.step + 1}: {where} is the first array with a NaN or an infinity"
 
     def host(self, name: str) -> Array:
-        """The optimizer's buffer of this name, such as param, m or v, on the host: on a CPU, the buffer itself."""
+        """The optimizer's buffer of this name, as param, m or v, on the host: on a CPU, the buffer itself."""
         values: Array = self.k.to_host(getattr(self.state.adam, name))
         return values
 
