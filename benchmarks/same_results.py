@@ -157,7 +157,8 @@ def check_origin(tree: Path, folder: Path) -> None:
 
 def differences(before: Path, after: Path) -> list[str]:
     """What differs between two directories of runs, in words; nothing if they are the same."""
-    names = [{path.name for path in run.iterdir()} - {".lock"} for run in (before, after)]
+    # starts.jsonl, which older versions do not write, says when and where a run was begun
+    names = [{path.name for path in run.iterdir()} - {".lock", "starts.jsonl"} for run in (before, after)]
     found = [f"only the older run has {name}" for name in sorted(names[0] - names[1])]
     found += [f"only the newer run has {name}" for name in sorted(names[1] - names[0])]
     for name in sorted(names[0] & names[1]):
