@@ -116,7 +116,7 @@ class SavedState(SavedModel):
     @property
     def buffers(self) -> list[str]:
         """What a trainer calls the flat buffers (P,) that the file holds, in the order of `save_state`."""
-        return [name for name in PREFIXES if name != "velocity" or self.config.local_steps]
+        return _buffers(with_replicas=self.config.local_steps is not None)
 
     @property
     def m(self) -> Array:
@@ -230,7 +230,12 @@ def _prefixes(training: dict[str, Any] | None) -> list[str]:
     """Of the tensors of a state."""
     options = (training or {}).get("options")
     with_replicas = isinstance(options, dict) and options.get("local_steps") is not None
-    return [prefix for name, prefix in PREFIXES.items() if name != "velocity" or with_replicas]
+    return [PREFIXES[name] for name in _buffers(with_replicas=with_replicas)]
+
+
+def _buffers(*, with_replicas: bool) -> list[str]:
+    """What a trainer calls the buffers of a state: only replicas have a velocity."""
+    return [name for name in PREFIXES if name != "velocity" or with_replicas]
 
 
 def _weight_of_ngrams(description: Mapping[str, Any], V: int, *, is_state: bool) -> float:

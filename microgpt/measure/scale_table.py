@@ -18,16 +18,7 @@ from microgpt.measure.scale import MARGIN, Rung, Scale, Speed, Turning, on_all
 from microgpt.model.heads import format_layout
 from microgpt.recipes import RECIPES
 from microgpt.terminal import interruption
-
-
-class Silent:
-    """What a process shows that does not lead: nothing."""
-
-    def note(self, text: str) -> None: ...
-
-    def working(self, what: str, so_far: str) -> None: ...
-
-    def idle(self) -> None: ...
+from microgpt.training.reporter import Silent
 
 
 def show(

@@ -121,14 +121,20 @@ def build_shared_training(k: ModuleType) -> tuple[Step, Step, Step]:
     update(n, state)         with the whole gradient and all losses: Adam's step
     """
     differentiate, update = _halves(k)
+    steps: tuple[Step, Step, Step] = (k.compile(differentiate), build_sum(k), k.compile(update))
+    return steps
 
-    def add_up(exchange: Exchange) -> None:
+
+def build_sum(k: ModuleType) -> Step:
+    """add_up(n, exchange): a part of a sum, from what all processes, or all replicas, have of it."""
+
+    def step(exchange: Exchange) -> None:
         n = len(exchange.received) // max(1, len(exchange.out))
         for part in k.shards(n):
             k.shard_sum(exchange.out, exchange.received, exchange.bounds, 1, part)
 
-    steps: tuple[Step, Step, Step] = (k.compile(differentiate), k.compile(add_up), k.compile(update))
-    return steps
+    add_up: Step = k.compile(step)
+    return add_up
 
 
 def _halves(k: ModuleType) -> tuple[Callable[[Training], None], Callable[[Training], None]]:

@@ -74,9 +74,9 @@ def written(path: Path, content: bytes) -> str:
     return f"{shown_path(path)}: {format_bytes(len(content))}; open it in any browser"
 
 
-def asset(name: str) -> str:
-    """The text of a file in this room, such as "style.css"."""
-    return files(__package__).joinpath(name).read_text("utf-8")
+def asset(name: str, room: str = __name__.rpartition(".")[0]) -> str:
+    """The text of a file in this room, such as "style.css", or in another one."""
+    return files(room).joinpath(name).read_text("utf-8")
 
 
 def escaped(text: str) -> str:

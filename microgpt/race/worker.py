@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from microgpt.checkpoint.progress import BEGINNING
 from microgpt.config import TrainConfig
@@ -23,6 +23,7 @@ from microgpt.machine.budget import Budget
 from microgpt.model.placed import place
 from microgpt.terminal import interruption
 from microgpt.text.reading import Text, read_text
+from microgpt.training.reporter import Silent
 from microgpt.training.run import Run
 from microgpt.training.trainer import LOG_SLOTS
 
@@ -59,18 +60,6 @@ class Timing(NamedTuple):
     held: int  # bytes of its arrays
     evaluation: float  # seconds of the judgement at its end
     resident: int  # bytes of a whole process that runs all entrants; 0 where the system does not say
-
-
-class Silent:
-    """A reporter that says nothing: a race reports for all its runs."""
-
-    def note(self, text: str) -> None: ...
-    def working(self, what: str, so_far: str) -> None: ...
-    def idle(self) -> None: ...
-    def started(self, summary: Any) -> None: ...
-    def advanced(self, metrics: dict[str, Any]) -> None: ...
-    def reported(self, metrics: dict[str, Any]) -> None: ...
-    def sampled(self, step: int, text: str) -> None: ...
 
 
 def begin(leading: Connection) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
 from microgpt import __version__
 from microgpt.errors import MicrogptError
-from microgpt.page.page import document
+from microgpt.page.page import asset, document
 from microgpt.report.runs import Record, different, names
 
 SCRIPTS = (
     "scale.js", "chart.js", "intervals.js", "run.js", "curves.js", "tables.js", "race.js", "report.js",
 )  # fmt: skip
 STYLES = ("report.css",)
+ROOM = "microgpt.report"  # where these files are
 # So that a page stays below a megabyte, however many runs it shows and however long their logs are
 MOST_RUNS = 100
 POINTS, POINTS_OF_A_RUN = 3200, 1500  # of each curve: of all runs together, and of one
@@ -27,15 +27,11 @@ def page(data: dict[str, Any]) -> str:
     title = ", ".join(each["name"] for each in (*data["runs"], *data["races"])[:3])
     return document(
         title,
-        _asset("report.html"),
-        styles=[_asset(name) for name in STYLES],
-        scripts=[_asset(name) for name in SCRIPTS],
+        asset("report.html", ROOM),
+        styles=[asset(name, ROOM) for name in STYLES],
+        scripts=[asset(name, ROOM) for name in SCRIPTS],
         data={"report": data},
     )
-
-
-def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text("utf-8")
 
 
 def data_of(

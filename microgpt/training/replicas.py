@@ -22,7 +22,7 @@ from microgpt.errors import MicrogptError, NotFiniteError
 from microgpt.machine.team import Team
 from microgpt.model.parameters import count, table
 from microgpt.model.placed import PlacedModel, place
-from microgpt.model.steps import Exchange, build_shared_training
+from microgpt.model.steps import Exchange, build_sum
 from microgpt.text.opening import text_name
 from microgpt.text.walk import Walk, minimum_characters
 from microgpt.training.trainer import LOG_SLOTS, Losses, Trainer
@@ -93,7 +93,7 @@ class Replicas:
         self._sent = real(len(self._own) * P, "the replicas of this process")
         self._received = self._sent if team is None else real(R * (high - low), "a part of all replicas")
         self._bounds = k.to_device(np.array([0, high - low]))
-        _, self._add_up, _ = build_shared_training(k)
+        self._add_up = build_sum(k)
         k.from_host(placed.param, k.to_host(self.trainers[0].placed.param))
 
     def compile(self) -> None:

@@ -58,7 +58,7 @@ def ablations(coalitions: Coalitions, progress: Callable[[int, int], None] | Non
     for number, off_by in enumerate(("mean", "zero")):
         grown = np.empty((len(heads), coalitions.n_parts))
         for h in range(len(heads)):
-            grown[h] = coalitions.losses([other != h for other in range(len(heads))], off_by) - all_on
+            grown[h] = coalitions.without(h, off_by) - all_on
             if progress is not None:
                 progress(number * len(heads) + h + 1, 2 * len(heads))
         changes.append(Change(grown.mean(axis=1), *bca_ends(grown)))

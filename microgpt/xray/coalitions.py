@@ -129,6 +129,10 @@ class Coalitions:
         self._finish(1, self._state)
         return self._taken()[:, 0]
 
+    def without(self, h: int, off_by: str = "mean") -> Floats:
+        """The losses (n_parts,) with all heads on but the one of this number."""
+        return self.losses([other != h for other in range(len(self.heads))], off_by)
+
     def all_losses(self, off_by: str = "mean", progress: Callable[[int, int], None] | None = None) -> Floats:
         """The losses (2^H, n_parts) of all coalitions of the H heads.
 

@@ -98,7 +98,7 @@ def _picture(
     reading = reader.read()
     found, _ = patterns(reading, heads, vocabulary)
     coalitions = Coalitions(placed, ids)
-    without = [coalitions.losses([other != head for other in heads]).mean() for head in heads]
+    without = [coalitions.without(h).mean() for h in range(len(heads))]
     bits = reading.losses.mean(dtype=np.float64) / math.log(2)
     return {
         "bits": bits,

@@ -15,8 +15,9 @@ from test_cli import fails, json_lines, run
 from microgpt.config import TrainConfig
 from microgpt.measure import scale
 from microgpt.measure.scale import Rung, Scale, Speed, Turning, doubling, ladder
-from microgpt.measure.scale_table import Silent, sentence, table
+from microgpt.measure.scale_table import sentence, table
 from microgpt.recipes import RECIPES
+from microgpt.training.reporter import Silent
 
 BESIDE_PYTHON = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 MPIEXEC = shutil.which("mpiexec", path=BESIDE_PYTHON)
