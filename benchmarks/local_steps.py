@@ -57,7 +57,7 @@ def main() -> None:
 
 def loss_of(text: Path, seed: int, **options: Any) -> float:
     """The loss of the held-out part after training, in nats per character."""
-    model = microgpt.train(text, seed=seed, last=True, **SIZE, **options)
+    model = microgpt.train(text, seed=seed, last=True, **SIZE | options)
     loss: float = model.notes["val_loss"]
     return loss
 

@@ -82,6 +82,7 @@ ABOUT_MORE = {
     "test_tour.py": "docs/tour.md",
     "machine/test_memory.py": "what the whole program takes from the machine",
     "measure/test_head_roles.py": "benchmarks/head_roles.py",
+    "measure/test_local_steps.py": "benchmarks/local_steps.py",
     "measure/test_peers.py": "benchmarks/peers",
     "measure/test_same_results.py": "benchmarks/same_results.py",
     "measure/test_scaling.py": "benchmarks/scaling.py",
